@@ -1,0 +1,69 @@
+"""The commands put together, and what becomes of errors: a message and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from tidegate import __version__
+from tidegate.cli import check, sql, steps
+from tidegate.errors import TidegateError
+
+app = typer.Typer(
+    name="tidegate",
+    help="Hourly event dumps in, audited Delta tables out.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command("check")(check.check)
+app.command("run")(steps.run)
+app.command("land")(steps.land)
+app.command("audit")(steps.audit)
+app.command("publish")(steps.publish)
+app.command("derive")(steps.derive)
+app.command("release")(steps.release)
+app.command("sql")(sql.sql)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tidegate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(  # noqa: ARG001
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
+    ),
+) -> None:
+    """Hourly event dumps in, audited Delta tables out."""
+
+
+def main() -> None:
+    """Run the command line; exit 0 done, 1 a fault, 2 usage, 3 held by the gate."""
+    try:
+        app()
+    except TidegateError as error:
+        _complain(error.describe())
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        _complain("interrupted; what was not finished is finished by running it again")
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _complain(text: str) -> None:
+    red, plain = ("\033[31m", "\033[0m") if sys.stderr.isatty() else ("", "")
+    first, _, rest = text.partition("\n")
+    print(f"{red}tidegate: {first}{plain}", file=sys.stderr)
+    if rest:
+        print(rest, file=sys.stderr)

@@ -1,0 +1,40 @@
+"""Options that commands share, and how they report progress."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+SourceArg = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="A name in dags/sources, or a source file's path.")
+]
+FromOpt = Annotated[
+    str, typer.Option("--from", metavar="HOUR", help="First dump hour, ISO 8601 UTC.")
+]
+ToOpt = Annotated[str, typer.Option("--to", metavar="HOUR", help="Last dump hour, inclusive.")]
+DumpsOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--dumps",
+        metavar="URI",
+        help="Where the dumps are, in place of what the source's template begins with.",
+    ),
+]
+LakeOpt = Annotated[
+    str | None, typer.Option("--lake", metavar="URI", help="The lake: a folder or s3://…")
+]
+JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def teller() -> Callable[[str], None]:
+    """Return what prints progress to standard error, with the seconds since the start."""
+    started = time.monotonic()
+
+    def tell(text: str) -> None:
+        print(f"{time.monotonic() - started:6.1f}s  {text}", file=sys.stderr, flush=True)
+
+    return tell

@@ -1,0 +1,116 @@
+"""`tidegate sql`: a query over published tables, by DuckDB and without a JVM."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import duckdb
+
+_BLOCK = 1_000
+
+
+class Format(StrEnum):
+    """How the rows are written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+def sql(
+    query: Annotated[
+        str, typer.Argument(help='One query, such as "SELECT * FROM daily_activity".')
+    ],
+    release: Annotated[
+        str | None, typer.Option(help="Id of a release; the latest by default.", metavar="ID")
+    ] = None,
+    lake: Annotated[
+        str | None, typer.Option(help="The lake: a folder or s3a://bucket/prefix.", metavar="URI")
+    ] = None,
+    format: Annotated[  # noqa: A002 - the name of the option
+        Format, typer.Option(help="table for people, csv or json for programs.")
+    ] = Format.TABLE,
+) -> None:
+    """Query the published tables by their bare names, and the system's books as ops.<name>.
+
+    All tables are read as of one release. Times are UTC. Rows go to standard output; with --format
+    csv or json nothing else does.
+    """
+    from tidegate.query import connect, pinned, run
+    from tidegate.settings import load_settings
+
+    settings = load_settings(lake=lake)
+    with connect(settings, release) as connection:
+        shown = pinned(connection)
+        result = run(connection, query)
+        try:
+            count = _write(result, format)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _leave_pipe()
+            return
+        if format is Format.TABLE:
+            of = f"release {shown}" if shown else "no release yet: the tables as they are now"
+            typer.echo(f"({count:,} row{'' if count == 1 else 's'}; {of})", err=True)
+
+
+def _write(result: duckdb.DuckDBPyConnection, shape: Format) -> int:
+    """Write the rows of a result to standard output and return how many they were.
+
+    Raises:
+        TidegateError: DuckDB met an error while it made the rows.
+
+    """
+    from tidegate import rendering
+
+    names = [str(column[0]) for column in result.description or []]
+    types = [str(column[1]) for column in result.description or []]
+    counted = _Blocks(result)
+    rows = chain.from_iterable(counted)
+    lines: Iterator[str]
+    if names == ["explain_key", "explain_value"] and shape is Format.TABLE:
+        lines = (rendering.visible(line) + "\n" for row in rows for line in row[1].splitlines())
+    elif shape is Format.TABLE:
+        lines = rendering.table_lines(names, types, counted)
+    elif shape is Format.CSV:
+        lines = rendering.csv_lines(names, rows)
+    else:
+        lines = rendering.json_lines(names, rows)
+    for line in lines:
+        sys.stdout.write(line)
+    return counted.count
+
+
+class _Blocks:
+    """The rows of a result, in blocks, counted as they pass."""
+
+    def __init__(self, result: duckdb.DuckDBPyConnection) -> None:
+        self._result = result
+        self.count = 0
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        import duckdb
+
+        from tidegate.errors import TidegateError
+        from tidegate.rendering import visible
+
+        try:
+            while block := self._result.fetchmany(_BLOCK):
+                self.count += len(block)
+                yield block
+        except duckdb.Error as error:
+            raise TidegateError("the query failed", got=visible(str(error))) from error
+
+
+def _leave_pipe() -> None:
+    """Let the interpreter end quietly when whoever read our output has gone."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,79 @@
+"""`tidegate up` and `tidegate down`: the embedded stack as a thing that stays."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tidegate.stack.state import StackState
+
+
+def stack_home() -> Path:
+    """Return the state folder: `TIDEGATE_HOME`, else `.tidegate` in the project."""
+    from tidegate.settings import find_project
+
+    named = os.environ.get("TIDEGATE_HOME")
+    return Path(named or find_project() / ".tidegate").resolve()
+
+
+def up(
+    airflow: Annotated[
+        bool,
+        typer.Option("--airflow/--no-airflow", help="Start Airflow too, or S3 and Spark only."),
+    ] = True,
+) -> None:
+    """Start the embedded stack (S3, Spark Connect server, Airflow) and leave it running."""
+    from tidegate.stack.run import start_stack
+    from tidegate.stack.state import read_state
+
+    home = stack_home()
+    state = read_state(home)
+    if state is None:
+        state = start_stack(home, airflow=airflow, progress=typer.echo)
+    else:
+        typer.echo("it runs already")
+    for line in describe(state):
+        typer.echo(line)
+    typer.echo("stop it with: tidegate down")
+
+
+def down() -> None:
+    """Stop the embedded stack, whatever is left of it; its data stay."""
+    from tidegate.stack.run import stop_stack
+
+    if stop_stack(stack_home(), progress=typer.echo):
+        typer.echo("stopped")
+    else:
+        typer.echo("nothing was running")
+
+
+def stack_status() -> None:
+    """Tell what of the embedded stack runs where."""
+    from tidegate.stack.run import fault_of
+    from tidegate.stack.state import read_state
+
+    home = stack_home()
+    state = read_state(home)
+    if state is not None:
+        for line in describe(state):
+            typer.echo(line)
+        return
+    typer.echo(f"no stack runs in {home}; start one with: tidegate up")
+    fault = fault_of(home)
+    if fault is not None:
+        typer.echo(f"the last one stopped for this reason: {fault}")
+
+
+def describe(state: StackState) -> list[str]:
+    """Return the addresses of a running stack and how to log in, a line each."""
+    lines = [
+        f"S3       {state.s3.endpoint}  (dumps in {state.dumps}, lake {state.lake})",
+        f"Spark    {state.spark.split('/;')[0]}",
+    ]
+    if state.airflow is not None:
+        lines.append(f"Airflow  {state.airflow}  (user {state.user}, password {state.password})")
+    return lines

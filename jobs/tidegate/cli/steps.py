@@ -1,0 +1,160 @@
+"""`tidegate run`, and its steps one by one: land, audit, publish, derive, release."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tidegate.cli.options import DumpsOpt, FromOpt, JsonOpt, LakeOpt, SourceArg, ToOpt, teller
+from tidegate.errors import EXIT_FAULT, EXIT_HELD
+from tidegate.hours import hour_range, parse_hour
+from tidegate.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from tidegate.source import Source
+
+
+def _asked(
+    source: str, first: str, last: str, dumps: str | None, lake: str | None
+) -> tuple[Settings, Source, list[datetime]]:
+    from tidegate.source import find_source
+
+    settings = load_settings(lake=lake, dumps=dumps)
+    return (
+        settings,
+        find_source(source, settings.sources),
+        hour_range(parse_hour(first), parse_hour(last)),
+    )
+
+
+def _others(settings: Settings) -> list[Source]:
+    from tidegate.source import load_sources
+
+    return load_sources(settings.sources)
+
+
+def run(
+    source: SourceArg,
+    first: FromOpt,
+    last: ToOpt,
+    dumps: DumpsOpt = None,
+    lake: LakeOpt = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Land, audit, publish, derive and release some hours, without Airflow."""
+    from tidegate.steps.run import run as run_steps
+    from tidegate.steps.work import working
+
+    settings, chosen, hours = _asked(source, first, last, dumps, lake)
+    with working(settings, tell=teller()) as work:
+        ran = run_steps(work, chosen, hours)
+    if as_json:
+        typer.echo(json.dumps(ran.as_json(), indent=2))
+    else:
+        publication = ran.published.publication
+        rows = f"{publication.rows:,} rows" if publication else "nothing new"
+        typer.echo(f"events: {rows}")
+        for each in ran.derived.publications:
+            typer.echo(f"{each.table_name}: {each.rows:,} rows in {len(each.slices)} slices")
+        for audit in (*ran.published.audits, *ran.derived.audits):
+            if any(not result.success for result in audit.results):
+                typer.echo(audit.describe(), err=True)
+        for landing in ran.landed:
+            if landing.outcome in ("unreadable", "missing"):
+                typer.echo(landing.describe(), err=True)
+        typer.echo(f"release {ran.release.release_id} in {settings.lake}")
+    if ran.exit_status:
+        raise typer.Exit(ran.exit_status)
+
+
+def land(
+    source: SourceArg,
+    first: FromOpt,
+    last: ToOpt,
+    dumps: DumpsOpt = None,
+    lake: LakeOpt = None,
+) -> None:
+    """Land dumps: candidates under staging, bad lines to quarantine, all counted."""
+    from tidegate.steps.land import land as land_hours
+    from tidegate.steps.work import working
+
+    settings, chosen, hours = _asked(source, first, last, dumps, lake)
+    with working(settings, tell=teller()) as work:
+        landed = land_hours(work, chosen, hours)
+    for each in landed:
+        typer.echo(each.describe())
+    if any(each.outcome == "unreadable" for each in landed):
+        raise typer.Exit(EXIT_HELD)
+    if any(each.outcome == "missing" for each in landed):
+        raise typer.Exit(EXIT_FAULT)
+
+
+def audit(source: SourceArg, first: FromOpt, last: ToOpt, lake: LakeOpt = None) -> None:
+    """Run the suite on what the next publication of some hours would put in."""
+    from tidegate.steps.audit import audit_events
+    from tidegate.steps.work import working
+
+    settings, chosen, hours = _asked(source, first, last, None, lake)
+    with working(settings, tell=teller()) as work:
+        audits = audit_events(work, chosen, hours)
+    for each in audits:
+        typer.echo(each.describe())
+    if not audits:
+        typer.echo("nothing to audit: these hours are published as they were landed")
+    if any(each.held for each in audits):
+        raise typer.Exit(EXIT_HELD)
+
+
+def publish(source: SourceArg, first: FromOpt, last: ToOpt, lake: LakeOpt = None) -> None:
+    """Publish the landings of some hours that pass their audit, in one commit."""
+    from tidegate.steps.publish import publish_events
+    from tidegate.steps.work import working
+
+    settings, chosen, hours = _asked(source, first, last, None, lake)
+    with working(settings, tell=teller()) as work:
+        done = publish_events(work, chosen, hours)
+    if done.publication is not None:
+        made = done.publication
+        typer.echo(
+            f"publication {made.publication_id}: {made.rows:,} rows, {len(made.slices)} slices"
+        )
+    else:
+        typer.echo("nothing published")
+    for each in done.held:
+        typer.echo(each.describe(), err=True)
+    if done.held:
+        raise typer.Exit(EXIT_HELD)
+
+
+Cap = Annotated[int | None, typer.Option("--cap", min=1, help="Slices of events to take at most.")]
+
+
+def derive(lake: LakeOpt = None, cap: Cap = None) -> None:
+    """Bring sessions and aggregates up to what is published of events."""
+    from tidegate.steps.derive import derive as derive_tables
+    from tidegate.steps.derive import describe
+    from tidegate.steps.work import working
+
+    settings = load_settings(lake=lake)
+    with working(settings, tell=teller()) as work:
+        derived = derive_tables(work, _others(settings), cap)
+    typer.echo(describe(derived))
+    for each in derived.held:
+        typer.echo(each.describe(), err=True)
+    if derived.held:
+        raise typer.Exit(EXIT_HELD)
+
+
+def release(lake: LakeOpt = None) -> None:
+    """Pin the versions of all published tables that belong together."""
+    from tidegate.steps.derive import standing
+    from tidegate.steps.release import release as make
+    from tidegate.steps.work import working
+
+    settings = load_settings(lake=lake)
+    with working(settings, tell=teller()) as work:
+        made = make(work, standing(work, _others(settings)))
+    typer.echo(f"release {made.release_id}" + ("" if made.is_new else " (nothing new since)"))

@@ -1,0 +1,612 @@
+"""The dumps: which files an hour has, whether all are there, and are what they say they are.
+
+The only module that talks to S3 through boto3. A local folder is read by the same rules.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+from tidegate.durations import duration_text
+from tidegate.errors import TidegateError
+from tidegate.hours import HOUR, hour_text
+from tidegate.peek import HEAD_BYTES, file_fault
+from tidegate.settings import S3Access
+from tidegate.source import Format, Source
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_HIDDEN = ("_", ".")
+_UNFINISHED = (".tmp", ".part", ".partial", ".inprogress", "._COPYING_")
+_CHUNK = 65_536
+_MAX_HEADER = 1 << 20
+_MAX_MANIFEST = 1 << 26
+_LOOKERS = 8
+_PAGE = 1000
+"""Files a page of a listing: the most that S3 gives."""
+
+
+@dataclass(frozen=True)
+class DumpFile:
+    """One data file of an hour.
+
+    Attributes:
+        uri: `s3a://…` or an absolute local path, unescaped.
+        name: the path relative to the template's root: the same for dumps on S3 and for a local
+            copy.
+        size: bytes.
+        etag: S3's ETag without quotes; of a local file the MD5 of its content in hex, which is what
+            S3 gives a file that was uploaded in one part: a copy of such a file counts as the same
+            file.
+        modified: when it was last written; aware, UTC.
+
+    """
+
+    uri: str
+    name: str
+    size: int
+    etag: str
+    modified: datetime
+
+    @property
+    def spark_path(self) -> str:
+        r"""The path for a Spark reader, to which `*?[]{}` are a pattern unless escaped by `\`."""
+        return re.sub(r"([*?\[\]{}\\])", r"\\\1", self.uri)
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """Whether a dump is complete, and why or why not, in words."""
+
+    complete: bool
+    why: str
+
+
+class Dumps:
+    """The dumps of one source.
+
+    Args:
+        source: the source; its template says which files belong to an hour.
+        s3: how S3 is reached; not used for local dumps.
+        root: replaces the root of the template (`--dumps`): a URI or a local folder.
+
+    """
+
+    def __init__(self, source: Source, s3: S3Access, root: str | None = None) -> None:
+        self.source = source
+        self.template = source.dumps if root is None else source.dumps.with_root(root)
+        self._store = _open_store(self.template.root, s3)
+
+    def files(self, hour: datetime) -> list[DumpFile]:
+        """Return the data files of an hour, by name; none where the hour has no files.
+
+        Markers, manifests, hidden (`_`, `.`) and unfinished (`.tmp`, `.part`, …) files are no data.
+
+        Raises:
+            TidegateError: the bucket or folder can't be listed.
+
+        """
+        return self._data(hour, etags=True)
+
+    def completeness(self, hour: datetime, now: datetime) -> Completeness:
+        """Return whether an hour's dump is complete, by the way that its source names.
+
+        Args:
+            hour: the dump hour.
+            now: the time; for the quiet time, which counts from the newest file and not before the
+                hour has ended.
+
+        Raises:
+            TidegateError: the bucket or folder can't be read.
+
+        """
+        files = self._data(hour, etags=False)
+        ways = self.source.complete
+        if ways.marker is not None:
+            return self._by_marker(hour, files)
+        if ways.manifest is not None:
+            return self._by_manifest(hour, files)
+        if not files:
+            return Completeness(False, self._none(hour))
+        if ways.files is not None:
+            what = f"{len(files)} of {ways.files} files"
+            if len(files) > ways.files:
+                return Completeness(False, f"{what}: more than the source says")
+            return Completeness(len(files) == ways.files, what)
+        assert ways.after is not None
+        newest = max(file.modified for file in files)
+        since = max(newest, hour + HOUR)
+        quiet = max(now - since, now - now)
+        reason = (
+            f"the newest of {_count(files)} is of {newest:%Y-%m-%dT%H:%M:%SZ}"
+            if since == newest
+            else f"{_count(files)}, none newer than the end of the hour"
+        )
+        what = f"{reason}; quiet for {duration_text(quiet)}, {duration_text(ways.after)} needed"
+        return Completeness(quiet >= ways.after, what)
+
+    def fault(self, file: DumpFile, form: Format | None = None) -> str | None:
+        """Return in what a file is not what its name says, or None: a look at its first bytes only.
+
+        Args:
+            file: the file.
+            form: how its files are written; the source's format unless given.
+
+        Raises:
+            TidegateError: the file can't be read.
+
+        """
+        kind = form or self.source.format
+        head = self._store.read(file.name, 0, HEAD_BYTES) if file.size else b""
+        tail = b""
+        if kind.type == "parquet" and file.size >= 4:
+            tail = self._store.read(file.name, file.size - 4, 4)
+        return file_fault(file.name, file.size, head, kind, tail)
+
+    def faults(self, files: Iterable[DumpFile]) -> dict[str, str]:
+        """Return the faults of those files that have one, by name; see `fault`."""
+        listed = list(files)
+        with ThreadPoolExecutor(max_workers=_LOOKERS) as pool:
+            found = pool.map(self.fault, listed)
+            return {
+                file.name: fault
+                for file, fault in zip(listed, found, strict=True)
+                if fault is not None
+            }
+
+    def header(self, file: DumpFile) -> list[str]:
+        """Return the names of a csv file's columns.
+
+        They are the first line's, or the source's own where its files have no header, or `_c0`,
+        `_c1`, … of as many as the first line has. An empty file has none.
+
+        Raises:
+            TidegateError: the file can't be read, is cut short, is not UTF-8, or names a column
+                twice.
+
+        """
+        form = self.source.format
+        if isinstance(form.header, tuple):
+            return list(form.header)
+        try:
+            line = self._first_line(file)
+            names = _split(line, form) if line is not None else []
+        except (UnicodeDecodeError, zlib.error, csv.Error, EOFError, OverflowError) as error:
+            raise TidegateError(
+                "the first line of a file can't be read",
+                where=file.uri,
+                expected=f"the names of the columns, in UTF-8, with {form.delimiter!r} between "
+                f"them",
+                got=str(error),
+                todo="upload the file again, or mend 'format' in the source file",
+            ) from error
+        if form.header is False:
+            return [f"_c{at}" for at in range(len(names))]
+        twice = sorted({name for name in names if name and names.count(name) > 1})
+        if twice:
+            raise TidegateError(
+                "a header names a column twice",
+                where=file.uri,
+                expected="different names",
+                got=", ".join(twice),
+                todo="give the names by 'header: [...]' in the source's format",
+            )
+        return names
+
+    def _data(self, hour: datetime, *, etags: bool) -> list[DumpFile]:
+        relative = self.template.relative(hour)
+        named = self.source.complete.named()
+        apart = self.template.folder(hour) + named.render(hour) if named is not None else None
+        listed = self._store.listing(relative.partition("*")[0])
+        found = [file for file in listed if file.name != apart and _is_data(file.name, relative)]
+        found.sort(key=lambda file: file.name)
+        return self._store.with_etags(found) if etags else found
+
+    def _by_marker(self, hour: datetime, files: list[DumpFile]) -> Completeness:
+        named = self.source.complete.named()
+        assert named is not None
+        name = self.template.folder(hour) + named.render(hour)
+        if not self._exists(name):
+            return Completeness(False, f"no marker {self.template.root}{name} yet, {_count(files)}")
+        if not files:
+            return Completeness(False, f"the marker {name} is there, but {self._none(hour)}")
+        return Completeness(True, f"the marker {name} is there, {_count(files)}")
+
+    def _by_manifest(self, hour: datetime, files: list[DumpFile]) -> Completeness:
+        named = self.source.complete.named()
+        assert named is not None
+        folder = self.template.folder(hour)
+        name = folder + named.render(hour)
+        if not self._exists(name):
+            return Completeness(
+                False, f"no manifest {self.template.root}{name} yet, {_count(files)}"
+            )
+        try:
+            listed = read_manifest(self._store.read(name, 0, _MAX_MANIFEST))
+        except ValueError as error:
+            return Completeness(False, f"the manifest {name} can't be read: {error}")
+        if not files:
+            return Completeness(False, f"the manifest {name} is there, but {self._none(hour)}")
+        there = {file.name: file.size for file in files}
+        wanted = {folder + entry: size for entry, size in listed.items()}
+        wrong = [f"{entry} is missing" for entry in wanted if entry not in there]
+        wrong += [
+            f"{entry} has {there[entry]} bytes, not {size}"
+            for entry, size in wanted.items()
+            if entry in there and size is not None and there[entry] != size
+        ]
+        wrong += [f"{entry} is not in it" for entry in there if entry not in wanted]
+        if wrong:
+            more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+            return Completeness(False, f"by the manifest {name}: {'; '.join(wrong[:5])}{more}")
+        return Completeness(True, f"{_count(files)}, as the manifest {name} says")
+
+    def _exists(self, name: str) -> bool:
+        return any(file.name == name for file in self._store.listing(name))
+
+    def _none(self, hour: datetime) -> str:
+        return f"there is no file {self.template.pattern(hour)} for {hour_text(hour)}"
+
+    def _first_line(self, file: DumpFile) -> str | None:
+        """Return the first line, or None of a file without a byte in it."""
+        data = b""
+        chunks = self._store.stream(file.name)
+        for chunk in _gunzip(chunks) if file.name.endswith(".gz") else chunks:
+            data += chunk
+            if b"\n" in data:
+                break
+            if len(data) > _MAX_HEADER:
+                raise OverflowError(f"no end of line within {_MAX_HEADER} bytes")
+        if not data:
+            return None
+        return data.partition(b"\n")[0].removesuffix(b"\r").decode("utf-8-sig")
+
+
+def fingerprint(files: Iterable[DumpFile]) -> str:
+    """Return the SHA-256 in hex of the names, sizes and ETags of files, whatever their order."""
+    listed = sorted((file.name, file.size, file.etag) for file in files)
+    return hashlib.sha256(json.dumps(listed, ensure_ascii=False).encode()).hexdigest()
+
+
+def read_manifest(data: bytes) -> dict[str, int | None]:
+    """Return the sizes of the files that a manifest lists, by name; None where it gives no size.
+
+    A manifest is a JSON list, or `{"files": […]}`, of names or of `{"name": …, "size": …}`.
+
+    Raises:
+        ValueError: it is none.
+
+    """
+    form = 'expected a list of names or {"files": [{"name": …, "size": …}]}'
+    try:
+        found = json.loads(data)
+    except ValueError as error:
+        raise ValueError(f"not JSON ({error})") from error
+    entries = found.get("files") if isinstance(found, dict) else found
+    if not isinstance(entries, list):
+        raise ValueError(f"{form}, got {type(entries).__name__}")
+    listed: dict[str, int | None] = {}
+    for entry in entries:
+        name = entry.get("name") if isinstance(entry, dict) else entry
+        size = entry.get("size") if isinstance(entry, dict) else None
+        if not isinstance(name, str) or not (size is None or type(size) is int):
+            raise ValueError(f"{form}, got {json.dumps(entry)[:80]}")
+        listed[name] = size
+    return listed
+
+
+def _is_data(name: str, relative: str) -> bool:
+    last = name.rpartition("/")[2]
+    if not last or last.startswith(_HIDDEN) or last.endswith(_UNFINISHED):
+        return False
+    if relative.endswith("/"):
+        return name == relative + last
+    shape = "[^/]*".join(re.escape(part) for part in relative.split("*"))
+    return re.fullmatch(shape, name, flags=re.DOTALL) is not None
+
+
+def _count(files: list[DumpFile]) -> str:
+    return f"{len(files)} file{'' if len(files) == 1 else 's'}"
+
+
+def _split(line: str, form: Format) -> list[str]:
+    if form.quote is None:
+        return line.split(form.delimiter)
+    # Without `strict` a quote that is never closed would swallow the other names in silence.
+    reader = csv.reader([line], delimiter=form.delimiter, quotechar=form.quote, strict=True)
+    return next(reader, [""])
+
+
+def _gunzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield what gzip members hold, a bounded piece at a time."""
+    unzip = zlib.decompressobj(wbits=31)
+    for chunk in chunks:
+        rest = chunk
+        while rest:
+            if unzip.eof:
+                unzip = zlib.decompressobj(wbits=31)
+            yield unzip.decompress(rest, _CHUNK)
+            rest = unzip.unused_data if unzip.eof else unzip.unconsumed_tail
+    while not unzip.eof and (piece := unzip.decompress(b"", _CHUNK)):
+        yield piece
+    if not unzip.eof:
+        raise EOFError("the gzip file is cut short")
+
+
+class _Store(Protocol):
+    """A folder of dumps, on S3 or on disk. Names are relative to it."""
+
+    def listing(self, prefix: str) -> list[DumpFile]:
+        """Return the files right in the prefix's folder that begin with it; ETags may be empty."""
+
+    def with_etags(self, files: list[DumpFile]) -> list[DumpFile]:
+        """Return the files with their ETags."""
+
+    def read(self, name: str, start: int, length: int) -> bytes:
+        """Return a part of a file; fewer bytes where it ends earlier."""
+
+    def stream(self, name: str) -> Iterator[bytes]:
+        """Yield a file's content piece by piece."""
+
+
+def _open_store(root: str, s3: S3Access) -> _Store:
+    if root.startswith(("s3://", "s3a://")):
+        bucket, _, prefix = root.split("://", 1)[1].partition("/")
+        return _S3Store(bucket, prefix, s3)
+    return _LocalStore(Path(root))
+
+
+class _LocalStore:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def listing(self, prefix: str) -> list[DumpFile]:
+        if not self._root.is_dir():
+            raise TidegateError(
+                "no such folder of dumps",
+                where=str(self._root),
+                expected="a folder that holds the dumps",
+                todo="mend 'dumps' in the source file, or give the folder by --dumps",
+            )
+        folder, slash, begin = prefix.rpartition("/")
+        found = []
+        try:
+            for path in (self._root / folder).iterdir():
+                if path.name.startswith(begin) and path.is_file():
+                    found.append(self._file(path, folder + slash + path.name))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise _local_error(error, self._root / folder) from error
+        return found
+
+    def with_etags(self, files: list[DumpFile]) -> list[DumpFile]:
+        return [replace(file, etag=self._md5(file)) for file in files]
+
+    def read(self, name: str, start: int, length: int) -> bytes:
+        try:
+            with (self._root / name).open("rb") as data:
+                data.seek(start)
+                return data.read(length)
+        except OSError as error:
+            raise _local_error(error, self._root / name) from error
+
+    def stream(self, name: str) -> Iterator[bytes]:
+        try:
+            with (self._root / name).open("rb") as data:
+                while chunk := data.read(_CHUNK):
+                    yield chunk
+        except OSError as error:
+            raise _local_error(error, self._root / name) from error
+
+    def _file(self, path: Path, name: str) -> DumpFile:
+        stat = path.stat()
+        modified = datetime.fromtimestamp(stat.st_mtime, UTC)
+        return DumpFile(uri=str(path), name=name, size=stat.st_size, etag="", modified=modified)
+
+    def _md5(self, file: DumpFile) -> str:
+        digest = hashlib.md5(usedforsecurity=False)
+        for chunk in self.stream(file.name):
+            digest.update(chunk)
+        return digest.hexdigest()
+
+
+class _S3Store:
+    def __init__(self, bucket: str, prefix: str, s3: S3Access) -> None:
+        self._bucket = bucket
+        self._prefix = prefix
+        self._s3 = s3
+
+    @cached_property
+    def _client(self) -> S3Client:
+        return s3_client(self._s3)
+
+    def listing(self, prefix: str) -> list[DumpFile]:
+        found = []
+        with self._told("list", prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket,
+                Prefix=self._prefix + prefix,
+                Delimiter="/",
+                PaginationConfig={"PageSize": _PAGE},
+            )
+            for page in pages:
+                for item in page.get("Contents", []):
+                    name = item["Key"].removeprefix(self._prefix)
+                    found.append(
+                        DumpFile(
+                            uri=f"s3a://{self._bucket}/{item['Key']}",
+                            name=name,
+                            size=item["Size"],
+                            etag=item["ETag"].strip('"'),
+                            modified=item["LastModified"].astimezone(UTC),
+                        )
+                    )
+        return found
+
+    def with_etags(self, files: list[DumpFile]) -> list[DumpFile]:
+        return files
+
+    def read(self, name: str, start: int, length: int) -> bytes:
+        with self._told("read", name):
+            part = f"bytes={start}-{start + length - 1}"
+            answer = self._client.get_object(
+                Bucket=self._bucket, Key=self._prefix + name, Range=part
+            )
+            with closing(answer["Body"]) as body:
+                return body.read()
+
+    def stream(self, name: str) -> Iterator[bytes]:
+        with self._told("read", name):
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)
+            with closing(answer["Body"]) as body:
+                yield from body.iter_chunks(_CHUNK)
+
+    @contextmanager
+    def _told(self, doing: str, name: str) -> Iterator[None]:
+        """Turn what boto3 raises into errors that a stranger can act on."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except (BotoCoreError, ClientError, ValueError) as error:
+            where = f"s3://{self._bucket}/{self._prefix}{name}"
+            raise s3_error(error, self._s3, self._bucket, doing, where) from error
+
+
+@lru_cache(maxsize=8)
+def s3_client(s3: S3Access) -> S3Client:
+    """Return the client for a way to reach S3; making one takes longer than a request."""
+    import boto3
+    from botocore.config import Config
+
+    host = urlsplit(s3.endpoint).hostname if s3.endpoint else None
+    config = Config(
+        connect_timeout=5,
+        read_timeout=60,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        max_pool_connections=2 * _LOOKERS,
+        # Servers of one's own rarely have a host name a bucket, and may not know the newest
+        # checksums.
+        s3={"addressing_style": "path" if s3.endpoint else "auto"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        # An HTTP proxy of the surroundings can't reach this machine's own loopback.
+        proxies={} if host in ("127.0.0.1", "localhost", "::1") else None,
+    )
+    session = boto3.session.Session(
+        aws_access_key_id=s3.access_key,
+        aws_secret_access_key=s3.secret_key,
+        region_name=s3.region,
+    )
+    return session.client("s3", endpoint_url=s3.endpoint, config=config)
+
+
+_UNREACHABLE = (
+    "EndpointConnectionError",
+    "ConnectTimeoutError",
+    "ReadTimeoutError",
+    "ConnectionClosedError",
+    "ProxyConnectionError",
+    "SSLError",
+    "HTTPClientError",
+)
+
+
+def s3_error(error: Exception, s3: S3Access, bucket: str, doing: str, where: str) -> TidegateError:
+    """Return boto3's error as one that says what to do; it never holds the secret key.
+
+    Args:
+        error: what boto3 raised.
+        s3: how S3 was to be reached.
+        bucket: the bucket.
+        doing: `list` or `read`.
+        where: the URI that it was about.
+
+    """
+    answer = getattr(error, "response", {})
+    code = str(answer.get("Error", {}).get("Code", ""))
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    at = f"{where}, at {s3.endpoint or 'AWS S3'}"
+    key = f"access key {s3.access_key}" if s3.access_key else "the credentials boto3 found"
+    kinds = {base.__name__ for base in type(error).__mro__}
+    keys = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    if code == "NoSuchBucket":
+        return TidegateError(
+            f"no such bucket '{bucket}'",
+            where=at,
+            expected="the bucket that 'dumps' in the source file names",
+            got=code,
+            todo="make the bucket, mend 'dumps', or check AWS_ENDPOINT_URL (is it the right "
+            "server?)",
+        )
+    if code in ("NoSuchKey", "404"):
+        return TidegateError(
+            "a dump's file is gone",
+            where=at,
+            expected="the file that was there when its hour was listed",
+            got=code,
+            todo="run the hour again; it takes the files that are there then",
+        )
+    if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken"):
+        return TidegateError(
+            "wrong S3 credentials",
+            where=at,
+            expected="credentials that this server knows",
+            got=f"{code}, with {key}",
+            todo=f"{keys} to a pair of this server's",
+        )
+    if code == "AccessDenied" or status == 403:
+        return TidegateError(
+            f"S3 refuses to {doing}",
+            where=at,
+            expected="the rights s3:ListBucket and s3:GetObject on the bucket",
+            got=f"{code or status}, with {key}",
+            todo=f"grant them to this key, or {keys} to another",
+        )
+    if kinds & {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}:
+        return TidegateError(
+            "no S3 credentials",
+            where=at,
+            expected="credentials in the environment or wherever boto3 looks for them",
+            got=str(error),
+            todo=keys,
+        )
+    if kinds & set(_UNREACHABLE):
+        return TidegateError(
+            "the S3 endpoint can't be reached",
+            where=at,
+            expected="an S3 server that answers",
+            got=f"{type(error).__name__}: {error}",
+            todo="start the server (tidegate status), or mend AWS_ENDPOINT_URL",
+        )
+    return TidegateError(
+        f"S3 could not {doing}",
+        where=at,
+        got=f"{code + ': ' if code else ''}{error}",
+        todo="mend 'dumps' in the source file, AWS_REGION or AWS_ENDPOINT_URL, and run again",
+    )
+
+
+def _local_error(error: OSError, path: Path) -> TidegateError:
+    return TidegateError(
+        "a dump can't be read",
+        where=str(path),
+        expected="a folder or file that this user may read",
+        got=error.strerror or str(error),
+        todo="mend its rights, or run the hour again if the file was moved meanwhile",
+    )

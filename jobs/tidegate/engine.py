@@ -1,0 +1,121 @@
+"""The engine: the only place that makes a Spark session, and that decides which server writes a lake."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from tidegate.errors import TidegateError
+from tidegate.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_SESSION = {
+    "spark.sql.session.timeZone": "UTC",
+    # JSON keys that differ by case are different keys.
+    "spark.sql.caseSensitive": "true",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    # Small data: Delta's default of 50 partitions for its own state is most of an hour's run.
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.sql.shuffle.partitions": "4",
+    "spark.sql.ansi.enabled": "true",
+    # A cut file must never pass for a whole one.
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.files.ignoreMissingFiles": "false",
+}
+
+_SECONDS_TO_ANSWER = 30
+
+
+@contextmanager
+def session(settings: Settings) -> Iterator[SparkSession]:
+    """Yield a Spark session on the one server that writes the lake.
+
+    That is the server of `settings.spark`, where there is one (a running stack's, or a cluster's);
+    else one is started for the length of the block, alone with the lake.
+
+    Raises:
+        TidegateError: no server answers, or another one writes the lake.
+    """
+    from tidegate.writer import claim
+
+    with ExitStack() as held:
+        url = settings.spark
+        if url is None:
+            held.enter_context(claim(settings))
+            url = held.enter_context(_private_server(settings))
+        spark = connect(url)
+        try:
+            yield spark
+        finally:
+            spark.stop()
+
+
+def connect(url: str) -> SparkSession:
+    """Return a new session of a Spark Connect server, set up as Tidegate's jobs expect it.
+
+    Args:
+        url: `sc://host:port`, with `/;token=…` where the server asks for one.
+
+    Raises:
+        TidegateError: the server does not answer.
+    """
+    _reachable(url)
+    os.environ.setdefault("SPARK_CONNECT_MODE_ENABLED", "1")
+    warnings.filterwarnings("ignore", module=r"pyspark\..*", category=FutureWarning)
+    from pyspark.errors import PySparkException
+    from pyspark.sql import SparkSession
+
+    try:
+        spark = SparkSession.builder.remote(url).create()
+        for key, value in _SESSION.items():
+            spark.conf.set(key, value)
+    except (PySparkException, OSError) as error:
+        raise TidegateError(
+            "the Spark Connect server refused the session",
+            where=_shown(url),
+            got=str(error).splitlines()[0],
+            todo="look at its log, or run: tidegate status",
+        ) from error
+    return spark
+
+
+@contextmanager
+def _private_server(settings: Settings) -> Iterator[str]:
+    from tidegate.stack.spark import start_spark
+
+    logs = settings.home / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    child, url = start_spark(settings.home, s3=settings.s3, log=logs / f"spark-{os.getpid()}.log")
+    try:
+        yield url
+    finally:
+        child.stop()
+
+
+def _reachable(url: str) -> None:
+    """Look whether anything listens there: Spark's own client would go on trying for minutes."""
+    import socket
+
+    host, _, port = url.removeprefix("sc://").partition("/")[0].rpartition(":")
+    if not host or not port.isdigit():
+        host, port = url.removeprefix("sc://").partition("/")[0], "15002"
+    try:
+        socket.create_connection((host, int(port)), timeout=_SECONDS_TO_ANSWER).close()
+    except OSError as error:
+        raise TidegateError(
+            "no Spark server answers",
+            where=_shown(url),
+            expected="a Spark Connect server",
+            got=str(error),
+            todo="start it (tidegate up), or unset TIDEGATE_SPARK to let this command start its own",
+        ) from error
+
+
+def _shown(url: str) -> str:
+    """Return an address without its token."""
+    return url.partition("/;")[0]

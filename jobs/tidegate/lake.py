@@ -1,0 +1,290 @@
+"""The lake: the only place that reads or writes Delta through Spark.
+
+`<lake>/staging` holds candidates, `<lake>/warehouse` what is published, `<lake>/ops` the books.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from tidegate.errors import TidegateError
+from tidegate.tables import BY_NAME, OPS, WAREHOUSE, Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+Row = dict[str, Any]
+
+TABLE_PROPERTIES = {
+    # Analysts' other engines must be able to read what is published.
+    "delta.enableDeletionVectors": "false",
+    # A checkpoint costs a pass over all files; hourly tables commit often.
+    "delta.checkpointInterval": "50",
+}
+
+
+class Lake:
+    """A lake, reached through one Spark session.
+
+    Args:
+        spark: a session of the one server that writes this lake.
+        root: URI or absolute path of the lake.
+    """
+
+    def __init__(self, spark: SparkSession, root: str) -> None:
+        self.spark = spark
+        self.root = root.rstrip("/")
+
+    # -- places ---------------------------------------------------------------------------------
+
+    def path(self, table: Table) -> str:
+        """Return where a table lies."""
+        return f"{self.root}/{table.area}/{table.name}"
+
+    def staging(self, *parts: str) -> str:
+        """Return a place under staging."""
+        return "/".join((self.root, "staging", *parts))
+
+    # -- tables ---------------------------------------------------------------------------------
+
+    def create_tables(self) -> None:
+        """Create what tables are missing, once, so that first writes can't collide."""
+        for table in (*WAREHOUSE, *OPS):
+            path = self.path(table)
+            properties = {
+                **TABLE_PROPERTIES,
+                "delta.dataSkippingStatsColumns": ",".join(table.statistics),
+            }
+            options = ", ".join(f"'{k}' = '{v}'" for k, v in properties.items())
+            columns = ", ".join(
+                f"`{c.name}` {c.type} COMMENT {literal(c.meaning)}" for c in table.columns
+            )
+            layout = (
+                f"PARTITIONED BY ({', '.join(f'`{c}`' for c in table.partition)}) "
+                if table.partition
+                else ""
+            )
+            self.spark.sql(
+                f"CREATE TABLE IF NOT EXISTS delta.`{path}` ({columns}) USING delta "
+                f"{layout}COMMENT {literal('One row is ' + table.meaning + '.')} "
+                f"TBLPROPERTIES ({options})"
+            )
+
+    def exists(self) -> bool:
+        """Return whether the lake's last table to be created is there."""
+        from pyspark.errors import AnalysisException
+
+        try:
+            self.spark.sql(f"DESCRIBE HISTORY delta.`{self.path(OPS[-1])}` LIMIT 1").collect()
+        except AnalysisException:
+            return False
+        return True
+
+    def read(self, table: Table, version: int | None = None) -> DataFrame:
+        """Return a table, as it is or as it was at a version."""
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.load(self.path(table))
+
+    def columns(self, table: Table) -> dict[str, str]:
+        """Return the columns that a table has now: name → Spark type."""
+        return dict(self.read(table).dtypes)
+
+    def add_columns(self, table: Table, wanted: Mapping[str, str]) -> None:
+        """Add columns that a table lacks.
+
+        Args:
+            table: where.
+            wanted: name → Spark type.
+
+        Raises:
+            TidegateError: the table has such a column with another type.
+        """
+        present = self.columns(table)
+        for name, kind in wanted.items():
+            if name in present and present[name] != kind:
+                raise TidegateError(
+                    f"column {name} of {table.name} has another type",
+                    where=self.path(table),
+                    expected=f"{present[name]}, as in the table",
+                    got=f"{kind}, as the source file says",
+                    todo="give the column another name in the source file, or the table's type",
+                )
+        missing = {name: kind for name, kind in wanted.items() if name not in present}
+        if missing:
+            added = ", ".join(f"`{name}` {kind}" for name, kind in missing.items())
+            self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` ADD COLUMNS ({added})")
+
+    def history(self, table: Table, limit: int | None = None) -> list[tuple[int, str | None]]:
+        """Return (version, user metadata) of a table's commits, newest first."""
+        tail = f" LIMIT {limit}" if limit else ""
+        rows = (
+            self.spark.sql(f"DESCRIBE HISTORY delta.`{self.path(table)}`{tail}")
+            .select("version", "userMetadata")
+            .collect()
+        )
+        return [(row["version"], row["userMetadata"]) for row in rows]
+
+    def version(self, table: Table) -> int:
+        """Return the latest version of a table."""
+        return self.history(table, 1)[0][0]
+
+    # -- rows -----------------------------------------------------------------------------------
+
+    def frame(self, rows: Iterable[Row], ddl: str) -> DataFrame:
+        """Return a DataFrame of Python rows. They travel as JSON, so that no local time zone meets them.
+
+        Args:
+            rows: values by column; aware datetimes, dates, numbers, strings, lists, dicts.
+            ddl: `name type, …`.
+        """
+        texts = [(json.dumps(row, default=_encode),) for row in rows]
+        raw = self.spark.createDataFrame(texts, "value string")
+        from pyspark.sql import functions as F
+
+        return raw.select(F.from_json("value", ddl, {"mode": "FAILFAST"}).alias("r")).select("r.*")
+
+    def rows(self, frame: DataFrame) -> list[Row]:
+        """Return a small DataFrame as Python rows; timestamps as aware datetimes are not restored:
+        they come as ISO 8601 text ending in `Z` (see `parse_time`).
+        """
+        from pyspark.sql import functions as F
+
+        packed = frame.select(
+            F.to_json(F.struct("*"), {"ignoreNullFields": "false"}).alias("value")
+        )
+        return [json.loads(row["value"]) for row in packed.collect()]
+
+    # -- writes ---------------------------------------------------------------------------------
+
+    def append(self, table: Table, rows: Sequence[Row]) -> None:
+        """Append rows to one of the books in one commit."""
+        if rows:
+            frame = self.frame(rows, table.ddl).coalesce(1)
+            frame.write.format("delta").mode("append").save(self.path(table))
+
+    def append_next(self, table: Table, rows: Sequence[Row], app: str, number: int) -> None:
+        """Append rows unless somebody has appended under `app` with this number or a higher one.
+
+        Delta ignores a transaction whose number is not above the last one of its application, and
+        makes one of two concurrent ones fail: together that is a compare-and-swap.
+        """
+        frame = self.frame(rows, table.ddl).coalesce(1)
+        _unless_beaten(
+            frame.write.format("delta")
+            .mode("append")
+            .option("txnAppId", app)
+            .option("txnVersion", number)
+            .save,
+            self.path(table),
+        )
+
+    def replace(
+        self,
+        table: Table,
+        frame: DataFrame,
+        where: str,
+        *,
+        record: Row | None = None,
+        app: str | None = None,
+        number: int | None = None,
+    ) -> None:
+        """Replace exactly the rows that match `where` by `frame`, in one commit.
+
+        Args:
+            table: where.
+            frame: the table's columns; rows outside `where` are refused by Delta.
+            where: predicate of literals over partition and slice columns.
+            record: goes into the commit as its user metadata.
+            app: with `number`, a compare-and-swap as in `append_next`. It also makes the commit of
+                nothing over nothing exist, which needs a place for its record.
+            number: see `app`.
+        """
+        writer = frame.write.format("delta").mode("overwrite").option("replaceWhere", where)
+        if record is not None:
+            writer = writer.option("userMetadata", json.dumps(record, default=_encode))
+        if app is not None and number is not None:
+            writer = writer.option("txnAppId", app).option("txnVersion", number)
+        _unless_beaten(writer.save, self.path(table))
+
+    def stage(self, frame: DataFrame, path: str, partition: Sequence[str] = ()) -> None:
+        """Write a DataFrame as Parquet under staging. What a kill leaves there, nothing refers to."""
+        writer = frame.write.mode("overwrite")
+        if partition:
+            writer = writer.partitionBy(*partition)
+        writer.parquet(path)
+
+    def staged(self, *paths: str, base: str | None = None, schema: str | None = None) -> DataFrame:
+        """Read Parquet from staging."""
+        reader = self.spark.read
+        if base is not None:
+            reader = reader.option("basePath", base)
+        if schema is not None:
+            reader = reader.schema(schema)
+        return reader.parquet(*paths)
+
+
+def _unless_beaten(save: Any, path: str) -> None:
+    """Run a write; that another one was faster is no error here, its caller looks who won."""
+    from pyspark.errors import PySparkException
+
+    try:
+        save(path)
+    except PySparkException as error:
+        if "DELTA_CONCURRENT_TRANSACTION" not in str(error):
+            raise
+
+
+def literal(value: str | datetime | date) -> str:
+    """Return a value as a Spark SQL literal; datetimes must be aware."""
+    if isinstance(value, datetime):
+        return f"TIMESTAMP'{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}Z'"
+    if isinstance(value, date):
+        return f"DATE'{value:%Y-%m-%d}'"
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def slices_where(table: Table, source: str, slices: Sequence[datetime]) -> str:
+    """Return the predicate of a source's slices: literals over partition and slice columns."""
+    ordered = sorted(set(slices))
+    parts = [f"source = {literal(source)}"]
+    dates = [column for column in table.partition if column != "source"]
+    if dates:
+        days = ", ".join(
+            literal(day) for day in sorted({s.astimezone(UTC).date() for s in ordered})
+        )
+        parts.append(f"`{dates[0]}` IN ({days})")
+    if table.slice_time == "date":
+        values = ", ".join(literal(s.astimezone(UTC).date()) for s in ordered)
+    else:
+        values = ", ".join(literal(s) for s in ordered)
+    parts.append(f"`{table.slice_time}` IN ({values})")
+    return " AND ".join(parts)
+
+
+def parse_time(text: str) -> datetime:
+    """Return the aware datetime of a timestamp as `Lake.rows` gives it."""
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _encode(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+def table_named(name: str) -> Table:
+    """Return a table by its name.
+
+    Raises:
+        TidegateError: there is none of that name.
+    """
+    if name not in BY_NAME:
+        raise TidegateError("no such table", expected=", ".join(sorted(BY_NAME)), got=name)
+    return BY_NAME[name]

@@ -1,0 +1,104 @@
+"""Read the lines of dump files with Spark, each with its file and its number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from tidegate.dumps import DumpFile
+    from tidegate.lake import Lake
+
+# One file is one partition: with both at their most, Spark neither splits a file nor puts two into a
+# partition. Then the number that monotonically_increasing_id() counts up within a partition (its
+# lower 33 bits) is the line's, without a second pass over the input or a shuffle.
+_WHOLE_FILES = {
+    "spark.sql.files.maxPartitionBytes": str(1 << 40),
+    "spark.sql.files.openCostInBytes": str(1 << 40),
+}
+_WITHIN_PARTITION = (1 << 33) - 1
+
+# What java.net.URI leaves unquoted in a path; letters beyond ASCII stay too.
+_URI_PATH_SAFE = "/-_.!~'()*:@&=+$,;"
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file of a dump, and the hour that it belongs to."""
+
+    hour: datetime
+    file: DumpFile
+
+
+def keep_files_whole(lake: Lake) -> None:
+    """Make the session read one file a partition, as line numbers and slice-wise writes need."""
+    for key, value in _WHOLE_FILES.items():
+        lake.spark.conf.set(key, value)
+
+
+def read_text(lake: Lake, inputs: Sequence[Input]) -> DataFrame:
+    """Return `value` (the line), `dump_hour`, `file` and `line` of text files, plain or gzip.
+
+    Lines end at \\n only. The session has to keep files whole (`keep_files_whole`).
+    """
+    from pyspark.sql import functions as F
+
+    paths = [each.file.spark_path for each in inputs]
+    return _named(
+        lake,
+        lake.spark.read.option("lineSep", "\n")
+        .text(paths)
+        .select(
+            "value",
+            F.expr(f"(monotonically_increasing_id() & {_WITHIN_PARTITION}) + 1").alias("line"),
+            F.expr("_metadata.file_path").alias("path"),
+        ),
+        inputs,
+    )
+
+
+def read_parquet(lake: Lake, inputs: Sequence[Input]) -> DataFrame:
+    """Return the same of Parquet files: each row as a JSON object, its place in the file as line."""
+    from pyspark.sql import functions as F
+
+    paths = [each.file.spark_path for each in inputs]
+    return _named(
+        lake,
+        lake.spark.read.option("mergeSchema", "true")
+        .parquet(*paths)
+        .select(
+            F.to_json(F.struct("*")).alias("value"),
+            F.expr("_metadata.row_index + 1").alias("line"),
+            F.expr("_metadata.file_path").alias("path"),
+        ),
+        inputs,
+    )
+
+
+def _named(lake: Lake, lines: DataFrame, inputs: Sequence[Input]) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    names = lake.frame(
+        [
+            {"path": uri_path(each.file.uri), "file": each.file.name, "dump_hour": each.hour}
+            for each in inputs
+        ],
+        "path string, file string, dump_hour timestamp",
+    )
+    # Local paths come as file:/… or file:///…: the scheme says nothing more, so it goes.
+    plain = lines.withColumn("path", F.regexp_replace("path", "^file:/+", "/"))
+    return plain.join(F.broadcast(names), "path").select("value", "dump_hour", "file", "line")
+
+
+def uri_path(uri: str) -> str:
+    """Return a path or URI as Spark's `_metadata.file_path` spells it, less the scheme `file:`."""
+    scheme, mark, rest = uri.partition("://")
+    if not mark:
+        scheme, rest = "", uri
+    quoted = "".join(c if ord(c) > 127 else quote(c, safe=_URI_PATH_SAFE) for c in rest)
+    return quoted if scheme in ("", "file") else f"{scheme}://{quoted}"

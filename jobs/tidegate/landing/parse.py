@@ -1,0 +1,406 @@
+"""What becomes of a line: a pure function of DataFrames, one pass, no shuffle.
+
+Every line comes out once, with `outcome` event, quarantined or header. Spark's own JSON reader loses
+or bends lines in silence (text after an object, arrays, blank lines, bytes that are not UTF-8), so
+each of those is looked for here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tidegate.tables.events import TABLE
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+    from tidegate.source import FieldRef, Source, TimeRef
+
+MAX_LINE_BYTES = 16 * 1024 * 1024
+"""A longer line is quarantined: inside `from_json` a string of over 20 MB comes back as broken."""
+
+MAX_RAW_CHARS = 1024 * 1024
+"""How much of a line over `MAX_LINE_BYTES` the quarantine keeps."""
+
+REASONS: Mapping[str, str] = {
+    "not_utf8": "the line's bytes are not UTF-8",
+    "too_long": f"the line is longer than {MAX_LINE_BYTES:,} bytes",
+    "blank_line": "the line is empty",
+    "not_json": "the line is not one JSON value and nothing else",
+    "not_object": "the line is JSON, but not an object",
+    "wrong_columns": "the line has more or fewer columns than the header",
+    "missing_event_id": "the event has no id",
+    "missing_event_time": "the event has no time",
+    "bad_event_time": "the event's time can't be understood",
+    "too_late": "the event is older than the source accepts",
+    "too_early": "the event lies further in the future than the source accepts",
+    "bad_value": "a value does not fit its column's type",
+}
+"""Why a line can't become an event."""
+
+_END = "~end of line~"
+_ISO_TIME = (
+    r"^\\d{4}-\\d{2}-\\d{2}[T ]\\d{2}:\\d{2}(:\\d{2}([.,]\\d{1,9})?)?"
+    r"\\s?(Z|z|UTC|GMT|[+-]\\d{2}(:?\\d{2})?)?$"
+)
+_JSON_OPTIONS = (
+    "map('mode', 'PERMISSIVE', 'allowSingleQuotes', 'false', 'allowNonNumericNumbers', 'false')"
+)
+
+
+def parse(lines: DataFrame, source: Source, header: Sequence[str] = ()) -> DataFrame:
+    """Decide every line.
+
+    Args:
+        lines: `value`, `dump_hour`, `file`, `line`.
+        source: how events are read from lines.
+        header: names of the columns, for delimited text.
+
+    Returns:
+        The columns of an event (of the table and of the source), and `outcome`, `reason`, `detail`,
+        `raw`, `raw_bytes`. Of a quarantined line only `source`, `dump_hour`, `file` and `line` are
+        filled beside the last four.
+    """
+    from pyspark.sql import functions as F
+
+    fields = _csv(lines, source, header) if source.format.type == "csv" else _json(lines, source)
+    values = _values(fields, source)
+    problem = _problem(values, source)
+    judged = values.withColumn("problem", problem).withColumn(
+        "outcome",
+        F.expr(
+            "case when is_header then 'header' when problem is null then 'event' "
+            "else 'quarantined' end"
+        ),
+    )
+    return judged.select(*_columns(source))
+
+
+def event_columns(source: Source) -> dict[str, str]:
+    """Return the columns that a source's events have: name → Spark type."""
+    base = {column.name: column.type for column in TABLE.columns}
+    return {**base, **{name: column.type for name, column in source.columns.items()}}
+
+
+def staged_schema(source: Source) -> str:
+    """Return the schema of what `parse` gives, as DDL."""
+    columns = {
+        **event_columns(source),
+        "outcome": "string",
+        "reason": "string",
+        "detail": "string",
+        "raw": "string",
+        "raw_bytes": "binary",
+    }
+    return ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
+
+
+def _columns(source: Source) -> list[Column]:
+    from pyspark.sql import functions as F
+
+    always = {"dump_hour", "file", "line"}
+    out: list[Column] = [F.lit(source.source).alias("source")]
+    for name, kind in event_columns(source).items():
+        if name == "source":
+            continue
+        if name == "dump_date":
+            out.append(F.to_date("dump_hour").alias(name))
+        elif name in always:
+            out.append(F.col(name))
+        else:
+            value = f"v_{name}"
+            out.append(F.expr(f"if(outcome = 'event', `{value}`, null)").cast(kind).alias(name))
+    return [
+        *out,
+        F.col("outcome"),
+        F.col("problem.reason").alias("reason"),
+        F.col("problem.detail").alias("detail"),
+        F.expr(
+            f"if(outcome = 'quarantined', left(make_valid_utf8(value), {MAX_RAW_CHARS}), null)"
+        ).alias("raw"),
+        F.expr(
+            "if(outcome = 'quarantined' and not is_valid_utf8(value), cast(value as binary), null)"
+        ).alias("raw_bytes"),
+    ]
+
+
+# -- the raw fields of a line -----------------------------------------------------------------------
+
+
+def _json(lines: DataFrame, source: Source) -> DataFrame:
+    """Add `f` (the fields wanted, as text), `is_whole` (one JSON value and no more), `is_header`.
+
+    A line is parsed inside an object that ends in a member of ours: only if that member is found was
+    the line one JSON value and nothing else.
+    """
+    from pyspark.sql import functions as F
+
+    wanted = _struct(_tree(source.references()))
+    schema = f"v {wanted}, `{_END}` int"
+    readable = "is_valid_utf8(value) and octet_length(value) <= " + str(MAX_LINE_BYTES)
+    # A byte order mark at the start of a file is no part of its first line.
+    clean = lines.withColumn("value", F.expr("if(line = 1, ltrim('\\uFEFF', value), value)"))
+    parsed = clean.withColumn(
+        "p",
+        F.expr(
+            f"from_json(if({readable}, concat('{{\"v\":', value, ',\"{_END}\":1}}'), null), "
+            f"'{schema}', {_JSON_OPTIONS})"
+        ),
+    )
+    return (
+        parsed.withColumn("is_whole", F.expr(f"p.`{_END}` is not null"))
+        .withColumn("f", F.expr("p.v"))
+        .withColumn("is_header", F.lit(False))
+        .withColumn("body", F.expr("trim(both ' \\t\\r' from value)"))
+        .drop("p")
+    )
+
+
+def _csv(lines: DataFrame, source: Source, header: Sequence[str]) -> DataFrame:
+    """The same for delimited text: `f` has a member a column; a row of another width has none."""
+    from pyspark.sql import functions as F
+
+    members = ", ".join(f"{_quoted(name)} string" for name in header)
+    schema = f"{members}, `{_END}` string"
+    options = {
+        "sep": source.format.delimiter,
+        "quote": source.format.quote or "\u0000",
+        "escape": source.format.quote or "\u0000",
+        "mode": "PERMISSIVE",
+        "columnNameOfCorruptRecord": _END,
+        "maxCharsPerColumn": "-1",
+    }
+    flat = ", ".join(f"{_text(k)}, {_text(v)}" for k, v in options.items())
+    has_header = source.format.header is True
+    clean = lines.withColumn(
+        "value", F.expr("if(line = 1, ltrim('\\uFEFF', value), value)")
+    ).withColumn("is_header", F.expr("line = 1") if has_header else F.lit(False))
+    readable = "is_valid_utf8(value) and octet_length(value) <= " + str(MAX_LINE_BYTES)
+    return (
+        clean.withColumn(
+            "p",
+            F.expr(
+                f"from_csv(if({readable}, rtrim('\\r', value), null), {_text(schema)}, map({flat}))"
+            ),
+        )
+        .withColumn("is_whole", F.expr(f"p.`{_END}` is null and p is not null"))
+        .withColumn("f", F.struct(*(F.col(f"p.{_quoted(name)}").alias(name) for name in header)))
+        .withColumn("body", F.to_json("f"))
+        .drop("p")
+    )
+
+
+def _tree(paths: Iterable[str]) -> dict[str, Any]:
+    """Return the names of dotted paths, nested as the paths are."""
+    from tidegate.source import split_path
+
+    tree: dict[str, Any] = {}
+    for path in sorted(paths):
+        place = tree
+        for part in split_path(path):
+            place = place.setdefault(part, {})
+    return tree
+
+
+def _struct(tree: Mapping[str, Any]) -> str:
+    members = ", ".join(
+        f"{_quoted(name)}: {_struct(below) if below else 'string'}" for name, below in tree.items()
+    )
+    return f"struct<{members}>"
+
+
+# -- the values of an event -------------------------------------------------------------------------
+
+
+def _values(fields: DataFrame, source: Source) -> DataFrame:
+    """Add a column `v_NAME` for every column of an event, and `t_…` for what was there as text.
+
+    SQL expressions of the source file see the raw fields by their bare names, and the line as `raw`.
+    """
+    from pyspark.sql import functions as F
+
+    wanted = source.fields
+    sqls: dict[str, FieldRef] = {}
+    texts: dict[str, Column] = {}
+
+    def text(name: str, ref: FieldRef | None) -> None:
+        if ref is None:
+            texts[name] = F.lit(None).cast("string")
+        elif ref.path is not None:
+            path = ".".join(_quoted(part) for part in ref.names())
+            texts[name] = F.col(f"f.{path}")
+        else:
+            sqls[name] = ref
+
+    text("event_id", wanted.event_id)
+    text("event_time", wanted.event_time)
+    text("event_type", wanted.event_type)
+    text("user_id", wanted.user_id)
+    text("anonymous_id", wanted.anonymous_id)
+    text("source_session_id", source.sessions.id)
+    for name, column in source.columns.items():
+        text(name, column)
+
+    out = fields
+    if sqls:
+        kept = F.struct(*(F.col(name) for name in out.columns)).alias("kept")
+        flat = out.select(kept, "f.*", F.col("value").alias("raw"))
+        computed = flat.select(
+            "kept.*",
+            *(F.expr(str(ref.sql)).alias(f"t_{name}") for name, ref in sqls.items()),
+        )
+        out = computed
+    for name, column_ in texts.items():
+        out = out.withColumn(f"t_{name}", column_)
+
+    out = out.withColumn("v_event_time", _time(wanted.event_time))
+    # An empty id is no id: two visitors with an empty one are not the same visitor.
+    for name in ("event_id", "user_id", "anonymous_id", "source_session_id"):
+        out = out.withColumn(f"v_{name}", F.expr(f"nullif(trim(cast(t_{name} as string)), '')"))
+    if wanted.event_id is None:
+        out = out.withColumn(
+            "v_event_id",
+            F.expr(
+                "left(sha2(to_json(array("
+                f"{_text(source.source)}, date_format(dump_hour, 'yyyy-MM-dd HH'), file, "
+                "cast(line as string))), 256), 32)"
+            ),
+        )
+    out = out.withColumn("v_event_type", F.expr("cast(t_event_type as string)"))
+    out = out.withColumn("v_user_key", F.expr("coalesce(v_user_id, v_anonymous_id)"))
+    out = out.withColumn("v_properties", F.col("body"))
+    for name, column in source.columns.items():
+        out = out.withColumn(f"v_{name}", F.expr(_cast(f"`t_{name}`", column.type)))
+    return out
+
+
+def _time(ref: TimeRef) -> Column:
+    from pyspark.sql import functions as F
+
+    if ref.unit == "iso":
+        return F.expr(iso_time("t_event_time"))
+    micros = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}[ref.unit]
+    # Decimal, not double: a time in seconds with a fraction keeps its microseconds.
+    whole = f"try_cast(try_cast(t_event_time as decimal(30, 9)) * {micros} as bigint)"
+    # Beyond the years 1 to 9999 other readers of the table fail on the value.
+    return F.expr(
+        f"timestamp_micros(if({whole} between -62135596800000000 and 253402300799999999, "
+        f"{whole}, null))"
+    )
+
+
+def iso_time(value: str) -> str:
+    """Return the Spark SQL that makes a UTC timestamp of ISO 8601 text, NULL for anything else.
+
+    A plain cast would take `12:30` for today at that time. Text without a zone is UTC.
+    """
+    text = f"trim(cast({value} as string))"
+    colon = f"regexp_replace({text}, '([+-]\\\\d{{2}})(\\\\d{{2}})$', '$1:$2')"
+    upper = f"replace(replace({colon}, ',', '.'), 'z', 'Z')"
+    return f"if({text} rlike '{_ISO_TIME}', try_cast({upper} as timestamp), null)"
+
+
+def _cast(value: str, kind: str) -> str:
+    """Return the Spark SQL of a value in its column's type; NULL where it does not fit."""
+    if kind == "timestamp":
+        return iso_time(value)
+    if kind == "date":
+        return (
+            f"if(cast({value} as string) rlike '^\\\\d{{4}}-\\\\d{{2}}-\\\\d{{2}}$', "
+            f"try_cast({value} as date), null)"
+        )
+    if kind.startswith("decimal"):
+        # A cast rounds what has too many digits; that is not what the dump said.
+        wide = f"try_cast({value} as decimal(38, 18))"
+        exact = f"try_cast({value} as {kind})"
+        return f"if({wide} is null or {wide} = {exact}, {exact}, null)"
+    return f"try_cast({value} as {kind})"
+
+
+# -- why a line can't become an event ---------------------------------------------------------------
+
+
+def _problem(values: DataFrame, source: Source) -> Column:  # noqa: ARG001
+    """Return struct(reason, detail) of the first thing wrong with a line, NULL where nothing is."""
+    from pyspark.sql import functions as F
+
+    is_csv = source.format.type == "csv"
+    late = int(source.accept.late.total_seconds())
+    future = int(source.accept.future.total_seconds())
+    shown = "left(cast({} as string), 100)"
+    checks: list[tuple[str, str, str]] = [
+        ("not is_valid_utf8(value)", "not_utf8", "'expected UTF-8'"),
+        (
+            f"octet_length(value) > {MAX_LINE_BYTES}",
+            "too_long",
+            f"concat('expected at most {MAX_LINE_BYTES} bytes, got ', octet_length(value))",
+        ),
+        ("trim(both ' \\t\\r' from value) = ''", "blank_line", "'expected an event'"),
+    ]
+    if is_csv:
+        checks.append(
+            ("not is_whole", "wrong_columns", "'expected as many columns as the header has'")
+        )
+    else:
+        checks += [
+            ("not is_whole", "not_json", "'expected one JSON object and nothing after it'"),
+            ("f is null", "not_object", "'expected a JSON object'"),
+        ]
+    if source.fields.event_id is not None:
+        checks.append(
+            (
+                "v_event_id is null",
+                "missing_event_id",
+                _where("no value at", source.fields.event_id),
+            )
+        )
+    when = source.fields.event_time
+    checks += [
+        (
+            "nullif(trim(cast(t_event_time as string)), '') is null",
+            "missing_event_time",
+            _where("no value at", when),
+        ),
+        (
+            "v_event_time is null",
+            "bad_event_time",
+            f"concat('expected a time as {when.unit}, got ', {shown.format('t_event_time')})",
+        ),
+        (
+            f"unix_micros(v_event_time) < unix_micros(dump_hour) - {late} * 1000000L",
+            "too_late",
+            f"concat('expected at most {late} s before the dump hour, got ', v_event_time)",
+        ),
+        (
+            f"unix_micros(v_event_time) > unix_micros(dump_hour) + {3600 + future} * 1000000L",
+            "too_early",
+            f"concat('expected at most {future} s after the dump hour ends, got ', v_event_time)",
+        ),
+    ]
+    for name, column in source.columns.items():
+        got = shown.format(f"`t_{name}`")
+        checks.append(
+            (
+                f"`t_{name}` is not null and `v_{name}` is null",
+                "bad_value",
+                f"concat('column {name}: expected {column.type}, got ', {got})",
+            )
+        )
+    branches = " ".join(
+        f"when {test} then named_struct('reason', '{reason}', 'detail', {detail})"
+        for test, reason, detail in checks
+    )
+    return F.expr(f"case when is_header then null {branches} end")
+
+
+def _where(text: str, ref: FieldRef) -> str:
+    return _text(f"{text} {ref.path if ref.path is not None else ref.sql}")
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"

@@ -1,0 +1,307 @@
+"""The ledger: what was published, from what, and what has not been consumed yet.
+
+The truth is in the commits: each publication's Delta commit carries its whole record. The rows of
+`ops/publications` are written after them, and repaired from them wherever a kill came between.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from tidegate.errors import TidegateError
+from tidegate.lake import Lake, Row, literal, parse_time
+from tidegate.tables import Table
+from tidegate.tables.books import LANDINGS, PUBLICATIONS
+
+_ATTEMPTS = 20
+_COMMITS = 4
+"""How many of a table's last commits are looked at first; each costs a read of its file."""
+
+
+@dataclass(frozen=True)
+class SliceRecord:
+    """A slice of a publication: rows put in, and candidate rows withheld as duplicates of other dumps."""
+
+    slice: datetime
+    rows: int
+    landing_id: str | None = None
+    duplicates: int = 0
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A publication, as its commit and its row in the ledger hold it. See `tables.books`."""
+
+    publication_id: str
+    table_name: str
+    source: str
+    sequence: int
+    slices: tuple[SliceRecord, ...]
+    rows: int
+    event_hours: tuple[datetime, ...]
+    inputs: tuple[str, ...]
+    input_versions: dict[str, int]
+    audit_ids: tuple[str, ...]
+    fingerprint: str
+    run_id: str
+    published_at: datetime
+    delta_version: int = -1
+
+    @property
+    def row(self) -> Row:
+        """The ledger's row."""
+        times = [each.slice for each in self.slices]
+        return {
+            **asdict(self),
+            "slice_min": min(times) if times else None,
+            "slice_max": max(times) if times else None,
+            "event_dates": sorted({hour.astimezone(UTC).date() for hour in self.event_hours}),
+        }
+
+
+def publication_of(row: Row) -> Publication:
+    """Return the publication of a ledger row, or of a commit's record, as JSON gives it."""
+    known = {
+        name: row[name]
+        for name in Publication.__dataclass_fields__
+        if name in row and row[name] is not None
+    }
+    known["slices"] = tuple(
+        SliceRecord(**{**each, "slice": parse_time(each["slice"])}) for each in row["slices"]
+    )
+    known["event_hours"] = tuple(parse_time(hour) for hour in row["event_hours"])
+    known["inputs"] = tuple(row.get("inputs") or ())
+    known["audit_ids"] = tuple(row.get("audit_ids") or ())
+    known["input_versions"] = dict(row.get("input_versions") or {})
+    known["published_at"] = parse_time(row["published_at"])
+    return Publication(**known)
+
+
+class Ledger:
+    """The ledger of a lake, as it was when it was last refreshed.
+
+    What is read may be out of date by the time something is published: the commit then loses its
+    number to the faster one (see `publish`), and its maker refreshes and looks again.
+    """
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self._books: dict[str, _Book] = {}
+
+    def refresh(self) -> None:
+        """Forget what was read, so that the next look is a fresh one."""
+        self._books.clear()
+
+    # -- reading --------------------------------------------------------------------------------
+
+    def publications(
+        self,
+        table: Table,
+        source: str | None = None,
+        *,
+        after_version: int = -1,
+        slices: tuple[datetime, datetime] | None = None,
+    ) -> list[Publication]:
+        """Return publications in the order of their commits.
+
+        Args:
+            table: the table published to.
+            source: only this source's.
+            after_version: only those whose commit came after this version of the table.
+            slices: only those with a slice in this range, both inclusive.
+        """
+        if after_version >= self._book(table).version:
+            return []
+        found = self._rows(table)
+        if source is not None:
+            found = found.where(f"source = {literal(source)}")
+        if after_version >= 0:
+            found = found.where(f"delta_version > {after_version}")
+        if slices is not None:
+            first, last = slices
+            found = found.where(f"slice_max >= {literal(first)} and slice_min <= {literal(last)}")
+        rows = self.lake.rows(found.dropDuplicates(["publication_id"]))
+        return sorted(map(publication_of, rows), key=lambda each: each.delta_version)
+
+    def last(self, table: Table, source: str) -> Publication | None:
+        """Return the latest publication of a source in a table, or None."""
+        return self._book(table).last.get(source)
+
+    def landings(
+        self, source: str | None = None, hours: tuple[datetime, datetime] | None = None
+    ) -> dict[tuple[str, datetime], Row]:
+        """Return the latest landing of each hour: (source, hour) → row of `ops/landings`.
+
+        Args:
+            source: only this source's.
+            hours: only this range, both inclusive.
+        """
+        from pyspark.sql import Window
+        from pyspark.sql import functions as F
+
+        found = self.lake.read(LANDINGS)
+        if source is not None:
+            found = found.where(f"source = {literal(source)}")
+        if hours is not None:
+            found = found.where(f"dump_hour between {literal(hours[0])} and {literal(hours[1])}")
+        newest = Window.partitionBy("source", "dump_hour").orderBy(
+            F.desc("landed_at"), F.desc("landing_id")
+        )
+        latest = found.withColumn("place", F.row_number().over(newest)).where("place = 1")
+        return {
+            (row["source"], parse_time(row["dump_hour"])): row
+            for row in self.lake.rows(latest.drop("place"))
+        }
+
+    def landings_by_id(self, ids: Iterable[str]) -> dict[str, Row]:
+        """Return rows of `ops/landings` by landing id."""
+        wanted = ", ".join(literal(each) for each in sorted(set(ids)))
+        if not wanted:
+            return {}
+        found = self.lake.read(LANDINGS).where(f"landing_id in ({wanted})")
+        return {row["landing_id"]: row for row in self.lake.rows(found)}
+
+    # -- writing --------------------------------------------------------------------------------
+
+    def publish(self, table: Table, publication: Publication, frame: Any, where: str) -> bool:
+        """Commit a publication and write its row; return whether it was ours that got its number.
+
+        False means that somebody else published this source to this table in between: what was to be
+        published has to be looked at again.
+        """
+        book = self._book(table)
+        self.lake.replace(
+            table,
+            frame,
+            where,
+            record={"tidegate": publication.row},
+            app=_app(table, publication.source),
+            number=publication.sequence,
+        )
+        commits = self.lake.history(table, _COMMITS)
+        records = [(version, _record(text)) for version, text in commits]
+        mine = [
+            version
+            for version, record in records
+            if record and record["publication_id"] == publication.publication_id
+        ]
+        if mine and min(version for version, _ in commits) <= book.version + 1:
+            # The row may lose to another writer's: then it is repaired from the commit.
+            self._append(table, book, records)
+        self.refresh()
+        return bool(mine) or self._is_recorded(table, publication)
+
+    def _is_recorded(self, table: Table, publication: Publication) -> bool:
+        """Return whether a publication's commit is among all of its table's; slow, rarely asked."""
+        self._book(table)
+        found = self._rows(table).where(f"publication_id = {literal(publication.publication_id)}")
+        return not found.isEmpty()
+
+    # -- repair ---------------------------------------------------------------------------------
+
+    def _book(self, table: Table) -> _Book:
+        """Return what was last read of a table's publications; missing rows are written first."""
+        if table.name not in self._books:
+            for _ in range(_ATTEMPTS):
+                book = self._read(table)
+                commits = self.lake.history(table, _COMMITS)
+                latest = commits[0][0]
+                if latest <= book.version:
+                    break
+                if commits[-1][0] > book.version + 1:
+                    commits = self.lake.history(table, latest - book.version)
+                records = [(version, _record(text)) for version, text in commits]
+                if not self._append(table, book, records):
+                    break
+            else:
+                raise TidegateError(
+                    "the ledger's rows can't be written",
+                    where=self.lake.path(PUBLICATIONS),
+                    expected="to be the only writer, or to win within a few tries",
+                    got=f"{_ATTEMPTS} tries that others were faster at",
+                    todo="look for another program that writes this lake",
+                )
+            self._books[table.name] = book
+        return self._books[table.name]
+
+    def _append(self, table: Table, book: _Book, records: Sequence[tuple[int, Row | None]]) -> bool:
+        """Write rows for the commits that `book` lacks; return whether there were any."""
+        rows = [
+            {**record, "delta_version": version}
+            for version, record in sorted(records, key=lambda each: each[0])
+            if record is not None and version > book.version
+        ]
+        if rows:
+            self.lake.append_next(PUBLICATIONS, rows, f"ledger/{table.name}", book.written + 1)
+        return bool(rows)
+
+    def _read(self, table: Table) -> _Book:
+        """Read the last publication of each source, and how far the rows reach."""
+        from pyspark.sql import Window
+        from pyspark.sql import functions as F
+
+        newest = Window.partitionBy("source").orderBy(F.desc("sequence"))
+        whole = Window.partitionBy()
+        rows = self.lake.rows(
+            self._rows(table)
+            .dropDuplicates(["publication_id"])
+            .withColumn("place", F.row_number().over(newest))
+            .withColumn("written", F.count(F.lit(1)).over(whole))
+            .where("place = 1")
+            .drop("place")
+        )
+        last = {row["source"]: publication_of(row) for row in rows}
+        return _Book(
+            version=max((each.delta_version for each in last.values()), default=-1),
+            written=rows[0]["written"] if rows else 0,
+            last=last,
+        )
+
+    def _rows(self, table: Table) -> Any:
+        return self.lake.read(PUBLICATIONS).where(f"table_name = {literal(table.name)}")
+
+
+@dataclass(frozen=True)
+class _Book:
+    """How far the rows of a table's publications reach.
+
+    Attributes:
+        version: the table's version of the last publication that has a row.
+        written: number of rows.
+        last: the last publication of each source.
+    """
+
+    version: int
+    written: int
+    last: dict[str, Publication]
+
+
+def published_landings(
+    publications: Iterable[Publication],
+) -> dict[datetime, tuple[SliceRecord, Publication]]:
+    """Return what is published of each slice: slice → its record in the newest publication."""
+    state: dict[datetime, tuple[SliceRecord, Publication]] = {}
+    for publication in sorted(publications, key=lambda each: each.sequence):
+        for each in publication.slices:
+            state[each.slice] = (each, publication)
+    return state
+
+
+def sources_in(publications: Sequence[Publication]) -> list[str]:
+    """Return the sources of publications, in alphabetical order."""
+    return sorted({each.source for each in publications})
+
+
+def _app(table: Table, source: str) -> str:
+    return f"publish/{table.name}/{source}"
+
+
+def _record(text: str | None) -> Row | None:
+    if not text or '"tidegate"' not in text:
+        return None
+    found = json.loads(text).get("tidegate")
+    return found if isinstance(found, dict) else None

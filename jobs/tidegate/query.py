@@ -1,0 +1,405 @@
+"""The door to published tables for analysts: DuckDB over the lake, without a JVM.
+
+Views with the tables' bare names are pinned to the versions of one release, so that what is joined
+belongs together. Schema `ops` has the system's own books as they are now. A connection reaches the
+lake's `warehouse` and `ops` folders and nothing else: not staging, no other file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from tidegate.errors import TidegateError
+from tidegate.nearest import hint
+from tidegate.settings import S3Access, Settings
+from tidegate.tables import OPS, WAREHOUSE
+
+if TYPE_CHECKING:
+    import duckdb
+
+EXTENSIONS = ("delta", "httpfs")
+RELEASE_VARIABLE = "tidegate_release"
+"""SQL variable with the id of the release that the views are pinned to: `getvariable('…')`."""
+
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_unsigned_extensions": False,
+    "allow_community_extensions": False,
+    "allow_persistent_secrets": False,
+    "allow_unredacted_secrets": False,
+    # Else the name of any Python variable of the caller would be a table.
+    "python_enable_replacements": False,
+}
+# What the Delta reader says where no table is: on a local disk and in a bucket.
+_ABSENT = ("Path does not exist", "No files in log segment", "InvalidTableLocation", "FileNotFound")
+_LATEST_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release: its id, and the version of each warehouse table."""
+
+    release_id: str
+    versions: Mapping[str, int]
+
+
+def connect(settings: Settings, release: str | None = None) -> duckdb.DuckDBPyConnection:
+    """Return a connection to the published tables of a lake, of the release named or of the latest.
+
+    Where there is no release yet, the views show the current version of each table. Times are UTC.
+    The connection's configuration is locked and it reads nothing outside the lake's `warehouse` and
+    `ops`. DuckDB has no way to forbid `COPY … TO` below a folder that may be read: whoever hands a
+    connection to others uses `run`, which refuses all but queries, or read-only keys.
+
+    Raises:
+        TidegateError: there is no lake, no table in it, no such release, or it can't be reached.
+
+    """
+    import duckdb
+
+    base = _duckdb_uri(settings.lake)
+    connection = duckdb.connect(":memory:", config=_CONFIG)
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        for name in EXTENSIONS:
+            connection.execute(f"LOAD {_text(str(extension_file(name)))}")
+        if base.startswith("s3://"):
+            _set_secret(connection, base, settings.s3)
+            _knock(connection, base)
+        else:
+            _check_folder(base)
+        _make_views(connection, base, release)
+        areas = ", ".join(_text(f"{base}/{area}/") for area in ("warehouse", "ops"))
+        connection.execute(f"SET allowed_directories = [{areas}]")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def run(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyConnection:
+    """Run one query on a connection of `connect` and return it, with the rows ready to be fetched.
+
+    Raises:
+        TidegateError: it is no query, more than one, or DuckDB can't run it.
+
+    """
+    import duckdb
+
+    check_query(query)
+    try:
+        return connection.execute(query)
+    except duckdb.Error as error:
+        raise _failed(connection, query, error) from error
+
+
+def check_query(query: str) -> None:
+    """Check that a text is one query: something that reads and changes nothing.
+
+    Raises:
+        TidegateError: it is empty, several statements, another kind of statement, or no SQL.
+
+    """
+    import duckdb
+
+    try:
+        statements = duckdb.extract_statements(query)
+    except duckdb.Error as error:
+        raise TidegateError("not SQL that DuckDB reads", got=_visible(str(error))) from error
+    kinds = [statement.type for statement in statements]
+    select, explain = duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN
+    if not kinds:
+        raise TidegateError("an empty query", expected="one query, such as SELECT * FROM events")
+    # PIVOT is read as the making of a temporary type and a SELECT, neither with a text of its own.
+    pivot = kinds == [duckdb.StatementType.CREATE, select] and not any(s.query for s in statements)
+    if len(kinds) > 1 and not pivot:
+        raise TidegateError(
+            "several statements at once",
+            expected="one query",
+            got=f"{len(kinds)} statements",
+            todo="run them one by one",
+        )
+    word = _first_word(query)
+    if kinds[0] == explain:
+        inner = _explained(query)
+        if inner is not None:
+            check_query(inner)
+            return
+    elif (kinds[0] == select or pivot) and word != "PRAGMA":
+        return
+    raise TidegateError(
+        "not a query, and published tables are only read here",
+        expected="SELECT, FROM, WITH, VALUES, PIVOT, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN of those",
+        got=f"a statement that begins with {word}",
+        todo="write a query; tables change by `tidegate run` only",
+    )
+
+
+def pinned(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """Return the id of the release that a connection's views are pinned to, None for no release."""
+    row = connection.execute(f"SELECT getvariable('{RELEASE_VARIABLE}')").fetchone()
+    return None if row is None or row[0] is None else str(row[0])
+
+
+def extension_file(name: str) -> Path:
+    """Return the file of a DuckDB extension that came as a wheel, of this DuckDB's version.
+
+    Raises:
+        TidegateError: the wheel is not installed or is one for another DuckDB.
+
+    """
+    import duckdb
+
+    package = f"duckdb_extension_{name}"
+    version = f"v{duckdb.__version__}"
+    try:
+        folder = Path(str(import_module(package).__file__)).parent / "extensions"
+    except ImportError:
+        folder = Path(package)
+    found = folder / version / f"{name}.duckdb_extension"
+    if found.is_file():
+        return found
+    there = sorted(path.name for path in folder.glob("v*")) if folder.is_dir() else []
+    raise TidegateError(
+        f"DuckDB's extension '{name}' is not installed for this DuckDB",
+        where=str(found),
+        expected=f"the wheel duckdb-extension-{name} of {duckdb.__version__}",
+        got=f"one for {', '.join(there)}" if there else "none",
+        todo="install the versions of requirements.lock",
+    )
+
+
+def _make_views(connection: duckdb.DuckDBPyConnection, base: str, wanted: str | None) -> None:
+    """Make the views of `ops` and, pinned, those of the warehouse."""
+    connection.execute("CREATE SCHEMA ops")
+    books = {
+        table.name
+        for table in OPS
+        if _make_view(connection, f'ops."{table.name}"', f"{base}/ops/{table.name}", None)
+    }
+    release = _release(connection, wanted) if "releases" in books else None
+    if release is None and wanted is not None:
+        raise TidegateError(
+            f"no release {wanted!r}: nothing has been released yet",
+            where=f"{base}/ops/releases",
+            todo="leave out --release for the tables as they are now, or run: tidegate release",
+        )
+    versions: Mapping[str, int | None]
+    if release is None:
+        versions = {table.name: None for table in WAREHOUSE}
+    else:
+        versions = release.versions
+        connection.execute(f"SET VARIABLE {RELEASE_VARIABLE} = {_text(release.release_id)}")
+    made = [
+        name
+        for name, version in versions.items()
+        if _make_view(connection, _name(name), f"{base}/warehouse/{name}", version)
+    ]
+    if not made:
+        raise _nothing(base, "no published tables yet")
+
+
+def _make_view(
+    connection: duckdb.DuckDBPyConnection, view: str, path: str, version: int | None
+) -> bool:
+    """Make a view of a Delta table, at a version or the latest; tell whether the table exists."""
+    import duckdb
+
+    if not path.startswith("s3://") and not (Path(path) / "_delta_log").is_dir():
+        return False
+    pin = "" if version is None else f", version := {int(version)}"
+    # The Delta reader decodes %-escapes, in plain paths too.
+    where = path if path.startswith("s3://") else "file://" + quote(path)
+    try:
+        connection.execute(f"CREATE VIEW {view} AS SELECT * FROM delta_scan({_text(where)}{pin})")
+    except duckdb.Error as error:
+        message = str(error)
+        if version is None and any(sign in message for sign in _ABSENT):
+            return False
+        at = "" if version is None else f", version {version}"
+        raise TidegateError(
+            "a table of the lake can't be read",
+            where=f"{path}{at}",
+            expected="a Delta table that the credentials in use may read",
+            got=_visible(message.splitlines()[0]),
+            todo="check the keys in use or, for a release, take a newer one: "
+            "the files of old ones are removed in time",
+        ) from error
+    return True
+
+
+def _release(connection: duckdb.DuckDBPyConnection, wanted: str | None) -> Release | None:
+    """Return the release named, or the latest; None where none was ever made."""
+    where, values = ("", []) if wanted is None else ("WHERE release_id = ?", [wanted])
+    row = connection.execute(
+        f"SELECT release_id, map_entries(versions) FROM ops.releases {where} "
+        "ORDER BY released_at DESC, release_id DESC LIMIT 1",
+        values,
+    ).fetchone()
+    if row is not None:
+        return Release(str(row[0]), {entry["key"]: entry["value"] for entry in row[1]})
+    latest = connection.execute(
+        "SELECT release_id FROM ops.releases "
+        f"ORDER BY released_at DESC, release_id DESC LIMIT {_LATEST_SHOWN}"
+    ).fetchall()
+    if not latest:
+        return None
+    raise TidegateError(
+        f"no release {wanted!r}",
+        where="ops.releases",
+        expected=f"one of the releases; the latest: {', '.join(str(found) for (found,) in latest)}",
+        todo="leave out --release for the latest, or see all: "
+        'tidegate sql "SELECT release_id, released_at FROM ops.releases ORDER BY 2"',
+    )
+
+
+def _nothing(base: str, what: str) -> TidegateError:
+    return TidegateError(
+        what,
+        where=base,
+        expected="a lake with tables under warehouse/",
+        todo="check --lake (or TIDEGATE_LAKE), or publish something first: "
+        "tidegate run SOURCE --from HOUR --to HOUR",
+    )
+
+
+def _set_secret(connection: duckdb.DuckDBPyConnection, base: str, s3: S3Access) -> None:
+    """Tell DuckDB how to reach the lake's bucket, for the lake and nothing else in it."""
+    if not s3.access_key or not s3.secret_key:
+        raise TidegateError(
+            "no credentials for the lake's bucket",
+            where=base,
+            expected="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, of keys that may read the lake",
+            got="none",
+            todo="set them, or run beside the stack that the lake belongs to",
+        )
+    options = {
+        "KEY_ID": _text(s3.access_key),
+        "SECRET": _text(s3.secret_key),
+        "REGION": _text(s3.region),
+        "SCOPE": _text(base),
+    }
+    if s3.endpoint is not None:
+        endpoint = urlsplit(s3.endpoint if "://" in s3.endpoint else f"https://{s3.endpoint}")
+        options["ENDPOINT"] = _text(endpoint.netloc)
+        options["URL_STYLE"] = "'path'"
+        options["USE_SSL"] = "false" if endpoint.scheme == "http" else "true"
+    listed = ", ".join(f"{key} {value}" for key, value in options.items())
+    connection.execute(f"CREATE SECRET lake (TYPE s3, {listed})")
+
+
+def _knock(connection: duckdb.DuckDBPyConnection, base: str) -> None:
+    """Check that the bucket answers: the Delta reader would try ten times and then say little.
+
+    Raises:
+        TidegateError: it doesn't, or not to these keys.
+
+    """
+    import duckdb
+
+    try:
+        connection.execute(f"SELECT count(*) FROM glob({_text(base + '/_tidegate*')})")
+    except duckdb.Error as error:
+        told = _trimmed(str(error).partition("\nLINE ")[0].splitlines())
+        raise TidegateError(
+            "the lake's bucket can't be read",
+            where=base,
+            expected="a bucket that these keys may list and read",
+            got=_visible("; ".join(told[:2])),
+            todo="check --lake, the endpoint (AWS_ENDPOINT_URL) and the keys (AWS_ACCESS_KEY_ID, "
+            "AWS_SECRET_ACCESS_KEY)",
+        ) from error
+
+
+def _check_folder(base: str) -> None:
+    """Check that a folder is there and has a name that DuckDB's Delta reader can take.
+
+    Raises:
+        TidegateError: it isn't, or hasn't.
+
+    """
+    if not Path(base).is_dir():
+        raise _nothing(base, "no lake there")
+    if re.search(r"%[0-9A-Fa-f]{2}|\\", base):
+        raise TidegateError(
+            "the lake's path can't be read by DuckDB's Delta reader, which would decode it",
+            where=base,
+            expected="a path without backslashes and without % before two hexadecimal digits",
+            todo="move the lake, or reach it by a symbolic link",
+        )
+
+
+def _failed(connection: duckdb.DuckDBPyConnection, query: str, error: Exception) -> TidegateError:
+    """Return DuckDB's error as ours; for a wrong table name, with the nearest right one."""
+    message = str(error)
+    found = re.search(r"Table with name (\S+) does not exist", message)
+    if found is None:
+        return TidegateError("the query failed", where=_visible(query), got=_visible(message))
+    wrong = found.group(1)
+    names = tables(connection)
+    bare = {name.rpartition(".")[2]: name for name in names}
+    near = hint(wrong, bare)
+    for name, full in bare.items():
+        near = near.replace(f"'{name}'", f"'{full}'")
+    if near.startswith("known:"):
+        near = f"known: {', '.join(names)}"
+    return TidegateError(f"no table {wrong!r}", where=_visible(query), expected=near)
+
+
+def tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return the names that can be queried: bare ones of the warehouse, then `ops.…`."""
+    rows = connection.execute(
+        "SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal "
+        "ORDER BY schema_name = 'ops', view_name"
+    ).fetchall()
+    return [view if schema == "main" else f"{schema}.{view}" for schema, view in rows]
+
+
+_COMMENTS = re.compile(r"^(\s+|--[^\n]*(\n|$)|/\*.*?\*/)+", re.DOTALL)
+_EXPLAIN = re.compile(r"^EXPLAIN\b(\s+ANALYZE\b|\s*\([^)]*\))?", re.IGNORECASE)
+
+
+def _first_word(query: str) -> str:
+    found = re.match(r"\w+", _COMMENTS.sub("", query))
+    return found.group().upper() if found else "?"
+
+
+def _explained(query: str) -> str | None:
+    """Return what an EXPLAIN explains (and, with ANALYZE, runs), None where that is unclear."""
+    bare = _COMMENTS.sub("", query)
+    found = _EXPLAIN.match(bare)
+    return bare[found.end() :] if found else None
+
+
+def _duckdb_uri(lake: str) -> str:
+    """Return the lake's address as DuckDB wants it: its secrets and its Delta reader know `s3://`."""
+    if lake.startswith("s3a://"):
+        return "s3://" + lake.removeprefix("s3a://").rstrip("/")
+    return lake.rstrip("/")
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _name(value: str) -> str:
+    return '"' + value.replace('"', '""') + '"'
+
+
+def _visible(text: str) -> str:
+    from tidegate.rendering import visible
+
+    return "\n".join(visible(line) for line in _trimmed(text.splitlines()))
+
+
+def _trimmed(lines: Iterable[str]) -> list[str]:
+    return [line.rstrip() for line in lines if line.strip()]

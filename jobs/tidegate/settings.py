@@ -1,0 +1,129 @@
+"""Settings: `TIDEGATE_*` variables or command-line options, options first.
+
+Whoever runs beside a running embedded stack gets its lake, S3 endpoint and Spark server by default, so that
+one lake has one writing server.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.errors import TidegateError
+
+
+@dataclass(frozen=True)
+class S3Access:
+    """How to reach S3. With `endpoint` None it is AWS itself and boto3's own chain of credentials."""
+
+    endpoint: str | None = None
+    access_key: str | None = None
+    secret_key: str | None = None
+    region: str = "us-east-1"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a command works on.
+
+    Attributes:
+        project: the folder that holds `dags/sources` and `expectations`.
+        home: the state folder: embedded services, jars, logs.
+        lake: URI or absolute path of the lake; tables lie in `<lake>/warehouse`, `/staging`, `/ops`.
+        dumps: what replaces the part of a source's template before its first placeholder, if anything.
+        spark: address of a Spark Connect server (`sc://…`), or None to find the stack's or start one.
+        s3: how S3 is reached.
+    """
+
+    project: Path
+    home: Path
+    lake: str
+    dumps: str | None = None
+    spark: str | None = None
+    s3: S3Access = S3Access()
+
+    @property
+    def sources(self) -> Path:
+        """The folder of the source files."""
+        return self.project / "dags" / "sources"
+
+    @property
+    def expectations(self) -> Path:
+        """The folder of the suites."""
+        return self.project / "expectations"
+
+
+def find_project(start: Path | None = None) -> Path:
+    """Return the project's folder: `TIDEGATE_PROJECT`, else the nearest folder above `start` (the
+    working directory) with `dags/sources` and `expectations`, else the checkout this package runs from.
+
+    Raises:
+        TidegateError: there is none.
+    """
+    named = os.environ.get("TIDEGATE_PROJECT")
+    if named:
+        return Path(named).resolve()
+    here = (start or Path.cwd()).resolve()
+    checkout = Path(__file__).resolve().parents[2]
+    for folder in (here, *here.parents, checkout):
+        if (folder / "dags" / "sources").is_dir() and (folder / "expectations").is_dir():
+            return folder
+    raise TidegateError(
+        "no Tidegate project here",
+        where=str(here),
+        expected="a folder with dags/sources and expectations, here or above",
+        todo="change into the project, or set TIDEGATE_PROJECT to its folder",
+    )
+
+
+def normalize_lake(lake: str) -> str:
+    """Return a lake's address without a trailing slash; local folders as absolute paths, S3 as `s3a://`."""
+    if lake.startswith(("s3://", "s3a://", "s3n://")):
+        return "s3a://" + lake.split("://", 1)[1].rstrip("/")
+    if lake.startswith("file:"):
+        lake = lake.removeprefix("file://").removeprefix("file:")
+    elif "://" in lake:
+        return lake.rstrip("/")
+    return str(Path(lake).expanduser().resolve())
+
+
+def load_settings(
+    *,
+    lake: str | None = None,
+    dumps: str | None = None,
+    spark: str | None = None,
+    project: Path | None = None,
+) -> Settings:
+    """Return the settings from the options given, else the environment, else a running stack, else defaults.
+
+    The default lake without a stack is `<home>/lake`, a local folder.
+    """
+    from tidegate.stack.state import read_state
+
+    root = project or find_project()
+    home = Path(os.environ.get("TIDEGATE_HOME") or root / ".tidegate").resolve()
+    state = read_state(home)
+    s3 = S3Access(
+        endpoint=os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
+        access_key=os.environ.get("AWS_ACCESS_KEY_ID"),
+        secret_key=os.environ.get("AWS_SECRET_ACCESS_KEY"),
+        region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
+    )
+    chosen = lake or os.environ.get("TIDEGATE_LAKE")
+    if state is not None:
+        if s3.endpoint is None and s3.access_key is None:
+            s3 = state.s3
+        chosen = chosen or state.lake
+    where = normalize_lake(chosen or str(home / "lake"))
+    server = spark or os.environ.get("TIDEGATE_SPARK")
+    if server is None and state is not None and normalize_lake(state.lake) == where:
+        server = state.spark
+    return Settings(
+        project=root,
+        home=home,
+        lake=where,
+        dumps=dumps or os.environ.get("TIDEGATE_DUMPS"),
+        spark=server,
+        s3=s3,
+    )

@@ -1,0 +1,404 @@
+"""What a source file says, as frozen models that forbid unknown keys.
+
+The models only hold what is well-formed in itself; what must agree between keys is checked by
+`check.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from tidegate.durations import parse_duration
+from tidegate.errors import TidegateError
+from tidegate.hours import parse_hour
+from tidegate.nearest import hint
+from tidegate.source.paths import split_path
+from tidegate.source.sql import sql_references
+from tidegate.template import HourText, Template, parse_hour_text, parse_template
+
+RESERVED_COLUMNS = frozenset(
+    [
+        "source",
+        "dump_hour",
+        "dump_date",
+        "event_id",
+        "event_time",
+        "event_type",
+        "user_id",
+        "anonymous_id",
+        "user_key",
+        "properties",
+        "file",
+        "line",
+    ]
+)
+"""The columns that warehouse/events has for every source."""
+
+_TYPES = ("string", "int", "bigint", "double", "float", "boolean", "date", "timestamp")
+_ALIASES = {"integer": "int", "long": "bigint"}
+_DECIMAL = re.compile(r"decimal\((\d{1,2}),(\d{1,2})\)")
+
+
+def _duration(value: object) -> timedelta:
+    return parse_duration(value)
+
+
+def _duration_or_zero(value: object) -> timedelta:
+    return parse_duration(value, zero=True)
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+DurationOrZero = Annotated[timedelta, BeforeValidator(_duration_or_zero)]
+
+
+class Model(BaseModel):
+    """Frozen, strict about types, and without unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        arbitrary_types_allowed=True,
+        validate_default=False,
+    )
+
+
+class FieldRef(Model):
+    """Where a value comes from: a path into the line, or a Spark SQL expression over its columns.
+
+    Attributes:
+        path: dotted names, such as `actor.id`.
+        sql: an expression; a function of the line and nothing else.
+
+    """
+
+    path: str | None = None
+    sql: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            return {"path": data}
+        if isinstance(data, dict | FieldRef):
+            return data
+        raise ValueError(f"expected a path, {{path: …}} or {{sql: …}}, got {_got(data)}")
+
+    @field_validator("path")
+    @classmethod
+    def _is_path(cls, path: str | None) -> str | None:
+        if path is not None:
+            split_path(path)
+        return path
+
+    @field_validator("sql")
+    @classmethod
+    def _is_sql(cls, sql: str | None) -> str | None:
+        if sql is not None:
+            sql_references(sql)
+        return sql
+
+    @model_validator(mode="after")
+    def _one_of(self) -> FieldRef:
+        if (self.path is None) == (self.sql is None):
+            both = "both" if self.path is not None else "neither"
+            raise ValueError(f"expected exactly one of path and sql, got {both}")
+        return self
+
+    def references(self) -> frozenset[str]:
+        """Return the dotted paths that the value is computed from, but the raw line (`raw`)."""
+        if self.sql is not None:
+            return sql_references(self.sql)
+        return frozenset([self.path or ""])
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the path, or none for an expression."""
+        return split_path(self.path) if self.path is not None else ()
+
+
+class TimeRef(FieldRef):
+    """Where a time comes from, and how it is written.
+
+    That is ISO 8601 text, or seconds, milli- or microseconds since 1970.
+    """
+
+    unit: Literal["iso", "epoch_s", "epoch_ms", "epoch_us"] = "iso"
+
+
+class Column(FieldRef):
+    """A typed column of the source's own in warehouse/events. `type` is a normalized Spark type."""
+
+    type: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _typed(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            raise ValueError(f"a column needs a type: {{path: {data}, type: string}}")
+        return data
+
+    @field_validator("type")
+    @classmethod
+    def _known_type(cls, text: str) -> str:
+        return normalize_type(text)
+
+
+def normalize_type(text: str) -> str:
+    """Return a column type as Spark names it.
+
+    Raises:
+        ValueError: it is none that a column may have.
+
+    """
+    squeezed = re.sub(r"\s+", "", text).lower()
+    name = _ALIASES.get(squeezed, squeezed)
+    if name in _TYPES:
+        return name
+    found = _DECIMAL.fullmatch(name)
+    if found is not None:
+        precision, scale = int(found[1]), int(found[2])
+        if 1 <= precision <= 38 and scale <= precision:
+            return f"decimal({precision},{scale})"
+        raise ValueError(f"expected decimal(p,s) with p from 1 to 38 and s at most p, got {text!r}")
+    known = [*_TYPES, "decimal(p,s)"]
+    raise ValueError(f"unknown type {text!r}; {hint(squeezed, known)} (known: {', '.join(known)})")
+
+
+class Fields(Model):
+    """Which part of a line is what of an event. Without `event_id`, ids are computed."""
+
+    event_id: FieldRef | None = None
+    event_time: TimeRef
+    event_type: FieldRef | None = None
+    user_id: FieldRef | None = None
+    anonymous_id: FieldRef | None = None
+
+
+class Format(Model):
+    """How a file is written.
+
+    Attributes:
+        type: json is one JSON object a line; csv is delimited text.
+        delimiter: csv only: one character.
+        header: csv only: True if the first line names the columns, False if they have no names
+            (they are then _c0, _c1, …), or the names themselves where the files don't have them.
+        quote: csv only: one character, or None where quotes are plain text.
+
+    """
+
+    type: Literal["json", "csv", "parquet"] = "json"
+    delimiter: str = ","
+    header: bool | tuple[str, ...] = True
+    quote: str | None = '"'
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            return {"type": data}
+        if isinstance(data, dict | Format):
+            return data
+        raise ValueError(f"expected json, csv, parquet or {{type: csv, …}}, got {_got(data)}")
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, text: str) -> str:
+        if text == r"\t":
+            raise ValueError(
+                r'expected one character, got a backslash and a t; write "\t" in double quotes'
+            )
+        if len(text) != 1 or text in "\r\n":
+            raise ValueError(f"expected exactly one character, got {text!r}")
+        return text
+
+    @field_validator("quote")
+    @classmethod
+    def _quote(cls, text: str | None) -> str | None:
+        if text is not None and (len(text) != 1 or text in "\r\n"):
+            raise ValueError(f"expected exactly one character or null, got {text!r}")
+        return text
+
+    @field_validator("header", mode="before")
+    @classmethod
+    def _header(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            return value
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"expected true, false or a list of names, got {_got(value)}")
+        names = tuple(value)
+        if not names or not all(isinstance(n, str) and n for n in names):
+            raise ValueError(f"expected a list of names, none empty, got {_got(value)}")
+        twice = sorted({n for n in names if [m.lower() for m in names].count(n.lower()) > 1})
+        if twice:
+            raise ValueError(f"names are given twice: {', '.join(twice)}")
+        return names
+
+    @model_validator(mode="after")
+    def _csv_only(self) -> Format:
+        extra = sorted(self.model_fields_set - {"type"})
+        if self.type != "csv" and extra:
+            raise ValueError(f"only csv takes {', '.join(extra)}; this is {self.type}")
+        if self.type == "csv" and self.delimiter == self.quote:
+            raise ValueError(f"delimiter and quote are the same: {self.quote!r}")
+        return self
+
+
+class Complete(Model):
+    """When a dump is complete: exactly one way.
+
+    Names are relative to the hour's folder and may hold placeholders.
+    """
+
+    marker: str | None = None
+    manifest: str | None = None
+    files: Annotated[int, Field(ge=1)] | None = None
+    after: Duration | None = None
+
+    @field_validator("marker", "manifest")
+    @classmethod
+    def _name(cls, text: str | None) -> str | None:
+        if text is not None:
+            parse_hour_text(text)
+            if not text.strip() or text.endswith("/") or "*" in text:
+                raise ValueError(f"expected the name of one file, got {text!r}")
+            if text.startswith("/") or "://" in text or ".." in text.split("/"):
+                raise ValueError(f"expected a name below the hour's folder, got {text!r}")
+        return text
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Complete:
+        ways = ("marker", "manifest", "files", "after")
+        given = [way for way in ways if getattr(self, way) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"expected exactly one of {', '.join(ways)}, got {' and '.join(given) or 'none'}"
+            )
+        return self
+
+    def named(self) -> HourText | None:
+        """Return the name of the marker or manifest, or None where completeness needs none."""
+        name = self.marker if self.marker is not None else self.manifest
+        return parse_hour_text(name) if name is not None else None
+
+
+class Sessions(Model):
+    """How events become sessions; `id` is the source's own session id, where it brings one."""
+
+    gap: Duration = timedelta(minutes=30)
+    max: Duration = timedelta(hours=24)
+    id: FieldRef | None = None
+
+
+class Duplicates(Model):
+    """How many hours back a dump may hold the same event id, and so make this one a duplicate."""
+
+    within: Duration = timedelta(hours=24)
+
+    @field_validator("within")
+    @classmethod
+    def _whole_hours(cls, within: timedelta) -> timedelta:
+        if within % timedelta(hours=1):
+            raise ValueError(f"expected whole hours, such as 24h, got {within}")
+        return within
+
+
+class Accept(Model):
+    """How far an event's time may lie before (`late`) or after (`future`) its dump hour."""
+
+    late: DurationOrZero = timedelta(days=3)
+    future: DurationOrZero = timedelta(hours=1)
+
+
+def _parse_since(value: object) -> datetime:
+    form = "an hour in UTC, such as 2015-01-01T00"
+    if isinstance(value, datetime | date):
+        text = value.isoformat()
+    elif isinstance(value, str):
+        text = value
+    else:
+        raise ValueError(f"expected {form}, got {_got(value)}")
+    try:
+        return parse_hour(text)
+    except TidegateError as error:
+        raise ValueError(f"{error.what}; expected {form}, got {text!r}") from error
+
+
+def _parse_dumps(value: object, info: ValidationInfo) -> Template:
+    if isinstance(value, Template):
+        return value
+    if not isinstance(value, str):
+        tip = "; a text that begins with '{' needs quotes" if isinstance(value, dict) else ""
+        raise ValueError(f"expected a template of dumps, got {_got(value)}{tip}")
+    path = (info.context or {}).get("path")
+    return parse_template(value, Path(path).resolve().parent if path is not None else Path.cwd())
+
+
+class Source(Model):
+    """One source, as its file describes it. `path` is that file."""
+
+    source: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+    since: Annotated[datetime, BeforeValidator(_parse_since)]
+    dumps: Annotated[Template, BeforeValidator(_parse_dumps)]
+    format: Format = Format()
+    complete: Complete = Complete(after=timedelta(minutes=10))
+    fields: Fields
+    columns: dict[str, Column] = {}
+    sessions: Sessions = Sessions()
+    duplicates: Duplicates = Duplicates()
+    accept: Accept = Accept()
+    path: Path
+
+    def references(self) -> frozenset[str]:
+        """Return every dotted path that anything of this source reads from a line."""
+        return frozenset().union(*(ref.references() for ref in self.refs().values()))
+
+    def refs(self) -> dict[str, FieldRef]:
+        """Return every reference into the line by its key.
+
+        Such as `fields.event_id` or `columns.repo_id`.
+        """
+        found: dict[str, FieldRef | None] = {
+            **{f"fields.{name}": getattr(self.fields, name) for name in Fields.model_fields},
+            **{f"columns.{name}": column for name, column in self.columns.items()},
+            "sessions.id": self.sessions.id,
+        }
+        return {key: ref for key, ref in found.items() if ref is not None}
+
+    def fingerprint(self) -> str:
+        """Return 16 hex digits of what decides the rows landed from given files.
+
+        A landing with another fingerprint has to be done anew. `since`, `complete`, and the root of
+        `dumps` are not in it: moving the dumps changes no row.
+        """
+        dumped = self.model_dump(mode="json", include={"fields", "columns", "format", "accept"})
+        session_id = self.sessions.id
+        dumped["session_id"] = (
+            session_id.model_dump(mode="json") if session_id is not None else None
+        )
+        dumped["names"] = self.dumps.inner.text
+        dumped["source"] = self.source
+        text = json.dumps(dumped, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _got(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return f"keys and values ({', '.join(map(str, value))})"
+    return repr(value)

@@ -1,0 +1,90 @@
+"""Reading YAML strictly.
+
+A key given twice is an error, where PyYAML would silently keep the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tidegate.errors import SourceError
+
+
+class _DuplicateKeysError(Exception):
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = faults
+        super().__init__("; ".join(faults))
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """yaml.safe_load's loader, which also notes keys that are given twice in one mapping."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.twice: list[str] = []
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        first: dict[Any, int] = {}
+        for key_node, _ in node.value:
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+            line = key_node.start_mark.line + 1
+            if key is not None and key in first:
+                self.twice.append(f"key '{key}' is given twice, in lines {first[key]} and {line}")
+            first.setdefault(key, line)
+        return super().construct_mapping(node, deep=deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping that a YAML file holds.
+
+    Raises:
+        SourceError: the file can't be read, is not YAML, holds a key twice, or is no mapping.
+
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise SourceError(str(path), ["there is no such file"]) from error
+    except UnicodeDecodeError as error:
+        raise SourceError(str(path), [f"the file is not UTF-8 (byte {error.start})"]) from error
+    except OSError as error:
+        raise SourceError(str(path), [f"the file can't be read: {error.strerror}"]) from error
+    try:
+        data = _load(text)
+    except _DuplicateKeysError as error:
+        raise SourceError(str(path), error.faults) from error
+    except yaml.YAMLError as error:
+        raise SourceError(str(path), [_yaml_fault(error)]) from error
+    except ValueError as error:  # PyYAML builds 2015-13-45 as a date and lets datetime complain
+        raise SourceError(str(path), [f"a value can't be read as YAML: {error}"]) from error
+    if not isinstance(data, dict):
+        got = "nothing" if data is None else f"a {type(data).__name__}"
+        raise SourceError(str(path), [f"expected keys and values (source: …), got {got}"])
+    return data
+
+
+def _load(text: str) -> object:
+    loader = _StrictLoader(text)
+    try:
+        data = loader.get_single_data()
+        if loader.twice:
+            raise _DuplicateKeysError(loader.twice)
+        return data
+    finally:
+        loader.dispose()
+
+
+def _yaml_fault(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    at = f" in line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+    tip = "; YAML is indented by spaces, never tabs" if "'\\t'" in problem else ""
+    if "mapping values are not allowed" in problem:
+        tip = "; put a text that holds ': ' in quotes"
+    elif "expected <block end>" in problem:
+        tip = "; put a text that begins with '{', '[', '*' or a quote in quotes as a whole"
+    return f"not YAML{at}: {problem}{tip}"

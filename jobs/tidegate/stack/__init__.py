@@ -1,0 +1,1 @@
+"""The embedded stack: SeaweedFS for S3, one Spark Connect server and Airflow, on loopback."""

@@ -1,0 +1,259 @@
+"""A small client of Airflow's REST API (v2): what the demo, `status` and the tests need of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Self
+
+import requests
+
+from tidegate.errors import TidegateError
+
+TIMEOUT_S = 30.0
+"""Seconds for one answer."""
+_PAGE = 100
+Row = dict[str, Any]
+"""A JSON object as Airflow gives it."""
+
+
+class AirflowApi:
+    """A session with one Airflow, logged in when it is first needed.
+
+    Args:
+        url: address of the API server, without a path.
+        user: login.
+        password: its password.
+    """
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self._url = url.rstrip("/")
+        self._login = {"username": user, "password": password}
+        self._http = requests.Session()
+        self._http.trust_env = False  # no proxy stands between here and loopback
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def unwell(self, since: float = 0.0) -> list[str] | None:
+        """Return which parts of Airflow are not well, or None if its API server does not answer.
+
+        Args:
+            since: seconds since the epoch; a part whose last heartbeat is older is not well.
+        """
+        try:
+            answer = self._http.get(f"{self._url}/api/v2/monitor/health", timeout=TIMEOUT_S)
+            parts = answer.json() if answer.ok else None
+        except (requests.RequestException, ValueError):
+            return None
+        if not isinstance(parts, dict):
+            return None
+        return [name for name, told in parts.items() if not _is_well(name, told or {}, since)]
+
+    def warm(self) -> bool:
+        """Ask the API that tasks call a first time; return whether it answered.
+
+        It builds itself on its first request, for some seconds, which the first task would wait for.
+        """
+        try:
+            return self._http.get(f"{self._url}/execution/health", timeout=TIMEOUT_S).ok
+        except requests.RequestException:
+            return False
+
+    def wait_for_dag(self, dag_id: str, timeout: float = 120.0) -> Row:
+        """Return a DAG once Airflow has parsed it.
+
+        Raises:
+            TidegateError: it did not within `timeout` seconds; import errors are told.
+        """
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            answer = self._send("GET", f"/dags/{dag_id}", missing_ok=True)
+            if answer is not None:
+                return answer
+            time.sleep(0.3)
+        faults = "; ".join(
+            f"{row['filename']}: {str(row['stack_trace']).strip().splitlines()[-1]}"
+            for row in self.import_errors()
+        )
+        raise TidegateError(
+            "Airflow does not know this DAG",
+            where=dag_id,
+            expected=f"the DAG processor to have parsed it within {timeout:.0f} seconds",
+            got=f"import errors: {faults}" if faults else "no import errors",
+            todo="run: tidegate check",
+        )
+
+    def import_errors(self) -> list[Row]:
+        """Return the faults of DAG files."""
+        return list(self._all("/importErrors", "import_errors"))
+
+    def dags(self) -> list[Row]:
+        """Return the DAGs."""
+        return list(self._all("/dags", "dags"))
+
+    def unpause(self, dag_id: str, *, paused: bool = False) -> None:
+        """Let a DAG's runs run (or not)."""
+        self._send("PATCH", f"/dags/{dag_id}", json={"is_paused": paused})
+
+    def create_backfill(
+        self,
+        dag_id: str,
+        first: datetime,
+        last: datetime,
+        *,
+        max_active_runs: int = 4,
+        reprocess: str = "none",
+    ) -> int:
+        """Create a backfill of an hourly DAG and return its id.
+
+        Args:
+            dag_id: the DAG.
+            first: the first logical date.
+            last: the last one, inclusive.
+            max_active_runs: runs of this backfill at a time.
+            reprocess: what to do with dates that have a run: `none`, `failed` or `completed`.
+
+        Raises:
+            TidegateError: Airflow refused (it allows one backfill of a DAG at a time).
+        """
+        made = self._send(
+            "POST",
+            "/backfills",
+            json={
+                "dag_id": dag_id,
+                "from_date": first.isoformat(),
+                "to_date": last.isoformat(),
+                "max_active_runs": max_active_runs,
+                "reprocess_behavior": reprocess,
+            },
+        )
+        return int((made or {})["id"])
+
+    def backfill(self, backfill_id: int) -> Row:
+        """Return a backfill; its `completed_at` is None while it runs."""
+        return self._send("GET", f"/backfills/{backfill_id}") or {}
+
+    def dag_runs(self, dag_id: str = "~", **filters: Any) -> list[Row]:
+        """Return the runs of a DAG (of all by default), oldest first.
+
+        Args:
+            dag_id: the DAG.
+            **filters: Airflow's own, such as `state="running"` or `run_type="backfill"`.
+        """
+        path = f"/dags/{dag_id}/dagRuns"
+        return list(self._all(path, "dag_runs", order_by="id", **filters))
+
+    def task_instances(self, dag_id: str = "~", run_id: str = "~", **filters: Any) -> list[Row]:
+        """Return the task instances of a run (by default of all runs of all DAGs)."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        return list(self._all(path, "task_instances", **filters))
+
+    def trigger(
+        self, dag_id: str, logical_date: datetime | None = None, conf: Row | None = None
+    ) -> str:
+        """Start a run of a DAG and return the run's id."""
+        when = logical_date.isoformat() if logical_date else None
+        body = {"logical_date": when, "conf": conf or {}}
+        made = self._send("POST", f"/dags/{dag_id}/dagRuns", json=body)
+        return str((made or {})["dag_run_id"])
+
+    def clear(self, dag_id: str, run_id: str, *, only_failed: bool = False) -> None:
+        """Let a run's tasks run again."""
+        body = {
+            "dry_run": False,
+            "dag_run_id": run_id,
+            "only_failed": only_failed,
+            "reset_dag_runs": True,
+        }
+        self._send("POST", f"/dags/{dag_id}/clearTaskInstances", json=body)
+
+    def asset_events(self, **filters: Any) -> list[Row]:
+        """Return the events of assets, oldest first."""
+        return list(self._all("/assets/events", "asset_events", order_by="timestamp", **filters))
+
+    def task_log(self, dag_id: str, run_id: str, task_id: str, attempt: int = 1) -> str:
+        """Return the log of one attempt of a task, a message a line."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
+        content = (self._send("GET", path) or {}).get("content", "")
+        if isinstance(content, str):
+            return content
+        return "\n".join(
+            str(line.get("event", line)) if isinstance(line, dict) else str(line)
+            for line in content
+        )
+
+    def _all(self, path: str, key: str, **query: Any) -> Iterator[Row]:
+        """Yield the rows of every page."""
+        offset = 0
+        while True:
+            page = self._send("GET", path, params={**query, "limit": _PAGE, "offset": offset}) or {}
+            rows = page.get(key, [])
+            yield from rows
+            offset += len(rows)
+            if not rows or offset >= int(page.get("total_entries", 0)):
+                return
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Row | None = None,
+        params: Row | None = None,
+        missing_ok: bool = False,
+    ) -> Row | None:
+        """Send one request; log in first if need be, and again when the login has expired."""
+        address = f"{self._url}/api/v2{path}"
+        try:
+            for again in (True, False):
+                if "Authorization" not in self._http.headers:
+                    self._log_in()
+                answer = self._http.request(
+                    method, address, json=json, params=params, timeout=TIMEOUT_S
+                )
+                if answer.status_code != requests.codes.unauthorized or not again:
+                    break
+                del self._http.headers["Authorization"]
+        except requests.RequestException as error:
+            raise TidegateError(
+                "Airflow's API does not answer",
+                where=f"{method} {address}",
+                got=str(error),
+                todo="see whether the stack runs: tidegate status",
+            ) from error
+        if missing_ok and answer.status_code == requests.codes.not_found:
+            return None
+        if not answer.ok:
+            raise TidegateError(
+                "Airflow refused a request",
+                where=f"{method} {address}",
+                got=f"HTTP {answer.status_code}: {answer.text[:1000]}",
+            )
+        found = answer.json() if answer.content else {}
+        return found if isinstance(found, dict) else {"items": found}
+
+    def _log_in(self) -> None:
+        address = f"{self._url}/auth/token"
+        answer = self._http.post(address, json=self._login, timeout=TIMEOUT_S)
+        if not answer.ok:
+            raise TidegateError(
+                "Airflow does not accept this login",
+                where=f"{address}, user {self._login['username']}",
+                got=f"HTTP {answer.status_code}",
+                todo="restart the stack: tidegate down, then tidegate up",
+            )
+        self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+
+def _is_well(name: str, told: Row, since: float) -> bool:
+    if told.get("status") != "healthy":
+        return False
+    beat = told.get(f"latest_{name}_heartbeat")
+    if name == "metadatabase" or since == 0.0:
+        return True
+    return beat is not None and datetime.fromisoformat(str(beat)).timestamp() >= since

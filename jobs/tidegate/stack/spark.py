@@ -1,0 +1,287 @@
+"""Start a Spark Connect server: one JVM on loopback, for the embedded stack or a private one."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import secrets
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tidegate import bring
+from tidegate.errors import TidegateError
+from tidegate.settings import S3Access
+from tidegate.stack.private import write_private
+from tidegate.stack.process import Child, spawn
+
+START_S = 120.0
+"""Seconds a server may take to start (6 on an idle machine with 2 cores)."""
+_STARTED = re.compile(r"Spark Connect server started at: .*?:(\d+)")
+_LOG4J2 = Path(__file__).with_name("spark_log4j2.properties")
+_OPENED = (
+    # What Spark's own launcher opens (JavaModuleOptions), less jdk.incubator.vector, which the
+    # wheel's Java has not got.
+    "java.base/java.lang",
+    "java.base/java.lang.invoke",
+    "java.base/java.lang.reflect",
+    "java.base/java.io",
+    "java.base/java.net",
+    "java.base/java.nio",
+    "java.base/java.util",
+    "java.base/java.util.concurrent",
+    "java.base/java.util.concurrent.atomic",
+    "java.base/jdk.internal.ref",
+    "java.base/sun.nio.ch",
+    "java.base/sun.nio.cs",
+    "java.base/sun.security.action",
+    "java.base/sun.util.calendar",
+    "java.security.jgss/sun.security.krb5",
+)
+
+
+def start_spark(
+    home: Path,
+    *,
+    s3: S3Access,
+    log: Path,
+    memory: str = "2g",
+    cores: str = "*",
+    extra_conf: Mapping[str, str] | None = None,
+    port: int = 0,
+    progress: bring.Progress | None = None,
+) -> tuple[Child, str]:
+    """Start a Spark Connect server and wait until it answers; it ends with this process.
+
+    Its token is in a file that only the owner can read, S3's keys are in its environment: neither
+    is on its command line.
+
+    Args:
+        home: the state folder; what the server writes for itself lies in `<home>/spark`.
+        s3: how its lake is reached; `S3Access()` for local folders or AWS's own chain.
+        log: its log file.
+        memory: its largest heap, as Java writes it.
+        cores: tasks at a time, or `*` for one a core.
+        extra_conf: Spark properties, over those set here.
+        port: on loopback; with 0 the system chooses a free one.
+        progress: is told what is downloaded.
+
+    Returns:
+        The running server and its address `sc://localhost:PORT/;token=TOKEN`.
+
+    Raises:
+        TidegateError: it can't be brought, or ended or kept silent instead of answering.
+    """
+    child, token = launch_spark(
+        home,
+        s3=s3,
+        log=log,
+        memory=memory,
+        cores=cores,
+        extra_conf=extra_conf,
+        port=port,
+        progress=progress,
+    )
+    try:
+        return child, wait_for_spark(child, token)
+    except BaseException:
+        child.stop(0.0)
+        raise
+
+
+def launch_spark(
+    home: Path,
+    *,
+    s3: S3Access,
+    log: Path,
+    memory: str = "2g",
+    cores: str = "*",
+    extra_conf: Mapping[str, str] | None = None,
+    port: int = 0,
+    progress: bring.Progress | None = None,
+) -> tuple[Child, str]:
+    """Do as `start_spark` without waiting; return the server and its token."""
+    java, jars, pyspark = bring.java(), bring.jars(home, progress), _pyspark()
+    work = _work_folder(home)
+    token = secrets.token_urlsafe(24)
+    conf = {
+        **_server_conf(work, cores=cores, memory=memory, port=port, token=token),
+        **_s3_conf(s3),
+        **(extra_conf or {}),
+    }
+    properties = work / "spark.conf"
+    write_private(properties, "".join(f"{key} {value}\n" for key, value in conf.items()))
+    class_path = [str(jar) for jar in jars] + [str(pyspark / "jars" / "*")]
+    log.unlink(missing_ok=True)  # the line that is waited for must be this server's
+    child = spawn(
+        "the Spark Connect server",
+        [
+            java,
+            f"-Xmx{memory}",
+            *_java_options(work),
+            "-cp",
+            os.pathsep.join(class_path),
+            "org.apache.spark.deploy.SparkSubmit",
+            "--properties-file",
+            properties,
+            "--class",
+            "org.apache.spark.sql.connect.service.SparkConnectServer",
+            "spark-internal",
+        ],
+        _environment(s3, pyspark),
+        log,
+        cwd=work,
+    )
+    child.at_end(lambda: shutil.rmtree(work, ignore_errors=True))
+    return child, token
+
+
+def wait_for_spark(child: Child, token: str, timeout: float = START_S) -> str:
+    """Wait until a launched server answers; return its address.
+
+    Raises:
+        TidegateError: it ended, or did not answer within `timeout` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if child.poll() is not None:
+            raise child.died()
+        started = _STARTED.search(_text(child.log_file))
+        if started and _answers(int(started[1])):
+            return f"sc://localhost:{started[1]}/;token={token}"
+        time.sleep(0.1)
+    raise TidegateError(
+        "the Spark Connect server does not answer",
+        where=str(child.log_file),
+        expected=f"to be listening within {timeout:.0f} seconds",
+        got=child.log_tail() or "nothing in its log",
+        todo="read the log named above; on a machine short of memory, stop other programs",
+    )
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def _pyspark() -> Path:
+    """Return pyspark's folder without importing it (that takes most of a second)."""
+    spec = importlib.util.find_spec("pyspark")
+    if spec is None or spec.origin is None or not (Path(spec.origin).parent / "jars").is_dir():
+        raise TidegateError(
+            "pyspark is not installed whole",
+            where=str(spec.origin if spec else None),
+            expected="the package pyspark with its folder of jars",
+            todo="install the project's requirements.lock",
+        )
+    return Path(spec.origin).parent
+
+
+def _work_folder(home: Path) -> Path:
+    """Make a server's own folder; clear away those of processes that were killed."""
+    folder = home / "spark"
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob("server-*"):
+        owner = left.name.split("-")[1]
+        if owner.isdigit() and not _lives(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+    work = Path(tempfile.mkdtemp(prefix=f"server-{os.getpid()}-", dir=folder))
+    (work / "tmp").mkdir()
+    return work
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _java_options(work: Path) -> list[str]:
+    return [
+        "-XX:+IgnoreUnrecognizedVMOptions",  # Java 17 and 21 don't know all of these
+        *(f"--add-opens={package}=ALL-UNNAMED" for package in _OPENED),
+        "--enable-native-access=ALL-UNNAMED",
+        "--sun-misc-unsafe-memory-access=allow",  # Java 24 and newer warn without
+        "-Dio.netty.tryReflectionSetAccessible=true",
+        "-Dio.netty.allocator.type=pooled",  # Arrow fails with netty's newer default
+        f"-Dlog4j2.configurationFile={_LOG4J2}",
+        f"-Djava.io.tmpdir={work / 'tmp'}",  # goes with the server, also after a kill
+        "-XX:-UsePerfData",  # its files lie in /tmp and would be left by a kill
+        "-Duser.timezone=UTC",
+    ]
+
+
+def _server_conf(work: Path, *, cores: str, memory: str, port: int, token: str) -> dict[str, str]:
+    return {
+        "spark.master": f"local[{cores}]",
+        "spark.driver.memory": memory,
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(port),
+        "spark.connect.authenticate.token": token,
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.local.dir": str(work / "local"),
+        "spark.sql.warehouse.dir": str(work / "warehouse"),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.session.timeZone": "UTC",
+        # One process on a few cores: the defaults of 200 and 50 are for clusters, and on tables
+        # of this size are most of the time.
+        "spark.sql.shuffle.partitions": "4",
+        "spark.databricks.delta.snapshotPartitions": "2",
+        # INT96, Spark's default, is read wrongly by several other engines.
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        # Some engines that the published tables are for can't read deletion vectors.
+        "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
+        "spark.sql.maxConcurrentOutputFileWriters": "16",
+    }
+
+
+def _s3_conf(s3: S3Access) -> dict[str, str]:
+    conf = {
+        # The default stream leaks heap in a driver that lives long (HADOOP-20058).
+        "spark.hadoop.fs.s3a.input.stream.type": "classic",
+        "spark.hadoop.fs.s3a.endpoint.region": s3.region,
+    }
+    if s3.endpoint is not None:
+        conf["spark.hadoop.fs.s3a.endpoint"] = s3.endpoint
+        conf["spark.hadoop.fs.s3a.path.style.access"] = "true"
+        secure = s3.endpoint.startswith("https://")
+        conf["spark.hadoop.fs.s3a.connection.ssl.enabled"] = str(secure).lower()
+    if s3.access_key is not None:
+        conf["spark.hadoop.fs.s3a.aws.credentials.provider"] = (
+            "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider"
+        )
+    return conf
+
+
+def _environment(s3: S3Access, pyspark: Path) -> dict[str, str]:
+    env = {**os.environ, "SPARK_HOME": str(pyspark), "SPARK_LOCAL_IP": "127.0.0.1"}
+    for name in ("SPARK_CONF_DIR", "SPARK_REMOTE", "JAVA_TOOL_OPTIONS"):
+        env.pop(name, None)  # what another Spark on this machine is told is not for this one
+    if s3.access_key is not None and s3.secret_key is not None:
+        if env.get("AWS_ACCESS_KEY_ID") != s3.access_key:
+            env.pop("AWS_SESSION_TOKEN", None)  # belongs to another key
+        env["AWS_ACCESS_KEY_ID"] = s3.access_key
+        env["AWS_SECRET_ACCESS_KEY"] = s3.secret_key
+    return env

@@ -1,0 +1,67 @@
+"""What a running embedded stack says of itself, in `<home>/stack.json` (mode 0600)."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tidegate.settings import S3Access
+
+
+@dataclass(frozen=True)
+class StackState:
+    """A running stack.
+
+    Attributes:
+        pid: process id of the supervisor.
+        lake: URI of its lake.
+        dumps: URI of the bucket that its dumps are in.
+        spark: address of its Spark Connect server, token included.
+        s3: endpoint and keys of its S3 server.
+        airflow: address of the Airflow UI and API, or None where it runs without.
+        user: login of the Airflow UI.
+        password: password of that login.
+    """
+
+    pid: int
+    lake: str
+    dumps: str
+    spark: str
+    s3: S3Access
+    airflow: str | None = None
+    user: str | None = None
+    password: str | None = None
+
+
+def state_file(home: Path) -> Path:
+    """Return where the state of the stack in `home` is kept."""
+    return home / "stack.json"
+
+
+def write_state(home: Path, state: StackState) -> None:
+    """Write the state at once (never half) and readable by its owner only."""
+    target = state_file(home)
+    scratch = target.with_suffix(".tmp")
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        json.dump(asdict(state), out)
+    scratch.replace(target)
+
+
+def read_state(home: Path) -> StackState | None:
+    """Return the state of the stack that runs in `home`, or None where none runs.
+
+    A state file whose supervisor is gone (killed) counts as none.
+    """
+    try:
+        found = json.loads(state_file(home).read_text())
+    except FileNotFoundError:
+        return None
+    state = StackState(**{**found, "s3": S3Access(**found["s3"])})
+    try:
+        os.kill(state.pid, 0)
+    except ProcessLookupError:
+        return None
+    return state

@@ -1,0 +1,344 @@
+"""The owner of the embedded stack's processes: `python -m tidegate.stack.supervisor`.
+
+It starts them, says when all of them answer, and ends them all when it is told to, when one of them
+ends by itself, or when whoever started it is gone. If it is killed itself, the guards of its
+children end them (see `guard`). `stack/run.py` starts it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TypeVar
+
+from tidegate.errors import TidegateError
+from tidegate.stack.airflow import (
+    AirflowPlan,
+    launch_airflow,
+    migrate,
+    prepare,
+    wait_for_airflow,
+)
+from tidegate.stack.ports import Ports
+from tidegate.stack.private import USER, load_secrets, write_private
+from tidegate.stack.process import Child
+from tidegate.stack.seaweed import DUMPS_BUCKET, LAKE_BUCKET, launch_seaweed, wait_for_seaweed
+from tidegate.stack.spark import launch_spark, wait_for_spark
+from tidegate.stack.state import StackState, state_file, write_state
+
+HOME_MARK = "TIDEGATE_STACK"
+"""Variable in the environment of every process of a stack: its state folder."""
+LAKE = f"s3a://{LAKE_BUCKET}/lake"
+DUMPS = f"s3://{DUMPS_BUCKET}"
+_TICK_S = 0.2
+T = TypeVar("T")
+# What is stopped together, in order, with the seconds from SIGTERM to SIGKILL. S3 goes last.
+_STOPPING = (
+    (("scheduler", "dag-processor", "triggerer", "airflow-migrate"), 8.0),
+    (("api-server",), 5.0),
+    (("spark",), 8.0),
+    (("s3",), 20.0),
+)
+
+
+class Stopped(Exception):  # noqa: N818 (it is no error)
+    """Starting was given up, since the stack is to stop."""
+
+
+def lock_file(home: Path) -> Path:
+    """Return the file that a supervisor holds locked; its process id is in it."""
+    return home / "supervisor.lock"
+
+
+def fault_file(home: Path) -> Path:
+    """Return the file that says why the last stack of a state folder stopped, if it was no wish."""
+    return home / "fault.json"
+
+
+def fault_text(error: BaseException) -> str:
+    """Return an error as JSON that `read_fault` understands."""
+    if not isinstance(error, TidegateError):
+        told = "".join(traceback.format_exception_only(error)).strip()
+        error = TidegateError("the stack failed", got=told, todo="this is a bug: please report it")
+    names = ("what", "where", "expected", "got", "todo")
+    return json.dumps({name: getattr(error, name) for name in names})
+
+
+def read_fault(text: str) -> TidegateError:
+    """Return the error that `fault_text` wrote."""
+    return TidegateError(**json.loads(text))
+
+
+@dataclass
+class Supervisor:
+    """One stack.
+
+    Attributes:
+        home: the state folder.
+        project: the folder that holds `dags`.
+        airflow: whether Airflow is part of it.
+        say: is told what goes on, a line at a time.
+    """
+
+    home: Path
+    project: Path
+    airflow: bool
+    say: Callable[[str], None]
+    _children: dict[str, Child] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _stopping: bool = False
+
+    def start(self) -> Future[StackState]:
+        """Begin to start everything; the future has the state once all of it answers."""
+        for log in (self.home / "logs").glob("*.log"):
+            if log.name != "supervisor.log":
+                log.replace(log.with_suffix(".log.1"))
+        return _in_background(self._start)
+
+    def dead_child(self) -> Child | None:
+        """Return a child that ended by itself, if there is one."""
+        with self._lock:
+            children = {name: c for name, c in self._children.items() if name != "airflow-migrate"}
+        for child in children.values():
+            if child.poll() is not None:
+                return child
+        return None
+
+    def stop(self) -> None:
+        """End everything in order; what depends on another goes before it."""
+        with self._lock:
+            self._stopping = True
+        for names, grace in _STOPPING:
+            group = [self._children[name] for name in names if name in self._children]
+            for child in group:
+                child.ask_to_stop(grace)
+            for child in group:
+                child.stop(grace)
+
+    def _add(self, name: str, child: Child) -> None:
+        with self._lock:
+            if not self._stopping:
+                self._children[name] = child
+                return
+        child.stop(0.0)
+        raise Stopped
+
+    def _start(self) -> StackState:
+        secrets, ports = load_secrets(self.home), Ports(self.home)
+        spark_port = ports.choose("spark", "the Spark Connect server")
+        airflow_port = ports.choose("airflow", "Airflow") if self.airflow else 0
+
+        seaweed, s3 = launch_seaweed(
+            self.home, ports, access_key=secrets.s3_access_key, secret_key=secrets.s3_secret_key
+        )
+        self._add("s3", seaweed)
+        storage = _in_background(lambda: wait_for_seaweed(seaweed, s3))
+
+        def launch() -> tuple[Child, str]:
+            spark, token = launch_spark(
+                self.home,
+                s3=s3,
+                log=self.home / "logs" / "spark.log",
+                memory=os.environ.get("TIDEGATE_SPARK_MEMORY") or "2g",
+                port=spark_port,
+                progress=self.say,
+            )
+            self._add("spark", spark)
+            return spark, token
+
+        launched = _in_background(launch)
+        if self.airflow:
+            plan = AirflowPlan(
+                home=self.home,
+                project=self.project,
+                port=airflow_port,
+                secrets=secrets,
+                env={
+                    HOME_MARK: str(self.home),
+                    "TIDEGATE_HOME": str(self.home),
+                    "TIDEGATE_PROJECT": str(self.project),
+                    "TIDEGATE_LAKE": LAKE,
+                    "AWS_ENDPOINT_URL_S3": str(s3.endpoint),
+                    "AWS_ACCESS_KEY_ID": secrets.s3_access_key,
+                    "AWS_SECRET_ACCESS_KEY": secrets.s3_secret_key,
+                    "AWS_REGION": s3.region,
+                },
+            )
+            env = prepare(plan)
+            migrate(plan, env, lambda child: self._add("airflow-migrate", child))
+        spark, token = launched.result()
+        address = f"sc://localhost:{spark_port}/;token={token}"
+        if self.airflow:
+            begun = time.time()
+            parts = launch_airflow(plan, {**env, "TIDEGATE_SPARK": address})
+            for name, child in parts.items():
+                self._add(name, child)
+        storage.result()
+        self.say(f"S3 answers at {s3.endpoint}")
+        wait_for_spark(spark, token)
+        self.say(f"Spark answers at sc://localhost:{spark_port}")
+        if self.airflow:
+            wait_for_airflow(plan, parts, begun)
+            self.say(f"Airflow answers at {plan.url}")
+        return StackState(
+            pid=os.getpid(),
+            lake=LAKE,
+            dumps=DUMPS,
+            spark=address,
+            s3=s3,
+            airflow=plan.url if self.airflow else None,
+            user=USER if self.airflow else None,
+            password=secrets.password if self.airflow else None,
+        )
+
+
+def _in_background(work: Callable[[], T]) -> Future[T]:
+    """Run `work` in a thread that does not keep the process from ending."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
+class Report:
+    """Tells whoever started the supervisor what goes on, as lines of JSON, while it listens."""
+
+    def __init__(self, descriptor: int | None) -> None:
+        self._out: IO[str] | None = None
+        if descriptor is not None:
+            self._out = os.fdopen(descriptor, "w", buffering=1)
+
+    def tell(self, kind: str, text: str = "") -> None:
+        """Send one line; it is in the supervisor's own log too."""
+        print(f"{time.strftime('%H:%M:%S')} {kind} {text}", flush=True)  # noqa: T201 (into the log)
+        if self._out is not None:
+            try:
+                self._out.write(json.dumps({"kind": kind, "text": text}) + "\n")
+            except OSError:  # it listens no more
+                self._out = None
+
+
+def take_lock(home: Path) -> IO[str]:
+    """Lock a state folder for this process; the lock goes with it, however it ends.
+
+    Raises:
+        TidegateError: another stack runs there.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    lock = lock_file(home).open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.seek(0)
+        raise TidegateError(
+            "a stack runs in this state folder already",
+            where=str(home),
+            got=f"process {lock.read().strip() or 'unknown'} holds it",
+            todo="use it, or end it first: tidegate down",
+        ) from error
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def supervise(supervisor: Supervisor, lifeline: int | None, report: Report) -> int:
+    """Run a stack until it is to stop; return the exit status.
+
+    Args:
+        supervisor: the stack.
+        lifeline: a pipe's reading end: when it ends, the stack stops; a `d` on it means that the
+            stack is to live on by itself.
+        report: is told of progress, readiness and faults.
+    """
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    home = supervisor.home
+    fault_file(home).unlink(missing_ok=True)
+    starting: Future[StackState] | None = supervisor.start()
+    fault: BaseException | None = None
+    while fault is None:
+        watched = [woken] if lifeline is None else [woken, lifeline]
+        ready, _, _ = select.select(watched, [], [], _TICK_S)
+        if woken in ready:
+            break
+        if lifeline is not None and lifeline in ready:
+            if os.read(lifeline, 1) != b"d":
+                break
+            os.close(lifeline)
+            lifeline = None
+        if starting is not None and starting.done():
+            fault = starting.exception()
+            if fault is None:
+                write_state(home, starting.result())
+                report.tell("ready")
+            starting = None
+        dead = supervisor.dead_child()
+        if dead is not None and fault is None:
+            fault = dead.died()
+    state_file(home).unlink(missing_ok=True)
+    if fault is not None:
+        traceback.print_exception(fault)
+        write_private(fault_file(home), fault_text(fault))
+    report.tell("say", "stopping")
+    supervisor.stop()
+    if fault is not None:
+        report.tell("fault", fault_text(fault))
+        return 1
+    report.tell("stopped")
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Read the command line and supervise; return the exit status."""
+    parser = argparse.ArgumentParser(description="Run the embedded stack (started by tidegate up).")
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--project", type=Path, required=True)
+    parser.add_argument("--without-airflow", action="store_true")
+    parser.add_argument("--lifeline", type=int)
+    parser.add_argument("--report", type=int)
+    told = parser.parse_args(arguments)
+    for descriptor in (told.lifeline, told.report):
+        if descriptor is not None:
+            os.set_inheritable(descriptor, False)
+    report = Report(told.report)
+    os.environ[HOME_MARK] = str(told.home)
+    try:
+        lock = take_lock(told.home)
+    except TidegateError as error:
+        report.tell("fault", fault_text(error))
+        return 1
+    supervisor = Supervisor(
+        told.home, told.project, not told.without_airflow, lambda line: report.tell("say", line)
+    )
+    with contextlib.closing(lock):
+        return supervise(supervisor, told.lifeline, report)
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # a download that is still going on in a thread must not hold it up

@@ -1,0 +1,1 @@
+"""The steps of the main job. The CLI, the DAGs and the tests call these same functions."""

@@ -1,0 +1,463 @@
+"""Land: dumps become candidates under staging, bad lines go to quarantine, and all is counted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from tidegate.dumps import DumpFile, Dumps, fingerprint
+from tidegate.errors import TidegateError
+from tidegate.hours import hour_text, hours_text
+from tidegate.lake import Row, literal, slices_where
+from tidegate.landing.lines import Input, read_parquet, read_text
+from tidegate.landing.parse import parse, staged_schema
+from tidegate.tables import events
+from tidegate.tables.books import LANDINGS, QUARANTINE
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from tidegate.source import Source
+    from tidegate.steps.work import Work
+
+Outcome = Literal["landed", "unchanged", "unreadable", "missing"]
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What became of an hour that was to be landed.
+
+    Attributes:
+        hour: the dump hour.
+        outcome: landed; unchanged (the same files were landed before); unreadable (a file could
+            not be read whole: the hour is held); missing (no files).
+        landing_id: the landing whose candidate stands for the hour now; None where it is missing.
+        lines: lines read.
+        events: candidate events.
+        duplicates: lines that repeat an id of an earlier line of the dump.
+        quarantined: lines by the reason for which they could not become events.
+        error: what made it unreadable or missing.
+        absent: declared fields and columns that no event of the dump had a value for.
+    """
+
+    hour: datetime
+    outcome: Outcome
+    landing_id: str | None = None
+    lines: int = 0
+    events: int = 0
+    duplicates: int = 0
+    quarantined: dict[str, int] = field(default_factory=dict)
+    error: str | None = None
+    absent: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """Return it in one line."""
+        head = f"{hour_text(self.hour)} {self.outcome}"
+        if self.outcome in ("unreadable", "missing"):
+            return f"{head}: {self.error}"
+        bad = sum(self.quarantined.values())
+        text = f"{head}: {self.lines:,} lines = {self.events:,} events"
+        text += f" + {self.duplicates:,} duplicates + {bad:,} quarantined"
+        if self.quarantined:
+            text += (
+                " (" + ", ".join(f"{n:,} {r}" for r, n in sorted(self.quarantined.items())) + ")"
+            )
+        if self.absent:
+            text += f"; no event has a value for {', '.join(self.absent)}"
+        return text
+
+
+@dataclass(frozen=True)
+class _Dump:
+    hour: datetime
+    files: tuple[DumpFile, ...]
+    fingerprint: str
+
+
+def land(work: Work, source: Source, hours: Sequence[datetime]) -> list[Landed]:
+    """Land the dumps of some hours, in one Spark job where all of them can be read.
+
+    Args:
+        work: where.
+        source: whose dumps.
+        hours: the dump hours; none before the source's `since`.
+
+    Returns:
+        What became of each hour, in order.
+
+    Raises:
+        TidegateError: the dumps can't be listed, or an expression of the source file fails.
+    """
+    early = [hour for hour in hours if hour < source.since]
+    if early:
+        raise TidegateError(
+            f"{source.source} does not reach back that far",
+            where=str(source.path),
+            expected=f"hours from {hour_text(source.since)}, the source's since",
+            got=hours_text(early),
+            todo="ask for later hours, or set an earlier since in the source file",
+        )
+    dumps = Dumps(source, work.settings.s3, work.settings.dumps)
+    results: dict[datetime, Landed] = {}
+    fresh: list[_Dump] = []
+    before = work.ledger.landings(source.source, (min(hours), max(hours)))
+    for hour in sorted(set(hours)):
+        files = dumps.files(hour)
+        if not files:
+            results[hour] = Landed(
+                hour, "missing", error=f"no files at {dumps.template.pattern(hour)}"
+            )
+            continue
+        dump = _Dump(hour, tuple(files), fingerprint(files))
+        same = _same(before.get((source.source, hour)), dump, source)
+        if same is not None:
+            results[hour] = same
+        else:
+            fresh.append(dump)
+
+    batch: list[_Dump] = []
+    for dump in fresh:
+        told = [fault for fault in dumps.faults(list(dump.files)).values() if fault]
+        if told:
+            results[dump.hour] = _unreadable(work, source, dump, "; ".join(told))
+        else:
+            batch.append(dump)
+    if batch:
+        work.tell(f"landing {source.source} {hours_text(d.hour for d in batch)}")
+        for each in _land_batch(work, source, dumps, batch):
+            results[each.hour] = each
+    return [results[hour] for hour in sorted(results)]
+
+
+def _same(row: Row | None, dump: _Dump, source: Source) -> Landed | None:
+    """Return the hour's latest landing if it was of the same files, read in the same way."""
+    if (
+        row is None
+        or row["status"] != "landed"
+        or row["fingerprint"] != dump.fingerprint
+        or row["source_fingerprint"] != source.fingerprint()
+    ):
+        return None
+    return Landed(
+        dump.hour,
+        "unchanged",
+        landing_id=row["landing_id"],
+        lines=row["lines"],
+        events=row["events"],
+        duplicates=row["duplicates"],
+        quarantined=row["quarantined_by_reason"] or {},
+        absent=tuple(row["absent"] or ()),
+    )
+
+
+def _land_batch(
+    work: Work, source: Source, dumps: Dumps, batch: Sequence[_Dump]
+) -> Iterable[Landed]:
+    """Land dumps together; where that fails for a file, one by one, so that each holds only itself."""
+    from pyspark.errors import PySparkException
+
+    try:
+        return _land_together(work, source, dumps, batch)
+    except PySparkException as error:
+        cause = _unreadable_file(error)
+        if cause is None:
+            raise _expression_fault(source, error) from error
+        if len(batch) == 1:
+            return [_unreadable(work, source, batch[0], cause)]
+    return [each for dump in batch for each in _land_batch(work, source, dumps, [dump])]
+
+
+def _land_together(
+    work: Work, source: Source, dumps: Dumps, batch: Sequence[_Dump]
+) -> list[Landed]:
+    from tidegate.steps.work import new_id
+
+    token = new_id()
+    folder = candidate_folder(source.source, token)
+    place = work.lake.staging(*folder)
+    lines = _parsed(work, source, dumps, batch)
+    work.lake.stage(lines.withColumn("dump", _dump_name()), place, ["dump", "outcome"])
+
+    staged = work.lake.staged(place, schema=f"{staged_schema(source)}, dump string, outcome string")
+    counted = _count(work, source, staged)
+    repeated = _stage_repeats(work, source, staged, place)
+    landed = []
+    rows = []
+    for dump in batch:
+        landing_id = f"{_dump_text(dump.hour)}.{token}"
+        result, row = _book(source, dump, landing_id, counted, repeated.get(dump.hour, 0))
+        landed.append(result)
+        rows.append({**row, "run_id": work.run_id})
+    _quarantine(work, source, batch, token, staged, landed)
+    # The landings' rows come last: without them nothing refers to what was staged.
+    work.lake.append(LANDINGS, rows)
+    return landed
+
+
+def _parsed(work: Work, source: Source, dumps: Dumps, batch: Sequence[_Dump]) -> DataFrame:
+    inputs = [Input(dump.hour, file) for dump in batch for file in dump.files]
+    if source.format.type == "parquet":
+        return parse(read_parquet(work.lake, inputs), source)
+    if source.format.type == "json":
+        return parse(read_text(work.lake, inputs), source)
+    parts = []
+    for header, group in _by_header(source, dumps, inputs).items():
+        parts.append(parse(read_text(work.lake, group), source, header))
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole.unionByName(part)
+    return whole
+
+
+def _by_header(
+    source: Source, dumps: Dumps, inputs: Sequence[Input]
+) -> dict[tuple[str, ...], list[Input]]:
+    """Group files by their header: names, not places, say what a column is."""
+    if isinstance(source.format.header, tuple):
+        return {source.format.header: list(inputs)}
+    groups: dict[tuple[str, ...], list[Input]] = defaultdict(list)
+    for each in inputs:
+        groups[tuple(dumps.header(each.file))].append(each)
+    return groups
+
+
+# -- counting ---------------------------------------------------------------------------------------
+
+
+def _count(work: Work, source: Source, staged: DataFrame) -> dict[tuple[str, str], list[Row]]:
+    """Return counts by dump and file: (dump, file) → rows of outcome, reason, n, last line, values."""
+    present = ", ".join(f"count(`{name}`) as `{name}`" for name in _declared(source))
+    grouped = work.lake.rows(
+        staged.groupBy("dump", "file", "outcome", "reason").agg(
+            *_expressions("count(1) as n", "max(line) as last", f"struct({present}) as present")
+        )
+    )
+    out: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in grouped:
+        out[row["dump"], row["file"]].append(row)
+    return out
+
+
+def _expressions(*texts: str) -> list[Any]:
+    from pyspark.sql import functions as F
+
+    return [F.expr(text) for text in texts]
+
+
+def _declared(source: Source) -> list[str]:
+    """Return the columns that the source file gives a field for."""
+    fields = source.fields
+    named = {
+        "event_id": fields.event_id,
+        "event_time": fields.event_time,
+        "event_type": fields.event_type,
+        "user_id": fields.user_id,
+        "anonymous_id": fields.anonymous_id,
+        "source_session_id": source.sessions.id,
+    }
+    return [name for name, ref in named.items() if ref is not None] + list(source.columns)
+
+
+def _book(
+    source: Source,
+    dump: _Dump,
+    landing_id: str,
+    counted: dict[tuple[str, str], list[Row]],
+    repeated: int,
+) -> tuple[Landed, Row]:
+    """Return what became of a dump, and its row in `ops/landings`."""
+    from tidegate.steps.work import now
+
+    reasons: dict[str, int] = defaultdict(int)
+    present: dict[str, int] = defaultdict(int)
+    files = []
+    lines = events_ = 0
+    for file in dump.files:
+        groups = counted.get((_dump_text(dump.hour), file.name), [])
+        headers = sum(g["n"] for g in groups if g["outcome"] == "header")
+        read = sum(g["n"] for g in groups)
+        last = max((g["last"] for g in groups), default=0)
+        if source.format.type != "parquet" and read != last:
+            raise TidegateError(
+                "lines were lost between the file and the candidate",
+                where=file.uri,
+                expected=f"{last} lines, by the number of the last one",
+                got=str(read),
+                todo="nothing was recorded; run the step again, and report this if it comes back",
+            )
+        for group in groups:
+            if group["outcome"] == "event":
+                events_ += group["n"]
+                for name, n in (group["present"] or {}).items():
+                    present[name] += n
+            elif group["outcome"] == "quarantined":
+                reasons[group["reason"]] += group["n"]
+        lines += read - headers
+        files.append(
+            {
+                "name": file.name,
+                "uri": file.uri,
+                "size": file.size,
+                "etag": file.etag,
+                "lines": read - headers,
+            }
+        )
+    absent = tuple(name for name in _declared(source) if events_ and not present[name])
+    result = Landed(
+        dump.hour,
+        "landed",
+        landing_id=landing_id,
+        lines=lines,
+        events=events_ - repeated,
+        duplicates=repeated,
+        quarantined=dict(reasons),
+        absent=absent,
+    )
+    row = {
+        "landing_id": landing_id,
+        "source": source.source,
+        "dump_hour": dump.hour,
+        "status": "landed",
+        "files": files,
+        "bytes": sum(file.size for file in dump.files),
+        "lines": lines,
+        "events": result.events,
+        "duplicates": repeated,
+        "quarantined": sum(reasons.values()),
+        "quarantined_by_reason": dict(reasons),
+        "absent": absent,
+        "fingerprint": dump.fingerprint,
+        "source_fingerprint": source.fingerprint(),
+        "landed_at": now(),
+    }
+    return result, row
+
+
+def _stage_repeats(
+    work: Work, source: Source, staged: DataFrame, place: str
+) -> dict[datetime, int]:
+    """Stage which lines repeat an id of their own dump; return how many each dump has."""
+    if source.fields.event_id is None:  # ids made of file and line can't repeat
+        return {}
+    found = events.repeats(
+        staged.where("outcome = 'event'").select("dump_hour", "event_id", "file", "line")
+    )
+    repeated = f"{place}/{REPEATS}"
+    work.lake.stage(found.coalesce(1), repeated)
+    from tidegate.lake import parse_time
+
+    counts = work.lake.rows(
+        work.lake.staged(repeated, schema=REPEATS_SCHEMA).groupBy("dump_hour").count()
+    )
+    return {parse_time(row["dump_hour"]): row["count"] for row in counts}
+
+
+def _quarantine(
+    work: Work,
+    source: Source,
+    batch: Sequence[_Dump],
+    token: str,
+    staged: DataFrame,
+    landed: Sequence[Landed],
+) -> None:
+    """Replace the quarantine of the hours landed by the lines that could not become events now."""
+    from pyspark.sql import functions as F
+
+    hours = [dump.hour for dump in batch]
+    where = slices_where(QUARANTINE, source.source, hours)
+    bad = sum(sum(each.quarantined.values()) for each in landed)
+    if not bad and work.lake.read(QUARANTINE).where(where).isEmpty():
+        return
+    rows = staged.where("outcome = 'quarantined'").select(
+        "source",
+        "dump_hour",
+        F.expr(f"concat(dump, {literal('.' + token)})").alias("landing_id"),
+        "file",
+        "line",
+        "reason",
+        "detail",
+        "raw",
+        "raw_bytes",
+    )
+    work.lake.replace(QUARANTINE, rows.coalesce(1), where)
+
+
+# -- what can't be read -----------------------------------------------------------------------------
+
+
+def _unreadable(work: Work, source: Source, dump: _Dump, error: str) -> Landed:
+    from tidegate.steps.work import new_id, now
+
+    landing_id = f"{_dump_text(dump.hour)}.{new_id()}"
+    work.lake.append(
+        LANDINGS,
+        [
+            {
+                "landing_id": landing_id,
+                "source": source.source,
+                "dump_hour": dump.hour,
+                "status": "unreadable",
+                "error": error,
+                "files": [
+                    {"name": f.name, "uri": f.uri, "size": f.size, "etag": f.etag}
+                    for f in dump.files
+                ],
+                "bytes": sum(file.size for file in dump.files),
+                "fingerprint": dump.fingerprint,
+                "source_fingerprint": source.fingerprint(),
+                "run_id": work.run_id,
+                "landed_at": now(),
+            }
+        ],
+    )
+    return Landed(dump.hour, "unreadable", landing_id=landing_id, error=error)
+
+
+def _unreadable_file(error: Exception) -> str | None:
+    """Return what Spark says of a file that it could not read whole, if that is what it complains of."""
+    text = str(error)
+    if "FAILED_READ_FILE" not in text and "FileNotFoundException" not in text:
+        return None
+    first = next((line for line in text.splitlines() if "FAILED_READ_FILE" in line), text)
+    cause = next(
+        (line.strip() for line in text.splitlines() if line.strip().startswith("Caused by:")), ""
+    )
+    told = first[first.find("[FAILED_READ_FILE") :].split(" SQLSTATE")[0]
+    return (
+        "expected files that can be read to their end, got: "
+        f"{told.strip()[:400]} {cause.removeprefix('Caused by: ')[:200]}".strip()
+    )
+
+
+def _expression_fault(source: Source, error: Exception) -> TidegateError:
+    return TidegateError(
+        "the dump can't be parsed as the source file says",
+        where=str(source.path),
+        expected="expressions that give NULL where a value does not fit, such as try_cast(…)",
+        got=str(error).splitlines()[0][:500],
+        todo="mend the expression that the message names, then land the hour again",
+    )
+
+
+# -- where candidates lie ---------------------------------------------------------------------------
+
+REPEATS = "_repeats"
+REPEATS_SCHEMA = "dump_hour timestamp, file string, line bigint"
+
+
+def candidate_folder(source: str, token: str) -> tuple[str, ...]:
+    """Return the folder under staging of what one job landed."""
+    return ("events", source, f"token={token}")
+
+
+def _dump_text(hour: datetime) -> str:
+    return f"{hour:%Y%m%dT%H}"
+
+
+def _dump_name() -> Any:
+    from pyspark.sql import functions as F
+
+    return F.date_format("dump_hour", "yyyyMMdd'T'HH")

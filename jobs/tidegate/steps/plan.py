@@ -1,0 +1,287 @@
+"""What the next publication of a source's events would put where: its slices and their rows.
+
+Whether an event is a duplicate depends on the dumps of earlier hours. So a landing also changes later
+slices, which lose or regain rows: they are published again in the same commit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tidegate.lake import literal, parse_time
+from tidegate.landing.parse import event_columns
+from tidegate.ledger import SliceRecord, published_landings
+from tidegate.steps.land import REPEATS, REPEATS_SCHEMA, candidate_folder
+from tidegate.tables import events
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from tidegate.source import Source
+    from tidegate.steps.work import Work
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A landing that stands for an hour: published, or about to be.
+
+    Attributes:
+        landing_id: the landing.
+        candidates: its candidate events, duplicates within the dump left out.
+    """
+
+    landing_id: str
+    candidates: int
+
+
+@dataclass(frozen=True)
+class PlannedSlice:
+    """A slice as the plan would publish it.
+
+    Attributes:
+        hour: the dump hour.
+        standing: the landing that it comes from.
+        withheld: candidate events that are duplicates of other dumps.
+        content: says what exactly the rows are; equal contents are equal rows.
+        again: whether the slice is published already from the same landing, and only loses or
+            regains rows.
+    """
+
+    hour: datetime
+    standing: Standing
+    withheld: int
+    content: str
+    again: bool
+
+    @property
+    def rows(self) -> int:
+        """Rows to be published."""
+        return self.standing.candidates - self.withheld
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The next publication of a source's events.
+
+    Attributes:
+        source: whose.
+        sequence: the number that the publication would have.
+        slices: what it would put in.
+        withheld: where under staging the ids to leave out lie (`dump_hour`, `event_id`), if any.
+    """
+
+    source: Source
+    sequence: int
+    slices: tuple[PlannedSlice, ...]
+    withheld: str | None
+
+
+def make_plan(work: Work, source: Source, hours: Iterable[datetime]) -> Plan:
+    """Plan the publication of the latest landings of some hours.
+
+    Hours whose latest landing is published already, or could not be read, or that were never landed, are
+    not in the plan.
+    """
+    wanted = sorted(set(hours))
+    last = work.ledger.last(events.TABLE, source.source)
+    sequence = last.sequence + 1 if last else 1
+    reach = source.duplicates.within
+    window = (wanted[0] - reach, wanted[-1] + reach)
+    published = {
+        hour: (record, publication)
+        for hour, (record, publication) in published_landings(
+            work.ledger.publications(events.TABLE, source.source, slices=window)
+        ).items()
+        if window[0] <= hour <= window[1]
+    }
+    before = {hour: _standing(record) for hour, (record, _) in published.items()}
+    landed = {
+        hour: row
+        for (_, hour), row in work.ledger.landings(source.source, (wanted[0], wanted[-1])).items()
+    }
+    changed = {
+        hour: Standing(row["landing_id"], row["events"])
+        for hour in wanted
+        if (row := landed.get(hour)) is not None
+        and row["status"] == "landed"
+        and (hour not in before or before[hour].landing_id != row["landing_id"])
+    }
+    if not changed:
+        return Plan(source, sequence, (), None)
+    if source.fields.event_id is None:  # ids made of source, hour, file and line never meet
+        slices = [_planned(hour, standing, 0, 0, False) for hour, standing in changed.items()]
+        return Plan(source, sequence, tuple(slices), None)
+    return _plan_with_duplicates(work, source, sequence, before, changed)
+
+
+def _plan_with_duplicates(
+    work: Work,
+    source: Source,
+    sequence: int,
+    before: Mapping[datetime, Standing],
+    changed: Mapping[datetime, Standing],
+) -> Plan:
+    from tidegate.steps.work import new_id
+
+    reach = source.duplicates.within
+    after = {**before, **changed}
+    first, last = min(changed), max(changed)
+    later = [h for h in before if h not in changed and first < h <= last + reach]
+    involved = set(changed)
+    if later:
+        involved |= _later_slices(work, source, before, after, changed, later)
+    neighbours = {
+        hour: each for hour, each in after.items() if min(involved) - reach <= hour <= max(involved)
+    }
+    if len(neighbours) == 1:
+        counts: dict[datetime, tuple[int, int]] = {}
+        place = None
+    else:
+        left_out = events.withheld(_only_ids_of(work, source, neighbours, involved), reach)
+        place = work.lake.staging("withheld", source.source, new_id())
+        chosen = left_out.where(_hours_in(involved))
+        work.lake.stage(chosen.coalesce(1), place)
+        counts = _count_withheld(work, place)
+        if not counts:
+            place = None
+    slices = [
+        _planned(hour, after[hour], *counts.get(hour, (0, 0)), again=hour not in changed)
+        for hour in sorted(involved)
+    ]
+    return Plan(source, sequence, tuple(slices), place)
+
+
+def _later_slices(
+    work: Work,
+    source: Source,
+    before: Mapping[datetime, Standing],
+    after: Mapping[datetime, Standing],
+    changed: Mapping[datetime, Standing],
+    later: Sequence[datetime],
+) -> set[datetime]:
+    """Return the published later hours that lose or regain a row by the change."""
+    reach = source.duplicates.within
+    # Only ids that a changed hour has, or had, can change what becomes of other hours' events.
+    concerned = _ids(work, source, changed)
+    replaced = {hour: before[hour] for hour in changed if hour in before}
+    if replaced:
+        concerned = concerned.unionByName(_ids(work, source, replaced))
+    keys = concerned.select("event_id").distinct()
+    states = []
+    for state in (before, after):
+        ids = _ids(work, source, state).join(keys, "event_id", "left_semi")
+        states.append(events.withheld(ids, reach).where(_hours_in(later)))
+    old, new = states
+    different = old.exceptAll(new).unionAll(new.exceptAll(old)).select("dump_hour").distinct()
+    return {parse_time(row["dump_hour"]) for row in work.lake.rows(different)}
+
+
+def _only_ids_of(
+    work: Work,
+    source: Source,
+    neighbours: Mapping[datetime, Standing],
+    involved: set[datetime],
+) -> DataFrame:
+    """Return the ids of some hours and, of their neighbours, those that the hours have too."""
+    mine = {hour: neighbours[hour] for hour in involved}
+    others = {hour: each for hour, each in neighbours.items() if hour not in involved}
+    ids = _ids(work, source, mine)
+    if not others:
+        return ids
+    shared = _ids(work, source, others).join(
+        ids.select("event_id").distinct(), "event_id", "left_semi"
+    )
+    return ids.unionByName(shared)
+
+
+def _count_withheld(work: Work, place: str) -> dict[datetime, tuple[int, int]]:
+    """Return by dump hour how many events are withheld, and a number that says which ones."""
+    from pyspark.sql import functions as F
+
+    counted = (
+        work.lake.staged(place, schema="dump_hour timestamp, event_id string")
+        .groupBy("dump_hour")
+        .agg(F.count(F.lit(1)).alias("n"), F.expr("bit_xor(xxhash64(event_id))").alias("which"))
+    )
+    return {
+        parse_time(row["dump_hour"]): (row["n"], row["which"]) for row in work.lake.rows(counted)
+    }
+
+
+def _planned(
+    hour: datetime, standing: Standing, withheld: int, which: int, again: bool
+) -> PlannedSlice:
+    said = f"{standing.landing_id}/{withheld}/{which}"
+    return PlannedSlice(
+        hour, standing, withheld, hashlib.sha256(said.encode()).hexdigest()[:16], again
+    )
+
+
+def _standing(record: SliceRecord) -> Standing:
+    assert record.landing_id is not None, "a publication of events names its landings"
+    return Standing(record.landing_id, record.rows + record.duplicates)
+
+
+# -- rows -------------------------------------------------------------------------------------------
+
+
+def rows_of(work: Work, plan: Plan, slices: Sequence[PlannedSlice]) -> DataFrame:
+    """Return the events that the plan would publish for some of its slices."""
+    found = candidates(work, plan.source, {each.hour: each.standing for each in slices})
+    if plan.withheld is None or not any(each.withheld for each in slices):
+        return found
+    left_out = work.lake.staged(plan.withheld, schema="dump_hour timestamp, event_id string")
+    return found.join(left_out, ["dump_hour", "event_id"], "left_anti").select(*found.columns)
+
+
+def candidates(work: Work, source: Source, standing: Mapping[datetime, Standing]) -> DataFrame:
+    """Return candidate events of landings, duplicates within their dumps left out."""
+    columns = event_columns(source)
+    schema = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
+    paths = _paths(work, source, standing)
+    if not paths:
+        return work.lake.frame([], schema)
+    found = work.lake.staged(
+        *paths, base=work.lake.staging("events", source.source), schema=schema
+    ).select(*columns)
+    if source.fields.event_id is None:
+        return found
+    repeated = work.lake.staged(*_repeat_paths(work, source, standing), schema=REPEATS_SCHEMA)
+    return found.join(repeated, ["dump_hour", "file", "line"], "left_anti").select(*columns)
+
+
+def _ids(work: Work, source: Source, standing: Mapping[datetime, Standing]) -> DataFrame:
+    """Return `dump_hour`, `event_id` of all lines of landings; repeats within a dump included."""
+    schema = "dump_hour timestamp, event_id string"
+    paths = _paths(work, source, standing)
+    if not paths:
+        return work.lake.frame([], schema)
+    return work.lake.staged(
+        *paths, base=work.lake.staging("events", source.source), schema=schema
+    ).select("dump_hour", "event_id")
+
+
+def _paths(work: Work, source: Source, standing: Mapping[datetime, Standing]) -> list[str]:
+    """Return the folders of candidates that have events; others were never made."""
+    return [
+        work.lake.staging(*candidate_folder(source.source, token), f"dump={dump}", "outcome=event")
+        for dump, token in sorted(_split(each) for each in standing.values() if each.candidates)
+    ]
+
+
+def _repeat_paths(work: Work, source: Source, standing: Mapping[datetime, Standing]) -> list[str]:
+    tokens = sorted({_split(each)[1] for each in standing.values()})
+    return [work.lake.staging(*candidate_folder(source.source, t), REPEATS) for t in tokens]
+
+
+def _split(standing: Standing) -> tuple[str, str]:
+    dump, _, token = standing.landing_id.partition(".")
+    return dump, token
+
+
+def _hours_in(hours: Iterable[datetime]) -> str:
+    return f"dump_hour in ({', '.join(literal(hour) for hour in sorted(hours))})"

@@ -1,0 +1,159 @@
+"""Publish: one Delta commit that replaces exactly the audited slices, and its row in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tidegate.errors import TidegateError
+from tidegate.hours import hours_text
+from tidegate.lake import parse_time, slices_where
+from tidegate.landing.parse import event_columns
+from tidegate.ledger import Publication, SliceRecord
+from tidegate.steps.audit import Audit, audit_plan
+from tidegate.steps.plan import Plan, PlannedSlice, make_plan, rows_of
+from tidegate.tables import events
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from tidegate.source import Source
+    from tidegate.steps.work import Work
+
+_ATTEMPTS = 10
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a publication came to.
+
+    Attributes:
+        publication: what was committed; None where nothing was to be published.
+        held: audits of candidates that were not published.
+        audits: all audits.
+    """
+
+    publication: Publication | None
+    held: tuple[Audit, ...]
+    audits: tuple[Audit, ...]
+
+
+def publish_events(work: Work, source: Source, hours: Sequence[datetime]) -> Published:
+    """Publish the latest landings of some hours, all that pass in one commit.
+
+    An hour that fails its audit stays out, and so does one that would change a later slice so that
+    it fails its own. Rows are audited as they are published: when another publication of the
+    source comes first, duplicates are looked for again, and what changed is audited again.
+
+    Raises:
+        TidegateError: others were faster too often.
+    """
+    work.ledger.refresh()
+    waiting = sorted(set(hours))
+    held: dict[str, Audit] = {}
+    seen: dict[str, Audit] = {}
+    beaten = 0
+    while waiting and beaten < _ATTEMPTS:
+        plan = make_plan(work, source, waiting)
+        audits = audit_plan(work, plan)
+        seen.update({each.audit_id: each for each in audits})
+        failed = [
+            (each, audit) for each, audit in zip(plan.slices, audits, strict=True) if audit.held
+        ]
+        if failed:
+            held.update({audit.audit_id: audit for _, audit in failed})
+            out = _to_blame(source, plan, [each for each, _ in failed])
+            waiting = [hour for hour in waiting if hour not in out]
+            continue
+        if not plan.slices:
+            break
+        work.tell(f"publishing {source.source} {hours_text(s.hour for s in plan.slices)}")
+        publication = _publication(work, plan, audits)
+        rows = _shaped(work, plan)
+        where = slices_where(events.TABLE, source.source, [s.hour for s in plan.slices])
+        if work.ledger.publish(events.TABLE, publication, rows, where):
+            return Published(publication, tuple(held.values()), tuple(seen.values()))
+        beaten += 1
+    if beaten:
+        raise TidegateError(
+            "others published this source faster, again and again",
+            where=f"warehouse/events, source {source.source}",
+            expected=f"to be first within {_ATTEMPTS} tries",
+            todo="run the step again when fewer run at once",
+        )
+    return Published(None, tuple(held.values()), tuple(seen.values()))
+
+
+def _to_blame(source: Source, plan: Plan, failed: Sequence[PlannedSlice]) -> set[datetime]:
+    """Return the hours that are not to be published because of slices that failed."""
+    out: set[datetime] = set()
+    for each in failed:
+        if not each.again:
+            out.add(each.hour)
+        else:
+            out |= {
+                other.hour
+                for other in plan.slices
+                if not other.again
+                and other.hour < each.hour <= other.hour + source.duplicates.within
+            }
+    return out
+
+
+def _publication(work: Work, plan: Plan, audits: Sequence[Audit]) -> Publication:
+    from tidegate.steps.work import new_id, now
+
+    return Publication(
+        publication_id=new_id(),
+        table_name=events.TABLE.name,
+        source=plan.source.source,
+        sequence=plan.sequence,
+        slices=tuple(
+            SliceRecord(each.hour, each.rows, each.standing.landing_id, each.withheld)
+            for each in plan.slices
+        ),
+        rows=sum(each.rows for each in plan.slices),
+        event_hours=_event_hours(work, plan),
+        inputs=tuple(each.standing.landing_id for each in plan.slices),
+        input_versions={},
+        audit_ids=tuple(each.audit_id for each in audits),
+        fingerprint=plan.source.fingerprint(),
+        run_id=work.run_id,
+        published_at=now(),
+    )
+
+
+def _event_hours(work: Work, plan: Plan) -> tuple[datetime, ...]:
+    """Return the hours of the events that the plan puts in and of those that it takes out."""
+    from pyspark.sql import functions as F
+
+    where = slices_where(events.TABLE, plan.source.source, [each.hour for each in plan.slices])
+    coming = rows_of(work, plan, plan.slices).select("event_time")
+    going = work.lake.read(events.TABLE).where(where).select("event_time")
+    hours = (
+        coming.unionByName(going)
+        .select(F.expr("date_trunc('hour', event_time)").alias("hour"))
+        .distinct()
+    )
+    return tuple(sorted(parse_time(row["hour"]) for row in work.lake.rows(hours)))
+
+
+def _shaped(work: Work, plan: Plan) -> DataFrame:
+    """Return the plan's rows as the table has them: its columns, a few files a slice at most."""
+    own = {name: column.type for name, column in plan.source.columns.items()}
+    work.lake.add_columns(events.TABLE, own)
+    rows = rows_of(work, plan, plan.slices)
+    known = event_columns(plan.source)
+    present = work.lake.columns(events.TABLE)
+    from pyspark.sql import functions as F
+
+    shaped = rows.select(
+        *(
+            F.col(name) if name in known else F.lit(None).cast(kind).alias(name)
+            for name, kind in present.items()
+        )
+    )
+    # A file a slice: many small input files would otherwise become as many small published ones.
+    return shaped.repartition(max(1, len(plan.slices)), "dump_hour")

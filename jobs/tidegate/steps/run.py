@@ -1,0 +1,101 @@
+"""Run: land to release without Airflow, by the same functions that the DAGs call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tidegate.errors import EXIT_FAULT, EXIT_HELD
+from tidegate.hours import hour_text
+from tidegate.steps.audit import Audit
+from tidegate.steps.derive import Derived, derive
+from tidegate.steps.land import Landed, land
+from tidegate.steps.publish import Published, publish_events
+from tidegate.steps.release import Release, release
+
+if TYPE_CHECKING:
+    from tidegate.source import Source
+    from tidegate.steps.work import Work
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run came to, step by step."""
+
+    landed: tuple[Landed, ...]
+    published: Published
+    derived: Derived
+    release: Release
+
+    @property
+    def held(self) -> tuple[Audit, ...]:
+        """Audits of candidates that were not published."""
+        return (*self.published.held, *self.derived.held)
+
+    @property
+    def exit_status(self) -> int:
+        """0 done; 1 hours without files; 3 something is held."""
+        unreadable = any(each.outcome == "unreadable" for each in self.landed)
+        if self.held or unreadable:
+            return EXIT_HELD
+        return EXIT_FAULT if any(each.outcome == "missing" for each in self.landed) else 0
+
+    def as_json(self) -> dict[str, object]:
+        """Return it for scripts."""
+        publication = self.published.publication
+        return {
+            "landed": [
+                {
+                    "hour": hour_text(each.hour),
+                    "outcome": each.outcome,
+                    "landing_id": each.landing_id,
+                    "lines": each.lines,
+                    "events": each.events,
+                    "duplicates": each.duplicates,
+                    "quarantined": each.quarantined,
+                    "absent": each.absent,
+                    "error": each.error,
+                }
+                for each in self.landed
+            ],
+            "published": [
+                {
+                    "table": each.table_name,
+                    "source": each.source,
+                    "publication_id": each.publication_id,
+                    "slices": len(each.slices),
+                    "rows": each.rows,
+                }
+                for each in (*([publication] if publication else []), *self.derived.publications)
+            ],
+            "held": [each.describe() for each in self.held],
+            "release": {
+                "release_id": self.release.release_id,
+                "versions": self.release.versions,
+                "behind": self.release.behind,
+            },
+        }
+
+
+def run(
+    work: Work, source: Source, hours: Sequence[datetime], sources: Sequence[Source] = ()
+) -> Ran:
+    """Land, audit, publish, derive and release some hours of a source.
+
+    A bad hour holds itself only: the others are published, and what is derived follows them.
+
+    Args:
+        work: where.
+        source: whose hours.
+        hours: the dump hours.
+        sources: other sources of the lake, whose derived tables are brought up to date too.
+    """
+    landed = tuple(land(work, source, hours))
+    for each in landed:
+        work.tell(each.describe())
+    published = publish_events(work, source, [each.hour for each in landed if each.landing_id])
+    everyone = {each.source: each for each in (*sources, source)}
+    derived = derive(work, list(everyone.values()))
+    return Ran(landed, published, derived, release(work, derived))

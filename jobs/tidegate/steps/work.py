@@ -1,0 +1,68 @@
+"""What every step works with."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from tidegate import engine
+from tidegate.landing.lines import keep_files_whole
+from tidegate.lake import Lake
+from tidegate.ledger import Ledger
+from tidegate.settings import Settings
+
+
+def _silent(_: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A lake to work on, on behalf of a run.
+
+    Attributes:
+        settings: where things are.
+        lake: the lake, reached through one Spark session.
+        run_id: who did it, as the books record it: an Airflow run, or one of the CLI.
+        tell: is given a line of progress at a time.
+        ledger: the lake's ledger.
+    """
+
+    settings: Settings
+    lake: Lake
+    run_id: str
+    tell: Callable[[str], None] = field(default=_silent)
+    ledger: Ledger = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ledger", Ledger(self.lake))
+
+
+@contextmanager
+def working(
+    settings: Settings, run_id: str | None = None, tell: Callable[[str], None] = _silent
+) -> Iterator[Work]:
+    """Yield what steps work with: a Spark session on the lake's one writing server, tables made.
+
+    Raises:
+        TidegateError: no Spark server answers, or the lake can't be written.
+    """
+    with engine.session(settings) as spark:
+        lake = Lake(spark, settings.lake)
+        keep_files_whole(lake)
+        if not lake.exists():
+            lake.create_tables()
+        yield Work(settings, lake, run_id or f"cli-{new_id()}", tell)
+
+
+def new_id() -> str:
+    """Return a new id: the time, then chance, so that ids sort by age and never meet."""
+    return f"{now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+
+
+def now() -> datetime:
+    """Return the time. Only the books hold it; no published row depends on the clock."""
+    return datetime.now(UTC)

@@ -1,0 +1,26 @@
+"""The tables of the lake: one module a published table, and the system's own books."""
+
+from __future__ import annotations
+
+from tidegate.tables import books, daily_activity, events, hourly_activity, sessions
+from tidegate.tables.model import Column, Table
+
+WAREHOUSE: tuple[Table, ...] = (
+    events.TABLE,
+    sessions.TABLE,
+    hourly_activity.TABLE,
+    daily_activity.TABLE,
+)
+"""Published tables, each after the tables that it is built from."""
+
+OPS: tuple[Table, ...] = (
+    books.LANDINGS,
+    books.QUARANTINE,
+    books.AUDITS,
+    books.PUBLICATIONS,
+    books.RELEASES,
+)
+
+BY_NAME: dict[str, Table] = {table.name: table for table in (*WAREHOUSE, *OPS)}
+
+__all__ = ["BY_NAME", "OPS", "WAREHOUSE", "Column", "Table"]

@@ -1,0 +1,142 @@
+"""The ops tables: what the system writes down of its own work."""
+
+from __future__ import annotations
+
+from tidegate.tables.model import Column, Table
+
+LANDINGS = Table(
+    name="landings",
+    area="ops",
+    columns=(
+        Column("landing_id", "string", "id of the landing; its candidate lies in staging under it"),
+        Column("source", "string", "name of the source"),
+        Column("dump_hour", "timestamp", "UTC hour of the dump"),
+        Column("status", "string", "landed, or unreadable: a file could not be read whole"),
+        Column("error", "string", "what made it unreadable"),
+        Column(
+            "files",
+            "array<struct<name:string,uri:string,size:bigint,etag:string,lines:bigint>>",
+            "the files of the dump, with bytes and lines (headers not counted)",
+        ),
+        Column("bytes", "bigint", "bytes of the files, as stored"),
+        Column("lines", "bigint", "lines read = events + duplicates + quarantined"),
+        Column("events", "bigint", "candidate events"),
+        Column("duplicates", "bigint", "lines that repeat an id of an earlier line of the dump"),
+        Column("quarantined", "bigint", "lines that could not become events"),
+        Column("quarantined_by_reason", "map<string,bigint>", "those by reason"),
+        Column(
+            "absent", "array<string>", "declared fields and columns that no event had a value for"
+        ),
+        Column("fingerprint", "string", "hash of names, sizes and ETags of the files"),
+        Column("source_fingerprint", "string", "hash of what of the source file decides the rows"),
+        Column("run_id", "string", "the run that landed it"),
+        Column("landed_at", "timestamp", "when, UTC"),
+    ),
+    key=("landing_id",),
+    slice=(),
+    partition=("source",),
+    statistics=("dump_hour", "landed_at"),
+    meaning="a landing of a source's hour",
+)
+
+QUARANTINE = Table(
+    name="quarantine",
+    area="ops",
+    columns=(
+        Column("source", "string", "name of the source"),
+        Column("dump_hour", "timestamp", "UTC hour of the dump"),
+        Column("landing_id", "string", "the landing that met the line"),
+        Column("file", "string", "file of the dump, relative to the root of the source's dumps"),
+        Column("line", "bigint", "line in that file, from 1"),
+        Column("reason", "string", "why it could not become an event, one word"),
+        Column("detail", "string", "expected and got"),
+        Column("raw", "string", "the line; bytes that are not UTF-8 replaced"),
+        Column("raw_bytes", "binary", "the line's bytes, where it is not UTF-8"),
+    ),
+    key=("source", "dump_hour", "file", "line"),
+    slice=("source", "dump_hour"),
+    partition=("source",),
+    statistics=("dump_hour",),
+    meaning="a line that could not become an event",
+)
+
+AUDITS = Table(
+    name="audits",
+    area="ops",
+    columns=(
+        Column("audit_id", "string", "one run of a suite on one candidate"),
+        Column("table_name", "string", "the table whose suite it is"),
+        Column("source", "string", "name of the source"),
+        Column("slices", "array<timestamp>", "the slices of the candidate"),
+        Column("content", "string", "what exactly was audited: landing and withheld duplicates"),
+        Column("suite", "string", "fingerprint of the suite"),
+        Column("expectation", "string", "type and column of the expectation"),
+        Column("severity", "string", "critical holds, warning tells, info records"),
+        Column("success", "boolean", "whether it was met; an exception in a check is a failure"),
+        Column("observed", "string", "what was found"),
+        Column("expected", "string", "what was asked for"),
+        Column("why", "string", "the reason the suite gives for it"),
+        Column("run_id", "string", "the run that audited"),
+        Column("audited_at", "timestamp", "when, UTC"),
+    ),
+    key=("audit_id", "expectation"),
+    slice=(),
+    partition=("table_name",),
+    statistics=("audited_at",),
+    meaning="an expectation run",
+)
+
+PUBLICATIONS = Table(
+    name="publications",
+    area="ops",
+    columns=(
+        Column("publication_id", "string", "id of the publication"),
+        Column("table_name", "string", "the table published to"),
+        Column("source", "string", "name of the source"),
+        Column(
+            "sequence", "bigint", "number of the publication within its table and source, from 1"
+        ),
+        Column("delta_version", "bigint", "the version of the table that its commit made"),
+        Column(
+            "slices",
+            "array<struct<slice:timestamp,landing_id:string,rows:bigint,duplicates:bigint>>",
+            "the slices it replaced: rows published, candidate rows withheld as duplicates of others",
+        ),
+        Column("slice_min", "timestamp", "earliest of the slices"),
+        Column("slice_max", "timestamp", "latest of the slices"),
+        Column("rows", "bigint", "rows it put in"),
+        Column("event_hours", "array<timestamp>", "UTC hours of the events it put in or took out"),
+        Column("event_dates", "array<date>", "UTC dates of those hours"),
+        Column("inputs", "array<string>", "ids of the publications it was built from"),
+        Column("input_versions", "map<string,bigint>", "versions of the tables it was built from"),
+        Column("audit_ids", "array<string>", "the audits that let it pass"),
+        Column("fingerprint", "string", "of the source file's part that decides its rows"),
+        Column("run_id", "string", "the run that published it"),
+        Column("published_at", "timestamp", "when, UTC"),
+    ),
+    key=("publication_id",),
+    slice=(),
+    partition=("table_name",),
+    statistics=("delta_version", "slice_min", "slice_max"),
+    meaning="a publication",
+)
+
+RELEASES = Table(
+    name="releases",
+    area="ops",
+    columns=(
+        Column("release_id", "string", "id of the release"),
+        Column("released_at", "timestamp", "when, UTC"),
+        Column("versions", "map<string,bigint>", "version of each warehouse table"),
+        Column(
+            "publications", "array<string>", "publications that are new since the release before"
+        ),
+        Column("behind", "array<string>", "sources whose derived tables lag behind their events"),
+        Column("run_id", "string", "the run that made it"),
+    ),
+    key=("release_id",),
+    slice=(),
+    partition=(),
+    statistics=("released_at",),
+    meaning="a release",
+)

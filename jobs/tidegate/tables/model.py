@@ -1,0 +1,57 @@
+"""What a table is: its columns, its key, what it is sliced by and how its files are laid out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: Spark SQL type and meaning (units in the meaning or the name)."""
+
+    name: str
+    type: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the lake.
+
+    Attributes:
+        name: its name, also that of its folder.
+        area: `warehouse` (published, audited) or `ops` (the system's own books).
+        columns: every column it is created with.
+        key: columns that identify a row.
+        slice: the columns that one publication replaces together: the source, then the time of the
+            slice; empty where rows are only appended.
+        partition: columns its files are foldered by.
+        statistics: columns that Delta keeps minima and maxima of, so that readers can skip files;
+            minima of long strings cost a third of a write.
+        meaning: one row is …
+    """
+
+    name: str
+    area: Literal["warehouse", "ops"]
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    slice: tuple[str, ...]
+    partition: tuple[str, ...]
+    statistics: tuple[str, ...]
+    meaning: str
+
+    @property
+    def slice_time(self) -> str:
+        """The column that holds the time of a slice."""
+        return self.slice[1]
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of the columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def ddl(self) -> str:
+        """The columns as Spark SQL, for schemas: `name type, …`."""
+        return ", ".join(f"`{column.name}` {column.type}" for column in self.columns)

@@ -1,0 +1,88 @@
+"""Small Delta tables made by hand: a Parquet file and a JSON log a version, without Spark.
+
+Enough of the format for readers to accept: protocol 1/2, no statistics, no partitions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+
+def write_delta(folder: Path, *versions: pa.Table) -> None:
+    """Write a table whose versions, from 0, hold just the rows of each of `versions`."""
+    log = folder / "_delta_log"
+    log.mkdir(parents=True)
+    for number, rows in enumerate(versions):
+        actions: list[dict[str, Any]] = []
+        if number == 0:
+            actions += [
+                {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
+                {"metaData": _meta_data(rows.schema)},
+            ]
+        else:
+            gone = f"part-{number - 1}.parquet"
+            actions.append({"remove": {"path": gone, "deletionTimestamp": 0, "dataChange": True}})
+        path = f"part-{number}.parquet"
+        pq.write_table(rows, folder / path)
+        add = {
+            "path": path,
+            "partitionValues": {},
+            "size": (folder / path).stat().st_size,
+            "modificationTime": 0,
+            "dataChange": True,
+        }
+        actions.append({"add": add})
+        text = "".join(json.dumps(action) + "\n" for action in actions)
+        (log / f"{number:020d}.json").write_text(text)
+
+
+def _meta_data(schema: pa.Schema) -> dict[str, Any]:
+    return {
+        "id": "0",
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": json.dumps(_struct(list(schema))),
+        "partitionColumns": [],
+        "configuration": {},
+        "createdTime": 0,
+    }
+
+
+def _struct(fields: Sequence[pa.Field]) -> dict[str, Any]:
+    return {
+        "type": "struct",
+        "fields": [
+            {"name": f.name, "type": _type(f.type), "nullable": True, "metadata": {}}
+            for f in fields
+        ],
+    }
+
+
+def _type(kind: pa.DataType) -> Any:
+    """Return an Arrow type as Delta's schema writes it."""
+    if pa.types.is_map(kind):
+        key, value = _type(kind.key_type), _type(kind.item_type)
+        return {"type": "map", "keyType": key, "valueType": value, "valueContainsNull": True}
+    if pa.types.is_list(kind):
+        return {"type": "array", "elementType": _type(kind.value_type), "containsNull": True}
+    if pa.types.is_struct(kind):
+        return _struct([kind.field(at) for at in range(kind.num_fields)])
+    if pa.types.is_decimal(kind):
+        return f"decimal({kind.precision},{kind.scale})"
+    if pa.types.is_timestamp(kind):
+        return "timestamp"
+    simple = {
+        pa.string(): "string",
+        pa.int32(): "integer",
+        pa.int64(): "long",
+        pa.float64(): "double",
+        pa.bool_(): "boolean",
+        pa.date32(): "date",
+        pa.binary(): "binary",
+    }
+    return simple[kind]

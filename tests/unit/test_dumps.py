@@ -1,0 +1,460 @@
+"""The dumps door: the same rules on real S3 and on a local folder."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from s3server import free_ports, s3_client, s3_server
+from tidegate.dumps import DumpFile, Dumps, fingerprint, read_manifest
+from tidegate.errors import TidegateError
+from tidegate.settings import S3Access
+from tidegate.source import Format, Source, parse_source
+
+HOUR = datetime(2015, 1, 1, 12, tzinfo=UTC)
+LATER = datetime(2030, 1, 1, tzinfo=UTC)
+FOLDERS = "{dump_hour:%Y-%m-%d}/{dump_hour:%H}"
+HERE = f"{HOUR:%Y-%m-%d}/{HOUR:%H}"
+LINE = b'{"id":1}\n'
+
+Put = Callable[[str, bytes], None]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Access]:
+    with s3_server(tmp_path_factory.mktemp("s3")) as s3:
+        yield s3
+
+
+class Place:
+    """Somewhere dumps lie: a root, and a way to put files below it."""
+
+    def __init__(self, root: str, s3: S3Access, put: Put) -> None:
+        self.root = root
+        self.s3 = s3
+        self.put = put
+
+    def dumps(self, inner: str = f"{FOLDERS}/*.json.gz", **keys: Any) -> Dumps:
+        return Dumps(_source(inner, **keys), self.s3, self.root)
+
+
+def _source(inner: str, **keys: Any) -> Source:
+    data = {
+        "source": "s",
+        "since": "2015-01-01T00",
+        "dumps": f"s3://events/elsewhere/{inner}",
+        "fields": {"event_time": "t"},
+        **keys,
+    }
+    return parse_source(data, Path("s.yml"))
+
+
+@pytest.fixture(params=["local", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "local":
+
+        def put_file(name: str, data: bytes) -> None:
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+
+        return Place(str(tmp_path), S3Access(), put_file)
+    s3: S3Access = request.getfixturevalue("server")
+    client = s3_client(s3)
+    prefix = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]
+
+    def put_object(name: str, data: bytes) -> None:
+        client.put_object(Bucket="events", Key=f"{prefix}/{name}", Body=data)
+
+    return Place(f"s3://events/{prefix}", s3, put_object)
+
+
+def test_an_hours_files_come_by_name_with_size_and_etag(place: Place) -> None:
+    content = gzip.compress(LINE)
+    for name in ("b.json.gz", "a.json.gz", "other.csv", "x.json.gz.part"):
+        place.put(f"{HERE}/{name}", content)
+    place.put(f"{HOUR:%Y-%m-%d}/13/a.json.gz", content)
+    files = place.dumps().files(HOUR)
+    assert [f.name for f in files] == [f"{HERE}/a.json.gz", f"{HERE}/b.json.gz"]
+    assert {f.size for f in files} == {len(content)}
+    assert {f.etag for f in files} == {hashlib.md5(content, usedforsecurity=False).hexdigest()}
+    assert all(f.modified.tzinfo is UTC for f in files)
+
+
+def test_uris_are_what_spark_reads(place: Place) -> None:
+    place.put(f"{HERE}/a.json.gz", gzip.compress(LINE))
+    (file,) = place.dumps().files(HOUR)
+    root = place.root.replace("s3://", "s3a://")
+    assert file.uri == f"{root}/{HERE}/a.json.gz"
+
+
+def test_an_hour_without_files_has_none(place: Place) -> None:
+    place.put("2015-01-01/13/a.json.gz", gzip.compress(LINE))
+    assert place.dumps().files(HOUR) == []
+
+
+def test_markers_manifests_hidden_and_unfinished_files_are_no_data(place: Place) -> None:
+    names = [
+        "_SUCCESS",
+        "_temp",
+        ".hidden",
+        "a.tmp",
+        "b.part",
+        "c._COPYING_",
+        "done",
+        "data",
+        "e e",
+    ]
+    for name in names:
+        place.put(f"{HERE}/{name}", LINE)
+    found = place.dumps(f"{FOLDERS}/", complete={"marker": "done"}).files(HOUR)
+    assert [f.name for f in found] == [f"{HERE}/data", f"{HERE}/e e"]
+
+
+def test_a_folder_template_takes_no_files_of_subfolders(place: Place) -> None:
+    place.put(f"{HERE}/a.json", LINE)
+    place.put(f"{HERE}/deeper/b.json", LINE)
+    found = place.dumps(f"{FOLDERS}/").files(HOUR)
+    assert [f.name for f in found] == [f"{HERE}/a.json"]
+
+
+def test_the_placeholder_object_of_a_folder_is_no_file(server: S3Access) -> None:
+    client = s3_client(server)
+    client.put_object(Bucket="events", Key=f"holder/{HERE}/", Body=b"")
+    client.put_object(Bucket="events", Key=f"holder/{HERE}/a.json", Body=LINE)
+    found = Dumps(_source(f"{FOLDERS}/"), server, "s3://events/holder").files(HOUR)
+    assert [f.name for f in found] == [f"{HERE}/a.json"]
+
+
+def test_a_template_of_one_file_takes_that_file_only(place: Place) -> None:
+    inner = "{dump_hour:%Y-%m-%d}-{dump_hour:%-H}.json"
+    for name in ("2015-01-01-1.json", "2015-01-01-12.json", "2015-01-01-1.json.bak"):
+        place.put(name, LINE)
+    dumps = place.dumps(inner)
+    assert [f.name for f in dumps.files(HOUR)] == ["2015-01-01-12.json"]
+    assert [f.name for f in dumps.files(HOUR.replace(hour=1))] == ["2015-01-01-1.json"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "with space.json",
+        "a+b.json",
+        "a%20b.json",
+        "k=v.json",
+        "größe-日本.json",
+        "a[1]{2}.json",
+        "a&b.json",
+    ],
+)
+def test_unusual_names_are_listed_and_read(place: Place, name: str) -> None:
+    place.put(f"{HERE}/{name}", b"a,b\n1,2\n")
+    dumps = place.dumps(f"{FOLDERS}/", format="csv")
+    (file,) = dumps.files(HOUR)
+    assert file.name == f"{HERE}/{name}"
+    assert dumps.header(file) == ["a", "b"]
+
+
+def test_glob_characters_are_escaped_for_spark_only() -> None:
+    file = DumpFile("/x/a[1]{2}*.json", "a[1]{2}*.json", 1, "", HOUR)
+    assert file.spark_path == r"/x/a\[1\]\{2\}\*.json"
+
+
+def test_files_beyond_one_page_of_s3_are_listed(
+    server: S3Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegate.dumps._PAGE", 3)
+    client = s3_client(server)
+    for number in range(8):
+        client.put_object(Bucket="events", Key=f"many/{HERE}/{number}.json", Body=b"")
+    found = Dumps(_source(f"{FOLDERS}/*.json"), server, "s3://events/many").files(HOUR)
+    assert [f.name for f in found] == [f"{HERE}/{number}.json" for number in range(8)]
+
+
+def test_a_marker_completes_an_hour_that_has_files(place: Place) -> None:
+    dumps = place.dumps(complete={"marker": "_SUCCESS"})
+    place.put(f"{HERE}/a.json.gz", gzip.compress(LINE))
+    assert "no marker" in _incomplete(dumps)
+    place.put(f"{HERE}/_SUCCESS", b"")
+    assert dumps.completeness(HOUR, LATER).complete
+
+
+def test_a_marker_without_files_completes_nothing(place: Place) -> None:
+    place.put(f"{HERE}/_SUCCESS", b"")
+    assert "there is no file" in _incomplete(place.dumps(complete={"marker": "_SUCCESS"}))
+
+
+def test_a_marker_may_name_the_hour_where_hours_share_a_folder(place: Place) -> None:
+    inner = "{dump_hour:%Y-%m-%d-%H}.json"
+    dumps = place.dumps(inner, complete={"marker": "{dump_hour:%Y-%m-%d-%H}.done"})
+    place.put("2015-01-01-12.json", LINE)
+    place.put("2015-01-01-11.done", b"")
+    assert "2015-01-01-12.done" in _incomplete(dumps)
+    place.put("2015-01-01-12.done", b"")
+    assert dumps.completeness(HOUR, LATER).complete
+
+
+def test_a_manifest_completes_when_all_it_names_is_there_with_its_size(place: Place) -> None:
+    dumps = place.dumps(f"{FOLDERS}/*.json", complete={"manifest": "manifest.json"})
+    place.put(f"{HERE}/a.json", LINE)
+    assert "no manifest" in _incomplete(dumps)
+    entries = [{"name": "a.json", "size": len(LINE)}, {"name": "b.json", "size": 5}]
+    place.put(f"{HERE}/manifest.json", json.dumps({"files": entries}).encode())
+    assert "b.json is missing" in _incomplete(dumps)
+    place.put(f"{HERE}/b.json", b"12")
+    assert "b.json has 2 bytes, not 5" in _incomplete(dumps)
+    place.put(f"{HERE}/b.json", b"12345")
+    assert dumps.completeness(HOUR, LATER).complete
+    assert [f.name for f in dumps.files(HOUR)] == [f"{HERE}/a.json", f"{HERE}/b.json"]
+    place.put(f"{HERE}/c.json", b"1")
+    assert "c.json is not in it" in _incomplete(dumps)
+
+
+def test_a_broken_manifest_completes_nothing_and_says_so(place: Place) -> None:
+    place.put(f"{HERE}/a.json.gz", gzip.compress(LINE))
+    place.put(f"{HERE}/_manifest", b"[not json")
+    assert "not JSON" in _incomplete(place.dumps(complete={"manifest": "_manifest"}))
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"files": "a"}', b"3", b'[{"nme": "a"}]', b'[{"name":"a","size":"1"}]']
+)
+def test_a_manifest_of_another_shape_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match="expected a list of names"):
+        read_manifest(data)
+
+
+def test_a_manifest_may_be_a_list_of_names() -> None:
+    assert read_manifest(b'["a", {"name": "b", "size": 3}]') == {"a": None, "b": 3}
+
+
+def test_a_number_of_files_completes_at_that_number_exactly(place: Place) -> None:
+    dumps = place.dumps(complete={"files": 2})
+    for name, complete in (("a", False), ("b", True), ("c", False)):
+        place.put(f"{HERE}/{name}.json.gz", gzip.compress(LINE))
+        assert dumps.completeness(HOUR, LATER).complete is complete
+
+
+def test_quiet_time_counts_from_the_newest_file(tmp_path: Path) -> None:
+    folder = tmp_path / HERE
+    folder.mkdir(parents=True)
+    newest = HOUR + timedelta(hours=3)
+    for name, time in (("a", newest - timedelta(hours=1)), ("b", newest)):
+        (folder / f"{name}.json.gz").write_bytes(b"")
+        os.utime(folder / f"{name}.json.gz", (time.timestamp(), time.timestamp()))
+    dumps = Dumps(
+        _source(f"{FOLDERS}/*.json.gz", complete={"after": "10m"}), S3Access(), str(tmp_path)
+    )
+    told = dumps.completeness(HOUR, newest + timedelta(minutes=9, seconds=59))
+    assert not told.complete
+    assert told.why == (
+        "the newest of 2 files is of 2015-01-01T15:00:00Z; quiet for 9m59s, 10m needed"
+    )
+    assert dumps.completeness(HOUR, newest + timedelta(minutes=10)).complete
+
+
+def test_quiet_time_does_not_begin_before_the_hour_has_ended(tmp_path: Path) -> None:
+    file = tmp_path / HERE / "a.json.gz"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"")
+    os.utime(file, (HOUR.timestamp(), HOUR.timestamp()))
+    dumps = Dumps(_source(f"{FOLDERS}/*.json.gz"), S3Access(), str(tmp_path))
+    assert not dumps.completeness(HOUR, HOUR + timedelta(minutes=69)).complete
+    assert dumps.completeness(HOUR, HOUR + timedelta(minutes=70)).complete
+
+
+def test_no_files_are_never_complete(place: Place) -> None:
+    for complete in ({"after": "1s"}, {"files": 1}):
+        why = _incomplete(place.dumps(complete=complete))
+        assert "there is no file" in why
+        assert "2015-01-01T12" in why
+
+
+GOOD: dict[str, bytes] = {
+    "a.json.gz": gzip.compress(LINE),
+    "several-members.json.gz": gzip.compress(LINE) + gzip.compress(LINE),
+    "empty-content.json.gz": gzip.compress(b""),
+    "a.json": LINE,
+    "empty.json": b"",
+    "starts-like-bzip2.csv": b"BZh,other\n",
+    "starts-like-parquet.csv": b"PAR1,other\n",
+    "upper.GZ": LINE,
+}
+BAD: dict[str, tuple[bytes, str]] = {
+    "plain.json.gz": (LINE, "expected gzip (bytes 1f 8b at its beginning), got plain text"),
+    "cut.json.gz": (b"", "the upload was cut short"),
+    "zip.json.gz": (b"PK\x03\x04rest", "got zip"),
+    "binary.json.gz": (b"\x00\x01\x02\x03" * 9, "got unknown binary data (bytes 00 01 02 03)"),
+    "damaged.json.gz": (b"\x1f\x8b\x09\x00" * 9, "damaged"),
+    "twice.json.gz": (gzip.compress(gzip.compress(LINE)), "does not hold text"),
+    "gzip.json": (gzip.compress(LINE), "expected plain json text, got gzip"),
+    "bzip2.json": (bz2.compress(LINE), "got bzip2"),
+    "zstd.json": (b"\x28\xb5\x2f\xfdrest", "got Zstandard"),
+    "parquet.json": (b"PAR1\x15\x04\x15", "got Parquet"),
+    "a.json.zst": (b"\x28\xb5\x2f\xfdrest", "Zstandard files can't be read"),
+    "a.json.BZ2": (bz2.compress(LINE), "bzip2 files can't be read"),
+    "a.tar.gz": (gzip.compress(LINE), "tar files can't be read"),
+}
+
+
+def test_files_that_are_not_what_their_name_says_are_told(place: Place) -> None:
+    for name, data in {**GOOD, **{name: data for name, (data, _) in BAD.items()}}.items():
+        place.put(f"{HERE}/{name}", data)
+    dumps = place.dumps(f"{FOLDERS}/")
+    files = dumps.files(HOUR)
+    assert len(files) == len(GOOD) + len(BAD)
+    faults = dumps.faults(files)
+    assert sorted(faults) == sorted(f"{HERE}/{name}" for name in BAD)
+    for name, (_, told) in BAD.items():
+        assert told in faults[f"{HERE}/{name}"]
+
+
+def test_parquet_is_known_by_both_ends(place: Place) -> None:
+    parts = {
+        "a.parquet": b"PAR1" + bytes(8) + b"PAR1",
+        "b.parquet": b"PAR1" + bytes(20),
+        "c.parquet": LINE,
+    }
+    for name, data in parts.items():
+        place.put(f"{HERE}/{name}", data)
+    dumps = place.dumps(f"{FOLDERS}/", format="parquet")
+    told = [dumps.fault(file) for file in dumps.files(HOUR)]
+    assert told[0] is None
+    assert "cut short" in (told[1] or "")
+    assert "got plain text" in (told[2] or "")
+    assert dumps.fault(dumps.files(HOUR)[2], Format()) is None
+
+
+def test_a_header_is_the_first_line_whatever_it_is_packed_in(place: Place) -> None:
+    text = '\ufeffa;"b;c";größe\r\n1;2;3\r\n'.encode()
+    big = os.urandom(300_000).hex().encode()
+    place.put(f"{HERE}/a.csv", text)
+    place.put(f"{HERE}/b.csv.gz", gzip.compress(text + big))
+    place.put(f"{HERE}/c.csv", text.partition(b"\r")[0])
+    place.put(f"{HERE}/d.csv", b"")
+    dumps = place.dumps(f"{FOLDERS}/", format={"type": "csv", "delimiter": ";"})
+    headers = [dumps.header(file) for file in dumps.files(HOUR)]
+    assert headers == [["a", "b;c", "größe"]] * 3 + [[]]
+
+
+def test_a_header_without_quoting_keeps_its_quotes(place: Place) -> None:
+    place.put(f"{HERE}/a.tsv", b'a\t"b\n')
+    dumps = place.dumps(f"{FOLDERS}/", format={"type": "csv", "delimiter": "\t", "quote": None})
+    assert dumps.header(dumps.files(HOUR)[0]) == ["a", '"b']
+
+
+def test_files_without_header_have_given_or_counted_names(place: Place) -> None:
+    place.put(f"{HERE}/a.csv", b"1,2\n")
+    counted = place.dumps(f"{FOLDERS}/", format={"type": "csv", "header": False})
+    given = place.dumps(f"{FOLDERS}/", format={"type": "csv", "header": ["t", "u"]})
+    (file,) = counted.files(HOUR)
+    assert counted.header(file) == ["_c0", "_c1"]
+    assert given.header(file) == ["t", "u"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "told"),
+    [
+        ("a.csv.gz", gzip.compress(b"a,b" * 9)[:-9], "cut short"),
+        ("a.csv.gz", b"\x1f\x8b\x08" + b"\xff" * 40, "can't be read"),
+        ("a.csv", b"a,\xff\n", "utf-8"),
+        ("a.csv", b"a,b,a\n", "names a column twice"),
+        ("a.csv", b'a,"b\n', "unexpected end of data"),
+        ("a.csv", b"x" * (2 << 20), "no end of line"),
+    ],
+)
+def test_a_header_that_cannot_be_read_is_an_error(
+    place: Place, name: str, data: bytes, told: str
+) -> None:
+    place.put(f"{HERE}/{name}", data)
+    dumps = place.dumps(f"{FOLDERS}/", format="csv")
+    with pytest.raises(TidegateError) as caught:
+        dumps.header(dumps.files(HOUR)[0])
+    assert told in str(caught.value)
+    assert name in str(caught.value)
+
+
+def test_a_copy_of_an_s3_dump_has_the_same_fingerprint(server: S3Access, tmp_path: Path) -> None:
+    client = s3_client(server)
+    for name in ("a.json", "b.json"):
+        client.put_object(Bucket="events", Key=f"copied/{HERE}/{name}", Body=name.encode())
+        (tmp_path / HERE).mkdir(parents=True, exist_ok=True)
+        (tmp_path / HERE / name).write_bytes(name.encode())
+    source = _source(f"{FOLDERS}/*.json")
+    there = Dumps(source, server, "s3a://events/copied/").files(HOUR)
+    here = Dumps(source, S3Access(), str(tmp_path)).files(HOUR)
+    assert len(there) == 2
+    assert fingerprint(there) == fingerprint(reversed(here))
+
+
+def test_a_fingerprint_tells_names_sizes_and_contents_apart() -> None:
+    file = DumpFile("/x", "x", 1, "e", HOUR)
+    others = [replace(file, name="y"), replace(file, size=2), replace(file, etag="f")]
+    prints = {fingerprint(files) for files in ([], [file], *([f] for f in others))}
+    assert len(prints) == 5
+    assert fingerprint([replace(file, uri="/y", modified=LATER)]) == fingerprint([file])
+
+
+def test_a_bucket_that_is_not_there_is_named(server: S3Access) -> None:
+    told = _refused(server, "s3://nosuch")
+    assert "no such bucket 'nosuch'" in told
+    assert str(server.endpoint) in told
+
+
+def test_wrong_credentials_are_told_without_the_secret(server: S3Access) -> None:
+    for wrong in (replace(server, secret_key="wrong-secret"), replace(server, access_key="nobody")):
+        told = _refused(wrong, "s3://events/x")
+        assert "wrong S3 credentials" in told
+        assert f"access key {wrong.access_key}" in told
+        assert str(wrong.secret_key) not in told
+
+
+def test_an_endpoint_that_is_not_there_is_named() -> None:
+    endpoint = f"http://127.0.0.1:{free_ports(1)[0]}"
+    told = _refused(S3Access(endpoint, "key", "hidden-secret"), "s3://events/x")
+    assert "can't be reached" in told
+    assert endpoint in told
+    assert "hidden-secret" not in told
+
+
+def test_missing_credentials_are_told(server: S3Access, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    assert "no S3 credentials" in _refused(S3Access(server.endpoint), "s3://events/x")
+
+
+def test_a_file_that_went_away_is_told(place: Place) -> None:
+    dumps = place.dumps(f"{FOLDERS}/", format="csv")
+    gone = DumpFile("", f"{HERE}/gone.csv", 5, "", HOUR)
+    with pytest.raises(TidegateError, match="run the hour again"):
+        dumps.header(gone)
+
+
+def test_a_local_root_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TidegateError, match="no such folder of dumps"):
+        Dumps(_source(f"{FOLDERS}/"), S3Access(), str(tmp_path / "nowhere")).files(HOUR)
+
+
+def _incomplete(dumps: Dumps) -> str:
+    told = dumps.completeness(HOUR, LATER)
+    assert not told.complete
+    return told.why
+
+
+def _refused(s3: S3Access, root: str) -> str:
+    with pytest.raises(TidegateError) as caught:
+        Dumps(_source(f"{FOLDERS}/"), s3, root).files(HOUR)
+    return str(caught.value)

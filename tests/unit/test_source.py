@@ -1,0 +1,536 @@
+"""Source files: what they say, and every fault of a file told at once."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tidegate.errors import SourceError, TidegateError
+from tidegate.source import (
+    FieldRef,
+    Source,
+    find_source,
+    join_path,
+    load_source,
+    load_sources,
+    parse_source,
+    split_path,
+)
+from tidegate.source.sql import sql_references
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT.parent / "shared" / "data"
+LEAST = {
+    "source": "shop",
+    "since": "2015-01-01T00",
+    "dumps": "s3://b/{dump_hour:%Y-%m-%d}/{dump_hour:%H}/*.gz",
+    "fields": {"event_time": "t"},
+}
+
+
+def source(**keys: Any) -> Source:
+    return parse_source({**LEAST, **keys}, Path("shop.yml"))
+
+
+def faults(**keys: Any) -> list[str]:
+    with pytest.raises(SourceError) as caught:
+        source(**keys)
+    return caught.value.faults
+
+
+def test_a_source_file_of_the_least_has_the_documented_defaults() -> None:
+    found = source()
+    assert found.since == datetime(2015, 1, 1, tzinfo=UTC)
+    assert found.format.type == "json"
+    assert found.complete.after == timedelta(minutes=10)
+    assert (found.sessions.gap, found.sessions.max) == (timedelta(minutes=30), timedelta(hours=24))
+    assert found.duplicates.within == timedelta(hours=24)
+    assert (found.accept.late, found.accept.future) == (timedelta(days=3), timedelta(hours=1))
+    assert found.fields.event_time.unit == "iso"
+    assert found.columns == {}
+
+
+def test_fields_and_columns_are_paths_or_sql() -> None:
+    found = source(
+        fields={
+            "event_time": {"path": "at", "unit": "epoch_ms"},
+            "user_id": {"sql": "coalesce(user.id, raw)"},
+            "event_type": "type",
+        },
+        columns={
+            "size": {"path": "payload.size", "type": "LONG"},
+            "d": {"sql": "x", "type": "Decimal(5, 2)"},
+        },
+        sessions={"id": "session"},
+    )
+    assert found.fields.event_time.unit == "epoch_ms"
+    assert found.columns["size"].type == "bigint"
+    assert found.columns["size"].names() == ("payload", "size")
+    assert found.columns["d"].type == "decimal(5,2)"
+    assert found.refs()["fields.user_id"].references() == {"user.id"}
+    assert found.references() == {"at", "user.id", "type", "payload.size", "x", "session"}
+
+
+def test_a_model_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        source().source = "other"
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        (
+            {"fields": {"evnt_id": "i", "event_time": "t"}},
+            "unknown key 'evnt_id' in fields; did you mean 'event_id'?",
+        ),
+        ({"sorce": "x"}, "unknown key 'sorce'; did you mean 'source'?"),
+        ({"path": "x"}, "unknown key 'path'"),
+        ({"delimiter": ";"}, "it belongs into 'format': format: {delimiter: …}"),
+        (
+            {"columns": {"a": {"path": "b", "type": "int", "unitt": 1}}},
+            "unknown key 'unitt' in columns.a; known: path",
+        ),
+        (yaml.safe_load("columns: {a: {path: b, type: decimal(10,2)}}"), "put that text in quotes"),
+        ({"source": "Shop"}, "source: expected small letters"),
+        ({"source": 5}, "source: expected text, got 5"),
+        ({"since": "2015-01-01T00:30"}, "since: not a full hour"),
+        ({"since": "yesterday"}, "expected an hour in UTC, such as 2015-01-01T00, got 'yesterday'"),
+        ({"since": 2015}, "since: expected an hour"),
+        ({"dumps": "s3://b/{dump_hour:%Y-%m-%d}.gz"}, "dumps: the template has no hour"),
+        ({"dumps": {"dump_hour": 1}}, "needs quotes"),
+        (
+            {"format": "jsonl"},
+            "format.type: expected json, csv, parquet, got 'jsonl'; did you mean 'json'?",
+        ),
+        (
+            {"format": {"type": "json", "delimiter": ";"}},
+            "format: only csv takes delimiter; this is json",
+        ),
+        (
+            {"format": {"type": "csv", "delimiter": "||"}},
+            "format.delimiter: expected exactly one character",
+        ),
+        ({"format": {"type": "csv", "delimiter": "\\t"}}, 'write "\\t" in double quotes'),
+        ({"format": {"type": "csv", "quote": ","}}, "delimiter and quote are the same"),
+        (
+            {"format": {"type": "csv", "header": "no"}},
+            "format.header: expected true, false or a list",
+        ),
+        ({"format": {"type": "csv", "header": ["t", "T"]}}, "names are given twice: T, t"),
+        ({"format": {"type": "csv", "header": []}}, "none empty"),
+        ({"format": 5}, "format: expected json, csv, parquet"),
+        (
+            {"complete": {"files": 1, "marker": "m"}},
+            "exactly one of marker, manifest, files, after, got marker and files",
+        ),
+        ({"complete": {}}, "got none"),
+        ({"complete": {"files": 0}}, "complete.files: expected at least 1, got 0"),
+        ({"complete": {"marker": "../x"}}, "below the hour's folder"),
+        ({"complete": {"marker": "a*"}}, "name of one file"),
+        ({"complete": {"marker": "{hour}"}}, "complete.marker: unknown placeholder"),
+        ({"fields": {}}, "fields.event_time is missing"),
+        ({"fields": None}, "fields: expected keys and values, got nothing"),
+        (
+            {"fields": {"event_time": {"path": "t", "unit": "epoch"}}},
+            "fields.event_time.unit: expected iso, epoch_s",
+        ),
+        (
+            {"fields": {"event_time": {"path": "t", "sql": "t"}}},
+            "exactly one of path and sql, got both",
+        ),
+        ({"fields": {"event_time": {"unit": "iso"}}}, "exactly one of path and sql, got neither"),
+        ({"fields": {"event_time": ["t"]}}, "fields.event_time: expected a path"),
+        ({"fields": {"event_time": "a..b"}}, "fields.event_time.path: expected a path of names"),
+        ({"columns": {"a": "b"}}, "columns.a: a column needs a type: {path: b, type: string}"),
+        ({"columns": {"a": {"path": "b"}}}, "columns.a.type is missing"),
+        (
+            {"columns": {"a": {"path": "b", "type": "strng"}}},
+            "unknown type 'strng'; did you mean 'string'?",
+        ),
+        ({"columns": {"a": {"path": "b", "type": "decimal(39,1)"}}}, "p from 1 to 38"),
+        ({"columns": {"A b": {"path": "b", "type": "int"}}}, "columns.A b: a column's name is"),
+        (
+            {"columns": {"line": {"path": "b", "type": "int"}}},
+            "columns.line: warehouse/events has a column",
+        ),
+        ({"sessions": {"gap": 30}}, "sessions.gap: expected a duration such as 30m"),
+        (
+            {"sessions": yaml.safe_load("gap: 1:30")},
+            "sessions.gap: expected a duration such as 30m",
+        ),
+        ({"sessions": {"max": "PT1H"}}, "sessions.max: expected a duration"),
+        ({"duplicates": {"within": "90m"}}, "duplicates.within: expected whole hours"),
+        ({"accept": {"late": "-1h"}}, "accept.late: expected a duration"),
+    ],
+)
+def test_a_fault_names_its_key_and_what_is_right(keys: dict[str, Any], told: str) -> None:
+    assert any(told in fault for fault in faults(**keys)), faults(**keys)
+
+
+@pytest.mark.parametrize("key", ["source", "since", "dumps", "fields"])
+def test_a_key_that_must_be_there_is_named(key: str) -> None:
+    data = {name: value for name, value in LEAST.items() if name != key}
+    with pytest.raises(SourceError) as caught:
+        parse_source(data, Path("shop.yml"))
+    assert [fault for fault in caught.value.faults if fault.startswith(f"{key} is missing")]
+
+
+def test_every_fault_of_a_file_is_told_at_once() -> None:
+    told = faults(
+        since="never",
+        fields={"evnt_id": "i", "event_time": "a", "user_id": {"sql": "rand("}},
+        columns={"line": {"path": "a.b", "type": "int"}},
+        sessions={"gap": "0s"},
+    )
+    for part in ("since:", "evnt_id", "user_id.sql", "columns.line:", "lies within 'a'", "gap:"):
+        assert any(part in fault for fault in told), (part, told)
+
+
+def test_a_path_is_a_value_or_a_folder_but_not_both_in_json() -> None:
+    fields = {"event_time": "t", "user_id": "actor.id"}
+    told = faults(fields=fields, columns={"a": {"sql": "upper(actor)", "type": "string"}})
+    assert told == [
+        "fields.user_id: 'actor.id' lies within 'actor', which columns.a uses as a value; "
+        "a path is either a value or a folder of others: in SQL, get_json_object(raw, '$.actor') gives the whole as text"
+    ]
+    source(format="parquet", fields=fields, columns={"a": {"path": "actor", "type": "string"}})
+
+
+def test_paths_that_differ_in_case_only_are_a_fault() -> None:
+    told = faults(fields={"event_time": "t", "user_id": "Actor.id", "event_type": "actor.type"})
+    assert any("'actor' and 'Actor' differ in case only" in fault for fault in told)
+
+
+def test_the_columns_of_csv_are_flat() -> None:
+    assert "flat" in faults(format="csv", fields={"event_time": "a.t"})[0]
+    assert source(format="csv", fields={"event_time": "`a.t`"}).fields.event_time.names() == (
+        "a.t",
+    )
+
+
+def test_a_reference_to_a_name_that_a_given_header_lacks_is_a_fault() -> None:
+    form = {"type": "csv", "header": ["time", "host"]}
+    told = faults(format=form, fields={"event_time": "tme"})
+    assert told == ["fields.event_time: no column 'tme' in format.header; did you mean 'time'?"]
+    assert source(format=form, fields={"event_time": "time"}).format.header == ("time", "host")
+
+
+def test_one_marker_for_many_hours_is_a_fault() -> None:
+    shared = {"dumps": "s3://b/{dump_hour:%Y-%m-%d-%H}.gz"}
+    assert "the same file for every hour" in faults(**shared, complete={"marker": "_SUCCESS"})[0]
+    source(**shared, complete={"marker": "{dump_hour:%Y-%m-%d-%H}.done"})
+    source(complete={"manifest": "manifest.json"})
+
+
+@pytest.mark.parametrize(
+    ("sql", "references"),
+    [
+        ("payload.action", {"payload.action"}),
+        ("a.b.c.d.e.f", {"a.b.c.d.e.f"}),
+        ("a['b']['c']", {"a.b.c"}),
+        ("a[0].x", {"a"}),
+        ("split(a, ',')[0]", {"a"}),
+        ("`a.b`.`c d`", {"`a.b`.c d"}),
+        ("nullif(nullif(bytes, '-'), '')", {"bytes"}),
+        ("get_json_object(raw, '$.x')", set()),
+        ("filter(arr, x -> x.y > z.q)", {"arr", "z.q"}),
+        ("transform(a, (x, i) -> x + i + b)", {"a", "b"}),
+        ("case when a = 1 then b else c::int end", {"a", "b", "c"}),
+        ("to_timestamp(t, 'yyyy')", {"t"}),
+        ("replace(a, 'x', \"y\")", {"a"}),
+        ("upper(user)", {"user"}),
+        ("if(a > date '2015-01-01', 1, 0)", {"a"}),
+        ("aggregate(xs, 0, (acc, x) -> acc + x)", {"xs"}),
+        ("`localtimestamp`", {"localtimestamp"}),
+        ("greatest(a, least(b, c))", {"a", "b", "c"}),
+        ("a % 2 = 0 and not b", {"a", "b"}),
+    ],
+)
+def test_an_expression_tells_what_it_reads(sql: str, references: set[str]) -> None:
+    assert FieldRef(sql=sql).references() == references
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "rand() ",
+        " randn(1) ",
+        " random() ",
+        " uuid() ",
+        " now() ",
+        " current_timestamp ",
+        " current_timestamp() ",
+        " current_date\n    ",
+        " curdate() ",
+        " localtimestamp ",
+        " localtimestamp() ",
+        " unix_timestamp() ",
+        " monotonically_increasing_id()\n    ",
+        " spark_partition_id() ",
+        " input_file_name() ",
+        " shuffle(a) ",
+        " current_user() ",
+        " user() ",
+        " session_user()\n    ",
+        " current_database() ",
+        " version() ",
+        " timestamp 'now' ",
+        " cast('today' as date) ",
+        " reflect('a', 'b')\n    ",
+        " (select 1) ",
+        " exists(select 1) ",
+        " a in (select b from t) ",
+        " sum(a) ",
+        " count(*) ",
+        " count_if(a) ",
+        " max_by(a, b)\n    ",
+        " collect_list(a) ",
+        " percentile(a, 0.5) ",
+        " row_number() over (order by a) ",
+        " sum(a) over () ",
+        " lag(a)\n    ",
+        " explode(a) ",
+        " posexplode(a) ",
+        " json_tuple(a, 'b') ",
+        " inline(a) ",
+        " struct(*) ",
+        " t.* ",
+        " :p ",
+        " raise_error('x')\n    ",
+        " some(a) ",
+        " bool_and(a) ",
+        " first(a) ",
+        " approx_percentile(a, 0.5) ",
+        " any_value(a) ",
+        " stack(2, a, b)",
+    ],
+)
+def test_what_is_no_function_of_one_line_is_refused(sql: str) -> None:
+    told = faults(fields={"event_time": "t", "user_id": {"sql": f"coalesce(b, {sql.strip()})"}})
+    assert all(fault.startswith("fields.user_id.sql: ") for fault in told)
+    assert any("not allowed" in fault for fault in told), told
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("if(a, b", "does not parse"),
+        ("'open", "does not parse"),
+        ("a and", "does not parse"),
+        ("", "empty"),
+        ("a, b", "got 2"),
+        ("a as b", "the name 'b'"),
+        ("a b", "the name 'b'"),
+        ("a; b", "several statements"),
+        ("a from t", "a query with FROM"),
+        ("a) from (t", "does not parse"),
+    ],
+)
+def test_what_is_no_single_expression_is_refused(sql: str, told: str) -> None:
+    (fault,) = faults(fields={"event_time": "t", "user_id": {"sql": sql}})
+    assert fault.startswith("fields.user_id.sql: ")
+    assert told in fault
+    assert "\x1b" not in fault
+
+
+def test_sql_references_are_read_once() -> None:
+    assert sql_references("upper(a)") is sql_references("upper(a)")
+
+
+@pytest.mark.parametrize(
+    "names", [("a",), ("a", "b"), ("a.b", "c"), ("a`b",), ("a b", "$c", "@d", "é")]
+)
+def test_a_path_written_reads_back(names: tuple[str, ...]) -> None:
+    assert split_path(join_path(names)) == names
+
+
+@pytest.mark.parametrize("path", ["", ".", "a.", ".a", "a..b", " a", "a .b", "`a", "`a`b", "``"])
+def test_what_is_no_path_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match="path"):
+        split_path(path)
+
+
+CHANGES: list[dict[str, Any]] = [
+    {"fields": {"event_time": "u"}},
+    {"fields": {"event_time": {"path": "t", "unit": "epoch_s"}}},
+    {"columns": {"a": {"path": "b", "type": "int"}}},
+    {"format": {"type": "csv"}},
+    {"accept": {"late": "1h"}},
+    {"sessions": {"id": "s"}},
+    {"dumps": "s3://b/{dump_hour:%Y-%m-%d}/{dump_hour:%H}/*.csv"},
+]
+SAME: list[dict[str, Any]] = [
+    {"since": "2016-01-01T00"},
+    {"complete": {"files": 3}},
+    {"sessions": {"gap": "1h"}},
+    {"duplicates": {"within": "48h"}},
+    {"dumps": "s3://other/x/{dump_hour:%Y-%m-%d}/{dump_hour:%H}/*.gz"},
+]
+
+
+def test_the_fingerprint_tells_what_decides_landed_rows_and_nothing_else() -> None:
+    base = source().fingerprint()
+    prints = {source(**change).fingerprint() for change in CHANGES}
+    assert len(prints) == len(CHANGES)
+    assert base not in prints
+    assert {source(**same).fingerprint() for same in SAME} == {base}
+    assert len(base) == 16
+
+
+def write(folder: Path, name: str, **keys: Any) -> Path:
+    path = folder / name
+    path.write_text(yaml.safe_dump({**LEAST, **keys}))
+    return path
+
+
+def test_relative_dumps_are_counted_from_the_files_folder(tmp_path: Path) -> None:
+    path = write(tmp_path, "s.yml", dumps="d/{dump_hour:%Y%m%d%H}.json")
+    assert load_source(path).dumps.root == f"{tmp_path}/d/"
+    path = write(tmp_path, "s.yml", dumps="{dump_hour:%Y%m%d%H}.json")
+    assert load_source(path).dumps.root == f"{tmp_path}/"
+    assert load_source(path).path == path
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        "2015-01-01T00",
+        "2015-01-01",
+        "2015-01-01T00:00:00Z",
+        "2015-01-01 00:00:00",
+        "2015-01-01T02:00:00+02:00",
+    ],
+)
+def test_since_may_be_written_as_yaml_reads_times(tmp_path: Path, since: str) -> None:
+    path = tmp_path / "s.yml"
+    rest = {name: value for name, value in LEAST.items() if name != "since"}
+    path.write_text(f"since: {since}\n{yaml.safe_dump(rest)}")
+    assert load_source(path).since == datetime(2015, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"source: a\nsource: b\n", "key 'source' is given twice, in lines 1 and 2"),
+        (b"fields:\n  user_id: a\n  event_time: t\n  user_id: b\n", "key 'user_id' is given twice"),
+        (b"fields:\n\tuser_id: a\n", "never tabs"),
+        (b"dumps: {dump_hour:%Y}/x", "in quotes as a whole"),
+        (b"source: a: b", "in quotes"),
+        (b"since: 2015-13-45", "month must be in 1..12"),
+        (b"- a", "expected keys and values"),
+        (b"", "got nothing"),
+        (b"\xff", "not UTF-8"),
+        (b"!!python/object:os.system x", "could not determine a constructor"),
+        (b"1: 2", "unknown key 1; keys are text"),
+    ],
+)
+def test_what_is_no_source_file_is_told(tmp_path: Path, text: bytes, told: str) -> None:
+    path = tmp_path / "s.yml"
+    path.write_bytes(text)
+    with pytest.raises(SourceError) as caught:
+        load_source(path)
+    assert any(told in fault for fault in caught.value.faults), caught.value.faults
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no such file"):
+        load_source(tmp_path / "none.yml")
+
+
+def test_all_faults_of_all_files_come_at_once(tmp_path: Path) -> None:
+    write(tmp_path, "a.yml", source="A", since="x")
+    write(tmp_path, "b.yml", sorce="x", columns={"c": {"path": "c", "type": "int"}})
+    write(tmp_path, "c.yml", columns={"n": {"path": "c", "type": "int"}})
+    write(tmp_path, "d.yml", columns={"n": {"path": "c", "type": "string"}})
+    (tmp_path / ".hidden.yml").write_text("]")
+    (tmp_path / "notes.txt").write_text("]")
+    with pytest.raises(SourceError) as caught:
+        load_sources(tmp_path)
+    told = "\n".join(caught.value.faults)
+    assert "a.yml: source:" in told
+    assert "a.yml: since:" in told
+    assert "b.yml: unknown key 'sorce'" in told
+    assert "d.yml: source 'shop' is described by c.yml too" in told
+    assert "d.yml: columns.n is string, but int in c.yml" in told
+    assert len(caught.value.faults) == 5
+
+
+def test_sources_come_by_name(tmp_path: Path) -> None:
+    write(tmp_path, "z.yml", source="a")
+    write(tmp_path, "y.yaml", source="b")
+    assert [s.source for s in load_sources(tmp_path)] == ["a", "b"]
+
+
+def test_a_source_is_found_by_its_name_or_its_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "other_name.yml")
+    (tmp_path / "broken.yml").write_text("]")
+    assert find_source("shop", tmp_path).path == path
+    assert find_source(str(path), tmp_path / "nowhere").source == "shop"
+
+
+def test_a_name_that_is_not_known_is_told_with_the_nearest(tmp_path: Path) -> None:
+    write(tmp_path, "shop.yml")
+    with pytest.raises(TidegateError) as caught:
+        find_source("shp", tmp_path)
+    assert "did you mean 'shop'?" in str(caught.value)
+    with pytest.raises(TidegateError, match="no such source file"):
+        find_source("shp.yml", tmp_path)
+    with pytest.raises(TidegateError, match="no folder of source files"):
+        find_source("shop", tmp_path / "nowhere")
+
+
+def test_a_broken_file_is_found_by_its_own_name_and_told(tmp_path: Path) -> None:
+    (tmp_path / "shop.yml").write_text("]")
+    with pytest.raises(SourceError, match="not YAML"):
+        find_source("shop", tmp_path)
+
+
+def test_two_files_of_one_source_are_told_when_it_is_asked_for(tmp_path: Path) -> None:
+    write(tmp_path, "a.yml")
+    write(tmp_path, "b.yml")
+    with pytest.raises(TidegateError, match="two files describe the source 'shop'"):
+        find_source("shop", tmp_path)
+
+
+def test_the_projects_own_sources_are_without_fault() -> None:
+    names = {source.source for source in load_sources(ROOT / "dags" / "sources")}
+    assert {"github", "nasa"} <= names
+
+
+@pytest.mark.skipif(
+    not DATA.is_dir(), reason="the folder of real dumps, ../shared/data, is not here"
+)
+def test_the_real_streams_are_as_their_sources_say() -> None:
+    from tidegate.dumps import Dumps
+    from tidegate.settings import S3Access
+
+    folder = ROOT / "dags" / "sources"
+    nasa = Dumps(find_source("nasa", folder), S3Access(), str(DATA / "nasa"))
+    (requests,) = nasa.files(nasa.source.since)
+    assert set(nasa.header(requests)) >= nasa.source.references()
+    github = Dumps(find_source("github", folder), S3Access(), str(DATA / "gharchive"))
+    (events,) = github.files(datetime(2015, 1, 1, 12, tzinfo=UTC))
+    assert events.name == "2015-01-01-12.json.gz"
+    assert not nasa.faults([requests])
+    assert not github.faults([events])
+    missing = github.source.references()
+    with gzip.open(events.uri, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            event = json.loads(line)
+            missing -= {path for path in missing if _has(event, split_path(path))}
+    assert not missing
+
+
+def _has(value: Any, names: tuple[str, ...]) -> bool:
+    for name in names:
+        if not isinstance(value, dict) or name not in value:
+            return False
+        value = value[name]
+    return True
