@@ -1,4 +1,4 @@
-"""Set up this checkout where nothing but Python and pip is there, and run something in it.
+r"""Set up this checkout where nothing but Python and pip is there, and run something in it.
 
     python3 infra/bootstrap.py tidegate demo      # any command of tidegate
     python3 infra/bootstrap.py test               # ruff, mypy and pytest; more words go to pytest
@@ -22,6 +22,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import platform
@@ -29,6 +30,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,21 +88,21 @@ def ensure(root: Path = ROOT, venv: Path = VENV) -> None:
     wanted = stamp(root)
     if is_ready(venv, wanted):
         return
-    with alone(root):
+    with alone(root) as lock:
         if is_ready(venv, wanted):
             return  # another run has installed it meanwhile
         if venv.exists():
             # Half-installed packages look installed to pip, so nothing of them is kept.
             say("the environment is incomplete, or its locks have changed: it is made anew")
             shutil.rmtree(venv)
-        install(root, venv)
+        install(root, venv, lock)
         (venv / "stamp.tmp").write_text(wanted)
-        (venv / "stamp.tmp").replace(venv / "stamp")  # the last thing: what a kill leaves has no stamp
+        (venv / "stamp.tmp").replace(venv / "stamp")  # last: what a kill leaves has no stamp
 
 
 @contextlib.contextmanager
-def alone(root: Path):  # type: ignore[no-untyped-def]
-    """Hold a lock that ends with this process."""
+def alone(root: Path) -> Iterator[int]:
+    """Hold a lock; yield its descriptor, so that it is held by what this process starts too."""
     (root / ".tidegate").mkdir(exist_ok=True)
     with (root / ".tidegate" / "bootstrap.lock").open("w") as lock:
         try:
@@ -108,11 +110,16 @@ def alone(root: Path):  # type: ignore[no-untyped-def]
         except BlockingIOError:
             say("waiting for another run that is installing")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield lock.fileno()
 
 
-def install(root: Path, venv: Path) -> None:
-    """Make the environment and install everything into it."""
+def install(root: Path, venv: Path, lock: int) -> None:
+    """Make the environment and install everything into it.
+
+    Should this process be killed, pip goes on alone: the lock that it inherits keeps the next run
+    from removing what it is writing.
+    """
+    run = functools.partial(run_step, lock=lock)
     begun = time.monotonic()
     say(f"installing into {venv} (once; about 1.5 GB, some minutes)")
     python = venv / "bin" / "python"
@@ -145,7 +152,7 @@ def install(root: Path, venv: Path) -> None:
     say(f"installed in {time.monotonic() - begun:.0f} s")
 
 
-def run(command: list[str], what: str, total: int = 0) -> None:
+def run_step(command: list[str], what: str, total: int = 0, *, lock: int) -> None:
     """Run a step, telling how many of `total` packages it has collected.
 
     Raises:
@@ -159,6 +166,7 @@ def run(command: list[str], what: str, total: int = 0) -> None:
     process = subprocess.Popen(
         command,
         env=env,
+        pass_fds=(lock,),
         text=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -192,8 +200,10 @@ def fitting_python() -> str | None:
     for minor in range(NEWEST[1], OLDEST[1] - 1, -1):
         found = shutil.which(f"python3.{minor}")
         # A shim of a version manager may be there for a version that is not.
-        if found and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode
-        == 0:
+        if not found:
+            continue
+        asked = subprocess.run([found, "-c", ""], capture_output=True, check=False)
+        if asked.returncode == 0:
             return found
     return None
 
@@ -217,8 +227,9 @@ def check(words: list[str]) -> int:
         sys.stdout.flush()
         more = words if name == "pytest" else []
         program = str(VENV / "bin" / command[0])
-        if subprocess.run([program, *command[1:], *more], cwd=ROOT, env=env,
-        check=False).returncode:
+        if subprocess.run(
+            [program, *command[1:], *more], cwd=ROOT, env=env, check=False
+        ).returncode:
             failed.append(name)
     sys.stdout.write(f"\n{'FAILED: ' + ', '.join(failed) if failed else 'all checks are well'}\n")
     return 1 if failed else 0
@@ -237,13 +248,13 @@ def main(arguments: list[str]) -> int:
                 f"  expected:  Python {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}\n"
                 "  next:      run it by one of those: python3.12 infra/bootstrap.py …"
             )
-        os.execv(other, [other, str(Path(__file__).resolve()), *arguments])
+        os.execv(other, [other, str(Path(__file__).resolve()), *arguments])  # noqa: S606 (no shell)
     ensure()
     if arguments[0] == "test":
         return check(arguments[1:])
     if arguments[0] == "tidegate":
         program = str(VENV / "bin" / "tidegate")
-        os.execve(program, [program, *arguments[1:]], environment())
+        os.execve(program, [program, *arguments[1:]], environment())  # noqa: S606 (no shell)
     return 0
 
 

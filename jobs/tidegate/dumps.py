@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -264,16 +264,42 @@ class Dumps:
     def _first_line(self, file: DumpFile) -> str | None:
         """Return the first line, or None of a file without a byte in it."""
         data = b""
-        chunks = self._store.stream(file.name)
-        for chunk in _gunzip(chunks) if file.name.endswith(".gz") else chunks:
-            data += chunk
-            if b"\n" in data:
-                break
-            if len(data) > _MAX_HEADER:
-                raise OverflowError(f"no end of line within {_MAX_HEADER} bytes")
+        with closing(self._store.stream(file.name)) as chunks:
+            for chunk in _gunzip(chunks) if file.name.endswith(".gz") else chunks:
+                data += chunk
+                if b"\n" in data:
+                    break
+                if len(data) > _MAX_HEADER:
+                    raise OverflowError(f"no end of line within {_MAX_HEADER} bytes")
         if not data:
             return None
         return data.partition(b"\n")[0].removesuffix(b"\r").decode("utf-8-sig")
+
+
+def upload(s3: S3Access, bucket: str, bodies: Mapping[str, bytes]) -> None:
+    """Write objects to a bucket, some at a time.
+
+    Args:
+        s3: how S3 is reached.
+        bucket: its name, or `s3://…`.
+        bodies: the objects by key.
+
+    Raises:
+        TidegateError: the bucket can't be written.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    name = bucket.removeprefix("s3://").rstrip("/")
+    client = s3_client(s3)
+
+    def put(key: str) -> None:
+        client.put_object(Bucket=name, Key=key, Body=bodies[key])
+
+    try:
+        with ThreadPoolExecutor(max_workers=_LOOKERS) as pool:
+            list(pool.map(put, bodies))
+    except (BotoCoreError, ClientError) as error:
+        raise s3_error(error, s3, name, "write", f"s3://{name}") from error
 
 
 def fingerprint(files: Iterable[DumpFile]) -> str:
@@ -359,7 +385,7 @@ class _Store(Protocol):
     def read(self, name: str, start: int, length: int) -> bytes:
         """Return a part of a file; fewer bytes where it ends earlier."""
 
-    def stream(self, name: str) -> Iterator[bytes]:
+    def stream(self, name: str) -> Generator[bytes, None, None]:
         """Yield a file's content piece by piece."""
 
 
@@ -405,7 +431,7 @@ class _LocalStore:
         except OSError as error:
             raise _local_error(error, self._root / name) from error
 
-    def stream(self, name: str) -> Iterator[bytes]:
+    def stream(self, name: str) -> Generator[bytes, None, None]:
         try:
             with (self._root / name).open("rb") as data:
                 while chunk := data.read(_CHUNK):
@@ -470,7 +496,7 @@ class _S3Store:
             with closing(answer["Body"]) as body:
                 return body.read()
 
-    def stream(self, name: str) -> Iterator[bytes]:
+    def stream(self, name: str) -> Generator[bytes, None, None]:
         with self._told("read", name):
             answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)
             with closing(answer["Body"]) as body:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -66,6 +67,8 @@ def connect(url: str) -> SparkSession:
     """
     _reachable(url)
     os.environ.setdefault("SPARK_CONNECT_MODE_ENABLED", "1")
+    # Errors are raised as well; in a task's log the same one twice, as JSON, only hides it.
+    logging.getLogger("pyspark.sql.connect.logging").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module=r"pyspark\..*", category=FutureWarning)
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession

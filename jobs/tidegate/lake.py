@@ -26,6 +26,15 @@ TABLE_PROPERTIES = {
 }
 
 
+_CREATED_MEANWHILE = (
+    "DELTA_PROTOCOL_CHANGED",
+    "DELTA_METADATA_CHANGED",
+    "DELTA_CONCURRENT_WRITE",
+    "TABLE_OR_VIEW_ALREADY_EXISTS",
+)
+"""What Delta says to the slower of two that create a table."""
+
+
 class Lake:
     """A lake, reached through one Spark session.
 
@@ -51,27 +60,39 @@ class Lake:
     # -- tables ---------------------------------------------------------------------------------
 
     def create_tables(self) -> None:
-        """Create what tables are missing, once, so that first writes can't collide."""
+        """Create what tables are missing, once, so that first writes can't collide.
+
+        Several runs may do so at once: that another one was faster is as good.
+        """
+        from pyspark.errors import PySparkException
+
         for table in (*WAREHOUSE, *OPS):
-            path = self.path(table)
-            properties = {
-                **TABLE_PROPERTIES,
-                "delta.dataSkippingStatsColumns": ",".join(table.statistics),
-            }
-            options = ", ".join(f"'{k}' = '{v}'" for k, v in properties.items())
-            columns = ", ".join(
-                f"`{c.name}` {c.type} COMMENT {literal(c.meaning)}" for c in table.columns
-            )
-            layout = (
-                f"PARTITIONED BY ({', '.join(f'`{c}`' for c in table.partition)}) "
-                if table.partition
-                else ""
-            )
-            self.spark.sql(
-                f"CREATE TABLE IF NOT EXISTS delta.`{path}` ({columns}) USING delta "
-                f"{layout}COMMENT {literal('One row is ' + table.meaning + '.')} "
-                f"TBLPROPERTIES ({options})"
-            )
+            try:
+                self.spark.sql(self._creation(table))
+            except PySparkException as error:
+                if not any(word in str(error) for word in _CREATED_MEANWHILE):
+                    raise
+                self.history(table, 1)
+
+    def _creation(self, table: Table) -> str:
+        properties = {
+            **TABLE_PROPERTIES,
+            "delta.dataSkippingStatsColumns": ",".join(table.statistics),
+        }
+        options = ", ".join(f"'{k}' = '{v}'" for k, v in properties.items())
+        columns = ", ".join(
+            f"`{c.name}` {c.type} COMMENT {literal(c.meaning)}" for c in table.columns
+        )
+        layout = (
+            f"PARTITIONED BY ({', '.join(f'`{c}`' for c in table.partition)}) "
+            if table.partition
+            else ""
+        )
+        return (
+            f"CREATE TABLE IF NOT EXISTS delta.`{self.path(table)}` ({columns}) USING delta "
+            f"{layout}COMMENT {literal('One row is ' + table.meaning + '.')} "
+            f"TBLPROPERTIES ({options})"
+        )
 
     def exists(self) -> bool:
         """Return whether the lake's last table to be created is there."""
@@ -149,8 +170,9 @@ class Lake:
         return raw.select(F.from_json("value", ddl, {"mode": "FAILFAST"}).alias("r")).select("r.*")
 
     def rows(self, frame: DataFrame) -> list[Row]:
-        """Return a small DataFrame as Python rows; timestamps as aware datetimes are not restored:
-        they come as ISO 8601 text ending in `Z` (see `parse_time`).
+        """Return a small DataFrame as Python rows.
+
+        Timestamps come as ISO 8601 text ending in `Z`; `parse_time` makes datetimes of them.
         """
         from pyspark.sql import functions as F
 

@@ -55,8 +55,10 @@ class Settings:
 
 
 def find_project(start: Path | None = None) -> Path:
-    """Return the project's folder: `TIDEGATE_PROJECT`, else the nearest folder above `start` (the
-    working directory) with `dags/sources` and `expectations`, else the checkout this package runs from.
+    """Return the project's folder.
+
+    That is `TIDEGATE_PROJECT`, else the nearest folder above `start` (the working directory) with
+    `dags/sources` and `expectations`, else the checkout that this package runs from.
 
     Raises:
         TidegateError: there is none.
@@ -88,6 +90,11 @@ def normalize_lake(lake: str) -> str:
     return str(Path(lake).expanduser().resolve())
 
 
+def demo_home(home: Path) -> Path:
+    """Return the demo's own state folder: a demo never touches what a stack of the user's holds."""
+    return home / "demo"
+
+
 def load_settings(
     *,
     lake: str | None = None,
@@ -99,11 +106,11 @@ def load_settings(
 
     The default lake without a stack is `<home>/lake`, a local folder.
     """
-    from tidegate.stack.state import read_state
+    from tidegate.stack.state import running_state
 
     root = project or find_project()
     home = Path(os.environ.get("TIDEGATE_HOME") or root / ".tidegate").resolve()
-    state = read_state(home)
+    state = running_state(home)
     s3 = S3Access(
         endpoint=os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
         access_key=os.environ.get("AWS_ACCESS_KEY_ID"),

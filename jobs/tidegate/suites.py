@@ -164,12 +164,12 @@ def _suite(found: object, table: str, path: Path, faults: list[str]) -> Suite:
     made = tuple(
         entry
         for place, raw in enumerate(entries, start=1)
-        if (entry := _entry(raw, f"expectation {place}", table, faults)) is not None
+        if (entry := _entry(raw, f"expectation {place}", faults)) is not None
     )
     return Suite(table, str(found.get("owner")), made, path)
 
 
-def _entry(raw: object, where: str, table: str, faults: list[str]) -> Entry | None:
+def _entry(raw: object, where: str, faults: list[str]) -> Entry | None:
     if not isinstance(raw, dict):
         faults.append(f"{where}: expected a mapping with type, args, severity, why")
         return None

@@ -197,7 +197,8 @@ def test_a_path_is_a_value_or_a_folder_but_not_both_in_json() -> None:
     told = faults(fields=fields, columns={"a": {"sql": "upper(actor)", "type": "string"}})
     assert told == [
         "fields.user_id: 'actor.id' lies within 'actor', which columns.a uses as a value; "
-        "a path is either a value or a folder of others: in SQL, get_json_object(raw, '$.actor') gives the whole as text"
+        "a path is either a value or a folder of others: "
+        "in SQL, get_json_object(raw, '$.actor') gives the whole as text"
     ]
     source(format="parquet", fields=fields, columns={"a": {"path": "actor", "type": "string"}})
 

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from tidegate import __version__
-from tidegate.cli import check, sql, steps
+from tidegate.cli import books, check, demo, sql, stack, steps
 from tidegate.errors import TidegateError
 
 app = typer.Typer(
@@ -21,6 +21,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.command("demo")(demo.demo)
+app.command("up")(stack.up)
+app.command("down")(stack.down)
+app.command("status")(books.status)
+app.command("held")(books.held)
 app.command("check")(check.check)
 app.command("run")(steps.run)
 app.command("land")(steps.land)
@@ -39,7 +44,7 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(  # noqa: ARG001
+    version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
     ),
 ) -> None:
@@ -64,6 +69,6 @@ def main() -> None:
 def _complain(text: str) -> None:
     red, plain = ("\033[31m", "\033[0m") if sys.stderr.isatty() else ("", "")
     first, _, rest = text.partition("\n")
-    print(f"{red}tidegate: {first}{plain}", file=sys.stderr)
+    typer.echo(f"{red}tidegate: {first}{plain}", err=True)
     if rest:
-        print(rest, file=sys.stderr)
+        typer.echo(rest, err=True)

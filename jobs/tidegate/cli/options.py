@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from typing import Annotated
@@ -35,6 +34,6 @@ def teller() -> Callable[[str], None]:
     started = time.monotonic()
 
     def tell(text: str) -> None:
-        print(f"{time.monotonic() - started:6.1f}s  {text}", file=sys.stderr, flush=True)
+        typer.echo(f"{time.monotonic() - started:6.1f}s  {text}", err=True)
 
     return tell

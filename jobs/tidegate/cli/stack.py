@@ -43,29 +43,31 @@ def up(
 
 def down() -> None:
     """Stop the embedded stack, whatever is left of it; its data stay."""
+    from tidegate.settings import demo_home
     from tidegate.stack.run import stop_stack
 
-    if stop_stack(stack_home(), progress=typer.echo):
+    home = stack_home()
+    stopped = [stop_stack(each, progress=typer.echo) for each in (home, demo_home(home))]
+    if any(stopped):
         typer.echo("stopped")
     else:
         typer.echo("nothing was running")
 
 
-def stack_status() -> None:
-    """Tell what of the embedded stack runs where."""
+def stack_lines() -> list[str]:
+    """Return what of the embedded stack runs where, a line each; or that none does, and why."""
     from tidegate.stack.run import fault_of
-    from tidegate.stack.state import read_state
+    from tidegate.stack.state import running_state
 
     home = stack_home()
-    state = read_state(home)
+    state = running_state(home)
     if state is not None:
-        for line in describe(state):
-            typer.echo(line)
-        return
-    typer.echo(f"no stack runs in {home}; start one with: tidegate up")
+        return describe(state)
+    lines = [f"no stack runs in {home}; start one with: tidegate up"]
     fault = fault_of(home)
     if fault is not None:
-        typer.echo(f"the last one stopped for this reason: {fault}")
+        lines.append(f"the last one stopped for this reason: {fault}")
+    return lines
 
 
 def describe(state: StackState) -> list[str]:

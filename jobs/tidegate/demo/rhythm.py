@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 
 from tidegate.demo.chance import Chance
@@ -19,6 +19,7 @@ HOUR_MS = 60 * MINUTE_MS
 FIRST_HOUR = datetime(2026, 3, 1, 12, tzinfo=UTC)
 """The first dump hour: noon, so that the dumps span two UTC days and a midnight."""
 HOURS = 24
+LAST_HOUR = FIRST_HOUR + timedelta(hours=HOURS - 1)
 BEGIN_MS = int(FIRST_HOUR.timestamp()) * SECOND_MS
 END_MS = BEGIN_MS + HOURS * HOUR_MS
 

@@ -19,7 +19,6 @@ from tidegate.demo.lines import Line
 from tidegate.demo.rhythm import BEGIN_MS, FIRST_HOUR, HOUR_MS, HOURS
 
 SEED = 20_260_301
-LAST_HOUR = FIRST_HOUR + timedelta(hours=HOURS - 1)
 SOURCES = (shop.SOURCE, app.SOURCE)
 
 CUT = (app.SOURCE, FIRST_HOUR + timedelta(hours=8))

@@ -44,7 +44,7 @@ def keep_files_whole(lake: Lake) -> None:
 def read_text(lake: Lake, inputs: Sequence[Input]) -> DataFrame:
     """Return `value` (the line), `dump_hour`, `file` and `line` of text files, plain or gzip.
 
-    Lines end at \\n only. The session has to keep files whole (`keep_files_whole`).
+    Lines end at a line feed only. The session has to keep files whole (`keep_files_whole`).
     """
     from pyspark.sql import functions as F
 

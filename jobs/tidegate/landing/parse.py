@@ -1,6 +1,6 @@
 """What becomes of a line: a pure function of DataFrames, one pass, no shuffle.
 
-Every line comes out once, with `outcome` event, quarantined or header. Spark's own JSON reader loses
+Every line comes out once, with `_outcome` event, quarantined or header. Spark's own JSON reader loses
 or bends lines in silence (text after an object, arrays, blank lines, bytes that are not UTF-8), so
 each of those is looked for here.
 """
@@ -58,9 +58,10 @@ def parse(lines: DataFrame, source: Source, header: Sequence[str] = ()) -> DataF
         header: names of the columns, for delimited text.
 
     Returns:
-        The columns of an event (of the table and of the source), and `outcome`, `reason`, `detail`,
-        `raw`, `raw_bytes`. Of a quarantined line only `source`, `dump_hour`, `file` and `line` are
-        filled beside the last four.
+        The columns of an event (of the table and of the source), and `_outcome`, `_reason`,
+        `_detail`, `_raw`, `_raw_bytes`: no column of a source begins with an underscore. Of a
+        quarantined line only `source`, `dump_hour`, `file` and `line` are filled beside the last
+        four.
     """
     from pyspark.sql import functions as F
 
@@ -87,11 +88,11 @@ def staged_schema(source: Source) -> str:
     """Return the schema of what `parse` gives, as DDL."""
     columns = {
         **event_columns(source),
-        "outcome": "string",
-        "reason": "string",
-        "detail": "string",
-        "raw": "string",
-        "raw_bytes": "binary",
+        "_outcome": "string",
+        "_reason": "string",
+        "_detail": "string",
+        "_raw": "string",
+        "_raw_bytes": "binary",
     }
     return ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
 
@@ -113,15 +114,15 @@ def _columns(source: Source) -> list[Column]:
             out.append(F.expr(f"if(outcome = 'event', `{value}`, null)").cast(kind).alias(name))
     return [
         *out,
-        F.col("outcome"),
-        F.col("problem.reason").alias("reason"),
-        F.col("problem.detail").alias("detail"),
+        F.col("outcome").alias("_outcome"),
+        F.col("problem.reason").alias("_reason"),
+        F.col("problem.detail").alias("_detail"),
         F.expr(
             f"if(outcome = 'quarantined', left(make_valid_utf8(value), {MAX_RAW_CHARS}), null)"
-        ).alias("raw"),
+        ).alias("_raw"),
         F.expr(
             "if(outcome = 'quarantined' and not is_valid_utf8(value), cast(value as binary), null)"
-        ).alias("raw_bytes"),
+        ).alias("_raw_bytes"),
     ]
 
 
@@ -158,7 +159,7 @@ def _json(lines: DataFrame, source: Source) -> DataFrame:
 
 
 def _csv(lines: DataFrame, source: Source, header: Sequence[str]) -> DataFrame:
-    """The same for delimited text: `f` has a member a column; a row of another width has none."""
+    """Do the same for delimited text: `f` has a member a column; a row of another width has none."""
     from pyspark.sql import functions as F
 
     members = ", ".join(f"{_quoted(name)} string" for name in header)

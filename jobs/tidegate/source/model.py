@@ -368,10 +368,7 @@ class Source(Model):
         return frozenset().union(*(ref.references() for ref in self.refs().values()))
 
     def refs(self) -> dict[str, FieldRef]:
-        """Return every reference into the line by its key.
-
-        Such as `fields.event_id` or `columns.repo_id`.
-        """
+        """Return every reference into the line by its key, such as `fields.event_id`."""
         found: dict[str, FieldRef | None] = {
             **{f"fields.{name}": getattr(self.fields, name) for name in Fields.model_fields},
             **{f"columns.{name}": column for name, column in self.columns.items()},

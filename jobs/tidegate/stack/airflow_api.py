@@ -13,6 +13,8 @@ from tidegate.errors import TidegateError
 
 TIMEOUT_S = 30.0
 """Seconds for one answer."""
+BUSY_S = 60.0
+"""Seconds for which a request that Airflow is too busy for is sent again."""
 _PAGE = 100
 Row = dict[str, Any]
 """A JSON object as Airflow gives it."""
@@ -207,18 +209,18 @@ class AirflowApi:
         params: Row | None = None,
         missing_ok: bool = False,
     ) -> Row | None:
-        """Send one request; log in first if need be, and again when the login has expired."""
+        """Send one request, again while Airflow says that it is busy."""
         address = f"{self._url}/api/v2{path}"
         try:
-            for again in (True, False):
-                if "Authorization" not in self._http.headers:
-                    self._log_in()
-                answer = self._http.request(
-                    method, address, json=json, params=params, timeout=TIMEOUT_S
-                )
-                if answer.status_code != requests.codes.unauthorized or not again:
-                    break
-                del self._http.headers["Authorization"]
+            answer = self._ask(method, address, json, params)
+            # 503 is Airflow's word for a metadata database that somebody else is writing to.
+            deadline = time.monotonic() + BUSY_S
+            while (
+                answer.status_code == requests.codes.service_unavailable
+                and time.monotonic() < deadline
+            ):
+                time.sleep(0.5)
+                answer = self._ask(method, address, json, params)
         except requests.RequestException as error:
             raise TidegateError(
                 "Airflow's API does not answer",
@@ -236,6 +238,21 @@ class AirflowApi:
             )
         found = answer.json() if answer.content else {}
         return found if isinstance(found, dict) else {"items": found}
+
+    def _ask(
+        self, method: str, address: str, json: Row | None, params: Row | None
+    ) -> requests.Response:
+        """Send it as who is logged in; log in first if need be, and again when that has expired."""
+        for again in (True, False):
+            if "Authorization" not in self._http.headers:
+                self._log_in()
+            answer = self._http.request(
+                method, address, json=json, params=params, timeout=TIMEOUT_S
+            )
+            if answer.status_code != requests.codes.unauthorized or not again:
+                break
+            del self._http.headers["Authorization"]
+        return answer
 
     def _log_in(self) -> None:
         address = f"{self._url}/auth/token"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import os
 
 VARIABLE = "TIDEGATE_PRELOAD"
@@ -30,6 +31,8 @@ def preload() -> None:
     """Import the modules, if this is the process for it; what fails is left to the task."""
     if os.environ.pop(VARIABLE, None) != "1":
         return
+    # It tells what it does not document, hundreds of times, into the log that is set up by now.
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     for name in MODULES:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)

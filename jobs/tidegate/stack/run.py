@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from tidegate.errors import TidegateError
 from tidegate.stack.process import end_marked
-from tidegate.stack.state import StackState, read_state, state_file
+from tidegate.stack.state import StackState, read_state, state_file, supervisor_pid
 
 HOME_MARK = "TIDEGATE_STACK"  # as in supervisor.py, which is too much to import here
 STOP_S = 60.0
@@ -93,7 +92,7 @@ def stop_stack(home: Path, progress: Progress | None = None) -> bool:
     tell = progress or _silent
     deadline = time.monotonic() + STOP_S
     found = False
-    while (pid := _holder(home)) is not None and time.monotonic() < deadline:
+    while (pid := supervisor_pid(home)) is not None and time.monotonic() < deadline:
         if not found:
             tell(f"stopping the stack (process {pid})")
             found = True
@@ -141,19 +140,6 @@ def _silent(_: str) -> None:
     """Tell nobody."""
 
 
-def _holder(home: Path) -> int | None:
-    """Return the process id of a state folder's supervisor, or None if none is alive."""
-    try:
-        with (home / "supervisor.lock").open() as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return int(lock.read() or "0") or None
-    except FileNotFoundError:
-        return None
-    return None
-
-
 @dataclass
 class _Launched:
     """A supervisor that this process started."""
@@ -198,9 +184,14 @@ class _Launched:
         except KeyboardInterrupt:  # somebody is impatient
             self.process.kill()
             self.process.wait()
-            end_marked(str(self.home), HOME_MARK)
+            self._sweep()
             raise
-        end_marked(str(self.home), HOME_MARK)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Kill what is left of the stack; but spare another's that had the state folder first."""
+        if supervisor_pid(self.home) is None:
+            end_marked(str(self.home), HOME_MARK)
 
     def let_go(self) -> None:
         """Let the stack live on without this process."""
@@ -213,9 +204,6 @@ def _launch(home: Path, project: Path | None, *, airflow: bool) -> _Launched:
     from tidegate.settings import find_project
 
     folder = project.resolve() if project else find_project()
-    if read_state(home) is None and _holder(home) is None:
-        # What a supervisor that was killed may have left is in the way of a new one.
-        end_marked(str(home), HOME_MARK)
     log = home / "logs" / "supervisor.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     home.chmod(0o700)
@@ -236,7 +224,6 @@ def _launch(home: Path, project: Path | None, *, airflow: bool) -> _Launched:
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
-            env={**os.environ, HOME_MARK: str(home)},
             pass_fds=(lifeline_in, report_out),
             start_new_session=True,  # Ctrl-C is for the caller, who then stops it in order
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -53,15 +54,43 @@ def write_state(home: Path, state: StackState) -> None:
 def read_state(home: Path) -> StackState | None:
     """Return the state of the stack that runs in `home`, or None where none runs.
 
-    A state file whose supervisor is gone (killed) counts as none.
+    A state file whose supervisor is gone (killed) counts as none: the lock that it holds tells, since
+    its process id may be another's by now.
     """
     try:
         found = json.loads(state_file(home).read_text())
     except FileNotFoundError:
         return None
     state = StackState(**{**found, "s3": S3Access(**found["s3"])})
+    if lock_file(home).exists():
+        return state if supervisor_pid(home) is not None else None
     try:
         os.kill(state.pid, 0)
     except ProcessLookupError:
         return None
     return state
+
+
+def lock_file(home: Path) -> Path:
+    """Return the file that a supervisor holds locked; its process id is in it."""
+    return home / "supervisor.lock"
+
+
+def supervisor_pid(home: Path) -> int | None:
+    """Return the process id of the supervisor of a state folder, or None where none is alive."""
+    try:
+        with lock_file(home).open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(lock.read() or "0") or None
+    except FileNotFoundError:
+        return None
+    return None
+
+
+def running_state(home: Path) -> StackState | None:
+    """Return the state of the stack that runs in a state folder, or of the demo below it, or None."""
+    from tidegate.settings import demo_home
+
+    return read_state(home) or read_state(demo_home(home))

@@ -34,33 +34,29 @@ from tidegate.stack.airflow import (
 )
 from tidegate.stack.ports import Ports
 from tidegate.stack.private import USER, load_secrets, write_private
-from tidegate.stack.process import Child
+from tidegate.stack.process import Child, end_marked
 from tidegate.stack.seaweed import DUMPS_BUCKET, LAKE_BUCKET, launch_seaweed, wait_for_seaweed
 from tidegate.stack.spark import launch_spark, wait_for_spark
-from tidegate.stack.state import StackState, state_file, write_state
+from tidegate.stack.state import StackState, lock_file, state_file, write_state
 
 HOME_MARK = "TIDEGATE_STACK"
 """Variable in the environment of every process of a stack: its state folder."""
 LAKE = f"s3a://{LAKE_BUCKET}/lake"
 DUMPS = f"s3://{DUMPS_BUCKET}"
 _TICK_S = 0.2
+# Whoever looks whether a supervisor lives (`supervisor_pid`) holds the lock for an instant.
+_LOCK_S = 1.0
 T = TypeVar("T")
 # What is stopped together, in order, with the seconds from SIGTERM to SIGKILL. S3 goes last.
 _STOPPING = (
     (("scheduler", "dag-processor", "triggerer", "airflow-migrate"), 8.0),
-    (("api-server",), 5.0),
-    (("spark",), 8.0),
+    (("api-server", "spark"), 8.0),
     (("s3",), 20.0),
 )
 
 
 class Stopped(Exception):  # noqa: N818 (it is no error)
     """Starting was given up, since the stack is to stop."""
-
-
-def lock_file(home: Path) -> Path:
-    """Return the file that a supervisor holds locked; its process id is in it."""
-    return home / "supervisor.lock"
 
 
 def fault_file(home: Path) -> Path:
@@ -245,16 +241,21 @@ def take_lock(home: Path) -> IO[str]:
     """
     home.mkdir(parents=True, exist_ok=True)
     lock = lock_file(home).open("a+")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.seek(0)
-        raise TidegateError(
-            "a stack runs in this state folder already",
-            where=str(home),
-            got=f"process {lock.read().strip() or 'unknown'} holds it",
-            todo="use it, or end it first: tidegate down",
-        ) from error
+    deadline = time.monotonic() + _LOCK_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                lock.seek(0)
+                raise TidegateError(
+                    "a stack runs in this state folder already",
+                    where=str(home),
+                    got=f"process {lock.read().strip() or 'unknown'} holds it",
+                    todo="use it, or end it first: tidegate down",
+                ) from error
+        time.sleep(_TICK_S)
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
@@ -324,12 +325,14 @@ def main(arguments: list[str] | None = None) -> int:
         if descriptor is not None:
             os.set_inheritable(descriptor, False)
     report = Report(told.report)
-    os.environ[HOME_MARK] = str(told.home)
     try:
         lock = take_lock(told.home)
     except TidegateError as error:
         report.tell("fault", fault_text(error))
         return 1
+    # What a supervisor that was killed may have left is in the way of this one.
+    end_marked(str(told.home), HOME_MARK)
+    os.environ[HOME_MARK] = str(told.home)  # for all it starts from now on
     supervisor = Supervisor(
         told.home, told.project, not told.without_airflow, lambda line: report.tell("say", line)
     )

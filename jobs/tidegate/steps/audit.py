@@ -98,7 +98,6 @@ def audit_plan(work: Work, plan: Plan) -> list[Audit]:
             work.tell(f"auditing {plan.source.source} {hour_text(each.hour)}")
             facts = _facts(each, landings[each.standing.landing_id], usual.get(each.hour))
             done = run_suite(
-                work,
                 suite,
                 rows_of(work, plan, [each]),
                 facts,
@@ -112,7 +111,6 @@ def audit_plan(work: Work, plan: Plan) -> list[Audit]:
 
 
 def run_suite(
-    work: Work,
     suite: Suite,
     rows: DataFrame,
     facts: Mapping[str, Any],
@@ -131,6 +129,7 @@ def audit_rows(work: Work, audit: Audit, suite: Suite, content: str) -> list[Row
     """Return the rows of an audit in `ops/audits`."""
     from tidegate.steps.work import now
 
+    at = now()
     return [
         {
             "audit_id": audit.audit_id,
@@ -146,7 +145,7 @@ def audit_rows(work: Work, audit: Audit, suite: Suite, content: str) -> list[Row
             "expected": each.expected,
             "why": each.why,
             "run_id": work.run_id,
-            "audited_at": now(),
+            "audited_at": at,
         }
         for each in audit.results
     ]

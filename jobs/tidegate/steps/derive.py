@@ -328,7 +328,7 @@ def _affected(
         ranges = sessions.affected(touched, old, rules)
         work.lake.stage(ranges, target)
         found = work.lake.staged(target, schema="k string, lo bigint, hi bigint, end bigint")
-        wider = None if own_ids else _wider(work, found, stretches, rules)
+        wider = None if own_ids else _wider(found, stretches, rules)
         if wider is None:
             break
         stretches = wider
@@ -385,7 +385,7 @@ def _near(stretches: Sequence[Stretch], gap: timedelta) -> str:
 
 
 def _wider(
-    work: Work, ranges: DataFrame, stretches: Sequence[Stretch], rules: sessions.Rules
+    ranges: DataFrame, stretches: Sequence[Stretch], rules: sessions.Rules
 ) -> list[Stretch] | None:
     """Return wider stretches where an island reaches beyond the sessions that were looked at, or None.
 
@@ -507,7 +507,6 @@ def _happened(work: Work, taken: _Taken, stretches: Sequence[Stretch]) -> DataFr
 def _audit(work: Work, candidate: _Candidate, source: Source) -> Audit:
     suite = suite_of(work, candidate.table)
     audit = run_suite(
-        work,
         suite,
         work.lake.staged(candidate.place, schema=candidate.table.ddl),
         candidate.facts,

@@ -179,9 +179,9 @@ def _land_together(
     folder = candidate_folder(source.source, token)
     place = work.lake.staging(*folder)
     lines = _parsed(work, source, dumps, batch)
-    work.lake.stage(lines.withColumn("dump", _dump_name()), place, ["dump", "outcome"])
+    work.lake.stage(lines.withColumn("_dump", _dump_name()), place, ["_dump", "_outcome"])
 
-    staged = work.lake.staged(place, schema=f"{staged_schema(source)}, dump string, outcome string")
+    staged = work.lake.staged(place, schema=f"{staged_schema(source)}, _dump string")
     counted = _count(work, source, staged)
     repeated = _stage_repeats(work, source, staged, place)
     landed = []
@@ -205,7 +205,10 @@ def _parsed(work: Work, source: Source, dumps: Dumps, batch: Sequence[_Dump]) ->
         return parse(read_text(work.lake, inputs), source)
     parts = []
     for header, group in _by_header(source, dumps, inputs).items():
-        parts.append(parse(read_text(work.lake, group), source, header))
+        if header:  # without a header there is no line either: the file is empty
+            parts.append(parse(read_text(work.lake, group), source, header))
+    if not parts:
+        return work.lake.frame([], staged_schema(source))
     whole = parts[0]
     for part in parts[1:]:
         whole = whole.unionByName(part)
@@ -231,13 +234,13 @@ def _count(work: Work, source: Source, staged: DataFrame) -> dict[tuple[str, str
     """Return counts by dump and file: (dump, file) → rows of outcome, reason, n, last line, values."""
     present = ", ".join(f"count(`{name}`) as `{name}`" for name in _declared(source))
     grouped = work.lake.rows(
-        staged.groupBy("dump", "file", "outcome", "reason").agg(
+        staged.groupBy("_dump", "file", "_outcome", "_reason").agg(
             *_expressions("count(1) as n", "max(line) as last", f"struct({present}) as present")
         )
     )
     out: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in grouped:
-        out[row["dump"], row["file"]].append(row)
+        out[row["_dump"], row["file"]].append(row)
     return out
 
 
@@ -277,7 +280,7 @@ def _book(
     lines = events_ = 0
     for file in dump.files:
         groups = counted.get((_dump_text(dump.hour), file.name), [])
-        headers = sum(g["n"] for g in groups if g["outcome"] == "header")
+        headers = sum(g["n"] for g in groups if g["_outcome"] == "header")
         read = sum(g["n"] for g in groups)
         last = max((g["last"] for g in groups), default=0)
         if source.format.type != "parquet" and read != last:
@@ -289,12 +292,12 @@ def _book(
                 todo="nothing was recorded; run the step again, and report this if it comes back",
             )
         for group in groups:
-            if group["outcome"] == "event":
+            if group["_outcome"] == "event":
                 events_ += group["n"]
                 for name, n in (group["present"] or {}).items():
                     present[name] += n
-            elif group["outcome"] == "quarantined":
-                reasons[group["reason"]] += group["n"]
+            elif group["_outcome"] == "quarantined":
+                reasons[group["_reason"]] += group["n"]
         lines += read - headers
         files.append(
             {
@@ -343,7 +346,7 @@ def _stage_repeats(
     if source.fields.event_id is None:  # ids made of file and line can't repeat
         return {}
     found = events.repeats(
-        staged.where("outcome = 'event'").select("dump_hour", "event_id", "file", "line")
+        staged.where("_outcome = 'event'").select("dump_hour", "event_id", "file", "line")
     )
     repeated = f"{place}/{REPEATS}"
     work.lake.stage(found.coalesce(1), repeated)
@@ -371,16 +374,13 @@ def _quarantine(
     bad = sum(sum(each.quarantined.values()) for each in landed)
     if not bad and work.lake.read(QUARANTINE).where(where).isEmpty():
         return
-    rows = staged.where("outcome = 'quarantined'").select(
+    rows = staged.where("_outcome = 'quarantined'").select(
         "source",
         "dump_hour",
-        F.expr(f"concat(dump, {literal('.' + token)})").alias("landing_id"),
+        F.expr(f"concat(_dump, {literal('.' + token)})").alias("landing_id"),
         "file",
         "line",
-        "reason",
-        "detail",
-        "raw",
-        "raw_bytes",
+        *(F.col(f"_{name}").alias(name) for name in ("reason", "detail", "raw", "raw_bytes")),
     )
     work.lake.replace(QUARANTINE, rows.coalesce(1), where)
 
@@ -450,7 +450,7 @@ REPEATS_SCHEMA = "dump_hour timestamp, file string, line bigint"
 
 def candidate_folder(source: str, token: str) -> tuple[str, ...]:
     """Return the folder under staging of what one job landed."""
-    return ("events", source, f"token={token}")
+    return ("events", source, f"_token={token}")
 
 
 def _dump_text(hour: datetime) -> str:

@@ -268,7 +268,9 @@ def _ids(work: Work, source: Source, standing: Mapping[datetime, Standing]) -> D
 def _paths(work: Work, source: Source, standing: Mapping[datetime, Standing]) -> list[str]:
     """Return the folders of candidates that have events; others were never made."""
     return [
-        work.lake.staging(*candidate_folder(source.source, token), f"dump={dump}", "outcome=event")
+        work.lake.staging(
+            *candidate_folder(source.source, token), f"_dump={dump}", "_outcome=event"
+        )
         for dump, token in sorted(_split(each) for each in standing.values() if each.candidates)
     ]
 

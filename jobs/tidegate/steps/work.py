@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from tidegate import engine
-from tidegate.landing.lines import keep_files_whole
 from tidegate.lake import Lake
+from tidegate.landing.lines import keep_files_whole
 from tidegate.ledger import Ledger
 from tidegate.settings import Settings
 

@@ -1,0 +1,13 @@
+"""Sessions and aggregates follow what is published of events; then a release pins what belongs together.
+
+Started by every publication of events; one run at a time, which takes all publications that wait. It
+builds again only what they touch.
+
+**`report` is red**: a candidate failed a critical expectation. Its source's derived tables stay as they
+were, the others are published and released. The message names table, slices, expectation, expected and
+observed. Mend the cause; the next run takes up what this one left.
+"""
+
+from tidegate.orchestration.dags import derive_dag
+
+derive = derive_dag(__doc__)

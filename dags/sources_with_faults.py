@@ -1,0 +1,6 @@
+"""Source files that are wrong show here, as one import error with every fault; their DAGs are missing."""
+
+from tidegate.settings import load_settings
+from tidegate.source import load_sources
+
+load_sources(load_settings().sources)

@@ -1,0 +1,81 @@
+"""`tidegate status` and `tidegate held`: what runs, and what the books say."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import typer
+
+from tidegate.cli.options import JsonOpt, LakeOpt
+from tidegate.errors import EXIT_HELD, TidegateError
+from tidegate.settings import load_settings
+
+
+def status(lake: LakeOpt = None, as_json: JsonOpt = False) -> None:
+    """Tell what runs where, and hours by source: landed, published, held, waiting, missing, stale."""
+    from tidegate.cli.stack import stack_lines
+    from tidegate.query import connect
+    from tidegate.reports import hours
+    from tidegate.stack.state import running_state
+
+    settings = load_settings(lake=lake)
+    found: list[dict[str, Any]] = []
+    trouble = None
+    try:
+        with connect(settings) as connection:
+            found = hours(connection)
+    except TidegateError as error:
+        trouble = error
+    if as_json:
+        state = running_state(settings.home)
+        told = {
+            "stack": {"running": state is not None, "airflow": state.airflow if state else None},
+            "lake": settings.lake,
+            "sources": found,
+        }
+        typer.echo(json.dumps(told, indent=2))
+        return
+    for line in stack_lines():
+        typer.echo(line)
+    typer.echo(f"lake     {settings.lake}")
+    if trouble is not None:
+        typer.echo(f"         {trouble.what}")
+    for line in _table(found):
+        typer.echo(line)
+
+
+def held(lake: LakeOpt = None, as_json: JsonOpt = False) -> None:
+    """List what is held: which slices, why, since when, and what to do. Exit 3 if there is any."""
+    from tidegate.query import connect
+    from tidegate.rendering import visible
+    from tidegate.reports import held as find
+
+    with connect(load_settings(lake=lake)) as connection:
+        found = find(connection)
+    if as_json:
+        typer.echo(json.dumps([each.as_json() for each in found], indent=2))
+    elif not found:
+        typer.echo("nothing is held")
+    else:
+        for each in found:
+            typer.echo(f"{each.table_name} {each.source} {each.slice}, since {each.since}")
+            typer.echo(f"  why   {visible(each.why)}")
+            meanwhile = "its older publication" if each.has_older else "nothing of it"
+            typer.echo(f"  seen  {meanwhile}")
+            typer.echo(f"  next  {each.todo}")
+    if found:
+        raise typer.Exit(EXIT_HELD)
+
+
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    """Return rows as lines of equally wide columns."""
+    if not rows:
+        return []
+    names = list(rows[0])
+    cells = [names, *([str(row[name]) for name in names] for row in rows)]
+    widths = [max(len(line[at]) for line in cells) for at in range(len(names))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    ]

@@ -1,0 +1,49 @@
+"""`tidegate demo`."""
+
+from __future__ import annotations
+
+import signal
+from typing import Annotated
+
+import typer
+
+from tidegate.cli.options import teller
+
+
+def demo(
+    leave: Annotated[
+        bool, typer.Option("--exit", help="Stop when all is shown, instead of at Ctrl-C.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the made-up traffic.")] = 20260301,
+    scale: Annotated[
+        float, typer.Option(min=0.01, max=100, help="1 is about 116,000 lines.")
+    ] = 1.0,
+) -> None:
+    """Show the whole system on this machine with made-up dumps: up, backfill, summary, query.
+
+    Its state is kept in .tidegate/demo, which every demo begins anew.
+    """
+    from tidegate.cli.stack import stack_home
+    from tidegate.demo.command import demo as run_demo
+    from tidegate.demo.command import summary
+    from tidegate.settings import demo_home, find_project
+    from tidegate.stack.run import check_stack
+
+    # An end asked for by a signal is an end in order, as by Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
+    tell = teller()
+    home = demo_home(stack_home())
+    with run_demo(find_project(), home, tell, seed, scale) as running:
+        typer.echo("")
+        for line in summary(running):
+            typer.echo(line)
+        if leave:
+            return
+        typer.echo("\nIt stays up until Ctrl-C.")
+        try:
+            while True:
+                check_stack(home)
+                signal.sigtimedwait([], 1.0) if hasattr(signal, "sigtimedwait") else None
+        except KeyboardInterrupt:
+            tell("stopping")

@@ -1,0 +1,102 @@
+"""The two shapes of DAGs, built from source files."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from airflow.sdk import DAG, Asset, task
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+from tidegate.orchestration import tasks
+
+if TYPE_CHECKING:
+    from tidegate.source import Source
+
+EVENTS = Asset("warehouse/events")
+"""Updated by each publication of events."""
+
+_DEFAULTS = {"owner": "tidegate", "retries": 2, "retry_delay": timedelta(seconds=30)}
+
+
+def land_dag(source: Source, runbook: str | None) -> DAG:
+    """Return the hourly DAG of a source: wait → land → audit → publish.
+
+    Args:
+        source: the source.
+        runbook: shown in the UI.
+    """
+    name = source.source
+    with DAG(
+        f"land_{name}",
+        description=f"Hourly dumps of {name}: landed, audited, published",
+        doc_md=runbook,
+        # With this timetable, and not a CronTriggerTimetable, the logical date is the dump hour.
+        schedule=CronDataIntervalTimetable("0 * * * *", timezone="UTC"),
+        start_date=source.since,
+        catchup=False,  # history is a backfill that somebody asks for
+        max_active_runs=4,
+        default_args=_DEFAULTS,
+        tags=["tidegate", name],
+    ) as dag:
+
+        @task.sensor(
+            task_id="wait",
+            mode="reschedule",
+            poke_interval=60,
+            timeout=24 * 3600,
+            doc_md=f"Waits until the dump is complete: {source.complete!r}",
+        )
+        def wait(**context: object) -> bool:
+            return tasks.wait(name, dict(context))
+
+        @task(task_id="land", doc_md="Candidates under staging, bad lines to ops/quarantine.")
+        def land(**context: object) -> str:
+            return tasks.land(name, dict(context))
+
+        @task(task_id="audit", doc_md="Runs expectations/events.yml on the candidate.")
+        def audit(**context: object) -> str:
+            return tasks.audit(name, dict(context))
+
+        @task(
+            task_id="publish",
+            doc_md="One commit to warehouse/events, and its row in ops/publications.",
+            outlets=[EVENTS],
+            # Publications of one source follow one another: two at once would only make one of
+            # them look at its duplicates again.
+            max_active_tis_per_dag=1,
+        )
+        def publish(**context: object) -> str:
+            return tasks.publish(name, dict(context))
+
+        wait() >> land() >> audit() >> publish()
+    return dag
+
+
+def derive_dag(runbook: str | None) -> DAG:
+    """Return the DAG that brings derived tables up to date whenever events were published.
+
+    Args:
+        runbook: shown in the UI.
+    """
+    with DAG(
+        "derive",
+        description="Sessions and aggregates follow what is published; then a release",
+        doc_md=runbook,
+        schedule=[EVENTS],
+        catchup=False,
+        max_active_runs=1,
+        default_args=_DEFAULTS,
+        tags=["tidegate"],
+    ) as dag:
+
+        @task(task_id="derive", doc_md="Builds, audits and publishes; pins a release.")
+        def derive(**context: object) -> list[str]:
+            return tasks.derive(dict(context))
+
+        @task(task_id="report", doc_md="Fails if a derived candidate was held.")
+        def report(held: list[str]) -> None:
+            tasks.report(held)
+
+        report(derive())  # type: ignore[arg-type]  # Airflow fills in what `derive` returned
+    return dag

@@ -1,0 +1,149 @@
+"""The tasks. Nothing heavy is imported before a task runs, since DAG files import this module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from tidegate.errors import HeldError, TidegateError
+from tidegate.hours import floor_hour, hour_text
+from tidegate.settings import load_settings
+
+if TYPE_CHECKING:
+    from tidegate.source import Source
+    from tidegate.steps.work import Work
+
+DERIVE_CAP = 96
+"""Slices of events that a derive run takes at once: a backfill's many hours cost few runs, and what is
+released meanwhile is never further behind than that."""
+
+
+def dump_hour(context: dict[str, Any]) -> datetime:
+    """Return the dump hour of a run: the start of its data interval, which is its logical date."""
+    start = context.get("data_interval_start") or context["logical_date"]
+    return floor_hour(datetime.fromtimestamp(start.timestamp(), UTC))
+
+
+def wait(source: str, context: dict[str, Any]) -> bool:
+    """Return whether the hour's dump is complete, in the way that the source file names."""
+    from tidegate.dumps import Dumps
+
+    with told():
+        settings = load_settings()
+        chosen = _source(source)
+        found = Dumps(chosen, settings.s3, settings.dumps).completeness(
+            dump_hour(context), datetime.now(UTC)
+        )
+        print(f"{source} {hour_text(dump_hour(context))}: {found.why}")  # noqa: T201 - the task's log
+        return found.complete
+
+
+def land(source: str, context: dict[str, Any]) -> str:
+    """Land the hour; return what became of it in one line."""
+    from tidegate.steps.land import land as land_hours
+
+    with told(), _working(context) as work:
+        landed = land_hours(work, _source(source), [dump_hour(context)])[0]
+        if landed.outcome == "unreadable":
+            raise HeldError(
+                f"held: {source} {hour_text(landed.hour)}: its files could not be read whole",
+                where="warehouse/events (left as it was)",
+                expected="files that can be read to their end and are what their names say",
+                got=landed.error,
+                todo="have the files uploaded again, then clear this task",
+            )
+        if landed.outcome == "missing":
+            raise TidegateError(
+                f"{source} {hour_text(landed.hour)} has no files",
+                got=landed.error,
+                todo="have the dump uploaded, then clear this task",
+            )
+        return landed.describe()
+
+
+def audit(source: str, context: dict[str, Any]) -> str:
+    """Audit what publishing the hour would put in; a failed critical expectation fails the task."""
+    from tidegate.steps.audit import audit_events, held_error
+
+    with told(), _working(context) as work:
+        audits = audit_events(work, _source(source), [dump_hour(context)])
+        if any(each.held for each in audits):
+            raise held_error(audits)
+        return "\n".join(each.describe() for each in audits) or "published as it was landed"
+
+
+def publish(source: str, context: dict[str, Any]) -> str:
+    """Publish the hour, and the later hours that lose or regain rows by it."""
+    from tidegate.steps.audit import held_error
+    from tidegate.steps.publish import publish_events
+
+    with told(), _working(context) as work:
+        done = publish_events(work, _source(source), [dump_hour(context)])
+        if done.held:
+            raise held_error(done.held)
+        if done.publication is None:
+            return "unchanged: nothing was published"
+        return f"publication {done.publication.publication_id}: {done.publication.rows:,} rows"
+
+
+def derive(context: dict[str, Any]) -> list[str]:
+    """Derive and release until nothing waits; return what was held, for `report`."""
+    from tidegate.source import load_sources
+    from tidegate.steps.derive import derive as derive_tables
+    from tidegate.steps.release import release
+
+    with told(), _working(context) as work:
+        sources = load_sources(work.settings.sources)
+        while True:
+            derived = derive_tables(work, sources, DERIVE_CAP)
+            release(work, derived)
+            # What is held takes nothing, so the next round would only meet it again.
+            if not derived.waiting or derived.held:
+                return [each.describe() for each in derived.held]
+
+
+def report(held: list[str]) -> None:
+    """Fail if anything was held, so that the run shows red; the release is made already."""
+    with told():
+        if held:
+            raise HeldError(
+                "held by the gate: derived tables of some sources stay as they were",
+                expected="every critical expectation met",
+                got="\n    " + "\n    ".join(held),
+                todo="mend what the expectation names; the next derive run takes it up again",
+            )
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Make Airflow fail a task at once for a fault that trying again can't mend.
+
+    Anything else, such as a lost connection, is raised as it is, and Airflow tries again.
+    """
+    from airflow.sdk.exceptions import AirflowFailException
+
+    try:
+        yield
+    except TidegateError as error:
+        raise AirflowFailException(error.describe()) from error
+
+
+@contextmanager
+def _working(context: dict[str, Any]) -> Iterator[Work]:
+    from tidegate.steps.work import working
+
+    run = context["dag_run"]
+    with working(load_settings(), run_id=f"{run.dag_id}/{run.run_id}", tell=_tell) as work:
+        yield work
+
+
+def _source(name: str) -> Source:
+    from tidegate.source import find_source
+
+    return find_source(name, load_settings().sources)
+
+
+def _tell(text: str) -> None:
+    print(text)  # noqa: T201 - the task's log

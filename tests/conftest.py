@@ -1,0 +1,78 @@
+"""What tests share: one Spark Connect server a run, and projects with lakes of their own on it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from project import REPO, Project
+from tidegate.settings import S3Access
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+MakeProject = Callable[..., Project]
+
+
+@pytest.fixture(scope="session")
+def spark_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run the one Spark Connect server of the tests; give its address."""
+    from tidegate.stack.spark import start_spark
+
+    os.environ.setdefault("TIDEGATE_JARS", str(REPO / ".tidegate" / "jars"))
+    home = tmp_path_factory.mktemp("spark")
+    child, url = start_spark(home, s3=S3Access(), log=home / "spark.log")
+    try:
+        yield url
+    finally:
+        child.stop(grace=0.0)
+
+
+@pytest.fixture(scope="session")
+def spark(spark_url: str) -> Iterator[SparkSession]:
+    """Open a session as Tidegate's jobs have it."""
+    from tidegate.engine import connect
+
+    session = connect(spark_url)
+    # Tests have few rows: what more partitions cost is most of their time.
+    session.conf.set("spark.sql.shuffle.partitions", "2")
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def empty_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a lake of empty tables, to be copied: making one takes seconds."""
+    from tidegate.lake import Lake
+
+    root = tmp_path_factory.mktemp("template") / "lake"
+    Lake(spark, str(root)).create_tables()
+    return root
+
+
+@pytest.fixture(scope="session")
+def make_project(
+    spark: SparkSession,
+    spark_url: str,
+    empty_lake: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> MakeProject:
+    """Give a maker of projects: dumps, suites and a lake in a folder of their own."""
+
+    def make(suites: str = "small") -> Project:
+        root = tmp_path_factory.mktemp("project")
+        shutil.copytree(empty_lake, root / "lake")
+        return Project(root, spark, spark_url, suites)
+
+    return make
+
+
+@pytest.fixture
+def project(make_project: MakeProject) -> Project:
+    """Give a project of the test's own."""
+    return make_project()

@@ -1,0 +1,138 @@
+"""A small project of a test's own: sources, dumps in a folder, suites, and a local lake."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compare import Row, exact_rows
+from tidegate.settings import Settings
+from tidegate.source import Source, parse_source
+from tidegate.tables import WAREHOUSE, Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from tidegate.steps.run import Ran
+    from tidegate.steps.work import Work
+
+REPO = Path(__file__).resolve().parents[1]
+NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
+"""The first dump hour of most tests."""
+HOUR = timedelta(hours=1)
+
+_SMALL = """table: {table}
+owner: tests
+expectations:
+  - type: expect_column_values_to_be_between
+    of: facts
+    args: {{column: unaccounted, min_value: 0, max_value: 0}}
+    severity: critical
+    why: Nothing is lost on the way.
+"""
+
+LINES: Mapping[str, Any] = {
+    "source": "web",
+    "since": "2024-01-01T00",
+    "fields": {
+        "event_id": "id",
+        "event_time": "at",
+        "event_type": "type",
+        "user_id": "user",
+        "anonymous_id": "anon",
+    },
+    "columns": {"n": {"path": "n", "type": "int"}},
+}
+"""What most tests' source file says."""
+
+
+class Project:
+    """A project in a folder, whose jobs run on the tests' Spark server.
+
+    Args:
+        root: its folder, with an empty lake in `lake`.
+        spark: a session of that server.
+        url: the server's address.
+        suites: `small` for suites of one critical rule, `real` for the repo's own.
+    """
+
+    def __init__(self, root: Path, spark: SparkSession, url: str, suites: str = "small") -> None:
+        self.root = root
+        self.spark = spark
+        self.settings = Settings(root, root / "home", str(root / "lake"), spark=url)
+        self.dumps = root / "dumps"
+        for folder in (self.dumps, self.settings.sources):
+            folder.mkdir(parents=True)
+        if suites == "real":
+            shutil.copytree(REPO / "expectations", self.settings.expectations)
+        else:
+            self.settings.expectations.mkdir()
+            for table in WAREHOUSE:
+                self.suite(table.name, _SMALL.format(table=table.name))
+
+    def suite(self, table: str, text: str) -> None:
+        """Write the suite of a table."""
+        (self.settings.expectations / f"{table}.yml").write_text(text, encoding="utf-8")
+
+    def source(self, inner: str = "{dump_hour:%Y-%m-%d-%H}*.json*", **keys: Any) -> Source:
+        """Return a source whose dumps lie below `dumps`; keys replace those of `LINES`."""
+        data = {**LINES, "dumps": f"{self.dumps}/{inner}", **keys}
+        return parse_source(data, self.settings.sources / f"{data['source']}.yml")
+
+    def put(self, name: str, body: bytes | str | Iterable[Row | str | bytes]) -> Path:
+        """Write a file of a dump: its bytes, or its lines; gzip if its name ends in `.gz`."""
+        path = self.dumps / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(body, str):
+            body = body.encode()
+        if not isinstance(body, bytes):
+            body = b"".join(_line(line) + b"\n" for line in body)
+        # No time stamp in the gzip header: equal lines are to be equal files.
+        path.write_bytes(gzip.compress(body, mtime=0) if name.endswith(".gz") else body)
+        return path
+
+    def put_hour(self, hour: datetime, lines: Iterable[Row | str | bytes], name: str = "") -> Path:
+        """Write the file of an hour, as the template of `source` names it."""
+        return self.put(f"{hour:%Y-%m-%d-%H}{name}.json.gz", lines)
+
+    def work(self, spark: SparkSession | None = None) -> Work:
+        """Return what steps work with, with a ledger that has read nothing yet."""
+        from tidegate.lake import Lake
+        from tidegate.landing.lines import keep_files_whole
+        from tidegate.steps.work import Work
+
+        lake = Lake(spark or self.spark, self.settings.lake)
+        keep_files_whole(lake)
+        return Work(self.settings, lake, "test")
+
+    def run(self, source: Source, hours: Sequence[datetime]) -> Ran:
+        """Run all steps for some hours."""
+        from tidegate.steps.run import run
+
+        return run(self.work(), source, hours)
+
+    def table(self, table: Table) -> list[Row]:
+        """Return the rows of a table of the lake."""
+        return exact_rows(self.work().lake.read(table))
+
+    def versions(self) -> dict[str, int]:
+        """Return the version of every warehouse table."""
+        lake = self.work().lake
+        return {table.name: lake.version(table) for table in WAREHOUSE}
+
+
+def event(number: int | str, at: datetime | str, user: str | None = "u1", **more: Any) -> Row:
+    """Return a line of the source that `LINES` describes."""
+    time = at if isinstance(at, str) else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return {"id": str(number), "at": time, "type": "view", "user": user, **more}
+
+
+def _line(line: Row | str | bytes) -> bytes:
+    if isinstance(line, bytes):
+        return line
+    return (line if isinstance(line, str) else json.dumps(line)).encode()
