@@ -21,9 +21,15 @@ MakeProject = Callable[..., Project]
 
 @pytest.fixture(scope="session")
 def spark_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run the one Spark Connect server of the tests; give its address."""
+    """Run the one Spark Connect server of the tests; give its address.
+
+    Who runs a few tests over and over can keep a server and name it in `TIDEGATE_TEST_SPARK`.
+    """
     from tidegate.stack.spark import start_spark
 
+    if running := os.environ.get("TIDEGATE_TEST_SPARK"):
+        yield running
+        return
     os.environ.setdefault("TIDEGATE_JARS", str(REPO / ".tidegate" / "jars"))
     home = tmp_path_factory.mktemp("spark")
     child, url = start_spark(home, s3=S3Access(), log=home / "spark.log")

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +26,11 @@ TABLE_PROPERTIES = {
 }
 
 
+_ATTEMPTS = 20
+_CONFLICTS = ("[DELTA_CONCURRENT_", "[DELTA_METADATA_CHANGED", "[DELTA_PROTOCOL_CHANGED")
+"""What Delta says to the slower of two writes."""
 _CREATED_MEANWHILE = (
-    "DELTA_PROTOCOL_CHANGED",
-    "DELTA_METADATA_CHANGED",
-    "DELTA_CONCURRENT_WRITE",
+    *_CONFLICTS,
     "TABLE_OR_VIEW_ALREADY_EXISTS",
 )
 """What Delta says to the slower of two that create a table."""
@@ -231,7 +232,9 @@ class Lake:
             writer = writer.option("userMetadata", json.dumps(record, default=_encode))
         if app is not None and number is not None:
             writer = writer.option("txnAppId", app).option("txnVersion", number)
-        _unless_beaten(writer.save, self.path(table))
+            _unless_beaten(writer.save, self.path(table))
+        else:
+            _until_done(writer.save, self.path(table))
 
     def stage(self, frame: DataFrame, path: str, partition: Sequence[str] = ()) -> None:
         """Write a DataFrame as Parquet under staging. What a kill leaves there, nothing refers to."""
@@ -250,15 +253,30 @@ class Lake:
         return reader.parquet(*paths)
 
 
-def _unless_beaten(save: Any, path: str) -> None:
-    """Run a write; that another one was faster is no error here, its caller looks who won."""
+def _unless_beaten(save: Callable[[str], None], path: str) -> bool:
+    """Run a write; return whether no other one was faster, which is no error here."""
     from pyspark.errors import PySparkException
 
     try:
         save(path)
     except PySparkException as error:
-        if "DELTA_CONCURRENT_TRANSACTION" not in str(error):
+        if not any(word in str(error) for word in _CONFLICTS):
             raise
+        return False
+    return True
+
+
+def _until_done(save: Callable[[str], None], path: str) -> None:
+    """Run a write that gives the same result whenever it runs, again while others are faster."""
+    for _ in range(_ATTEMPTS):
+        if _unless_beaten(save, path):
+            return
+    raise TidegateError(
+        "other writes to this table were faster, again and again",
+        where=path,
+        expected=f"to be written within {_ATTEMPTS} tries",
+        todo="run the step again when fewer run at once",
+    )
 
 
 def literal(value: str | datetime | date) -> str:

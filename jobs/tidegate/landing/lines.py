@@ -49,11 +49,15 @@ def read_text(lake: Lake, inputs: Sequence[Input]) -> DataFrame:
     from pyspark.sql import functions as F
 
     paths = [each.file.spark_path for each in inputs]
+    reader = lake.spark.read.option("lineSep", "\n")
+    if all("://" not in path for path in paths):
+        # Hadoop's own choice for local files looks for a file of checksums beside each, and fails
+        # where a name holds a colon, as times do.
+        raw = "org.apache.hadoop.fs.RawLocalFileSystem"
+        reader = reader.options(**{"fs.file.impl": raw, "fs.file.impl.disable.cache": "true"})
     return _named(
         lake,
-        lake.spark.read.option("lineSep", "\n")
-        .text(paths)
-        .select(
+        reader.text(paths).select(
             "value",
             F.expr(f"(monotonically_increasing_id() & {_WITHIN_PARTITION}) + 1").alias("line"),
             F.expr("_metadata.file_path").alias("path"),
@@ -92,7 +96,11 @@ def _named(lake: Lake, lines: DataFrame, inputs: Sequence[Input]) -> DataFrame:
     )
     # Local paths come as file:/… or file:///…: the scheme says nothing more, so it goes.
     plain = lines.withColumn("path", F.regexp_replace("path", "^file:/+", "/"))
-    return plain.join(F.broadcast(names), "path").select("value", "dump_hour", "file", "line")
+    # A line of a file that is not known would be lost in silence by an inner join.
+    known = "coalesce(file, raise_error(concat('no file of the dump is spelled ', path)))"
+    return plain.join(F.broadcast(names), "path", "left").select(
+        "value", "dump_hour", F.expr(known).alias("file"), "line"
+    )
 
 
 def uri_path(uri: str) -> str:

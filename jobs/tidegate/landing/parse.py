@@ -23,6 +23,9 @@ MAX_LINE_BYTES = 16 * 1024 * 1024
 MAX_RAW_CHARS = 1024 * 1024
 """How much of a line over `MAX_LINE_BYTES` the quarantine keeps."""
 
+_MAX_COLUMNS = 200_000
+"""A line with more delimiters stops Spark's parser, and with it the job."""
+
 REASONS: Mapping[str, str] = {
     "not_utf8": "the line's bytes are not UTF-8",
     "too_long": f"the line is longer than {MAX_LINE_BYTES:,} bytes",
@@ -40,6 +43,7 @@ REASONS: Mapping[str, str] = {
 """Why a line can't become an event."""
 
 _END = "~end of line~"
+_KEPT = "~kept~"
 _ISO_TIME = (
     r"^\\d{4}-\\d{2}-\\d{2}[T ]\\d{2}:\\d{2}(:\\d{2}([.,]\\d{1,9})?)?"
     r"\\s?(Z|z|UTC|GMT|[+-]\\d{2}(:?\\d{2})?)?$"
@@ -132,8 +136,9 @@ def _columns(source: Source) -> list[Column]:
 def _json(lines: DataFrame, source: Source) -> DataFrame:
     """Add `f` (the fields wanted, as text), `is_whole` (one JSON value and no more), `is_header`.
 
-    A line is parsed inside an object that ends in a member of ours: only if that member is found was
-    the line one JSON value and nothing else.
+    A line is parsed inside an object that ends in a member of ours: what closes a bracket too many
+    hides that member. What brings members of its own does not, and what Spark fails to read of a
+    member it leaves out: so the line is also counted as the elements of an array, which has to be one.
     """
     from pyspark.sql import functions as F
 
@@ -150,7 +155,13 @@ def _json(lines: DataFrame, source: Source) -> DataFrame:
         ),
     )
     return (
-        parsed.withColumn("is_whole", F.expr(f"p.`{_END}` is not null"))
+        parsed.withColumn(
+            "is_whole",
+            F.expr(
+                f"p.`{_END}` is not null "
+                "and coalesce(json_array_length(concat('[', value, ']')), 0) = 1"
+            ),
+        )
         .withColumn("f", F.expr("p.v"))
         .withColumn("is_header", F.lit(False))
         .withColumn("body", F.expr("trim(both ' \\t\\r' from value)"))
@@ -162,8 +173,10 @@ def _csv(lines: DataFrame, source: Source, header: Sequence[str]) -> DataFrame:
     """Do the same for delimited text: `f` has a member a column; a row of another width has none."""
     from pyspark.sql import functions as F
 
-    members = ", ".join(f"{_quoted(name)} string" for name in header)
-    schema = f"{members}, `{_END}` string"
+    from tidegate.source import split_path
+
+    # By place: a header may have empty names, or names that mean something to Spark.
+    schema = ", ".join([*(f"c{at} string" for at in range(len(header))), f"`{_END}` string"])
     options = {
         "sep": source.format.delimiter,
         "quote": source.format.quote or "\u0000",
@@ -171,13 +184,24 @@ def _csv(lines: DataFrame, source: Source, header: Sequence[str]) -> DataFrame:
         "mode": "PERMISSIVE",
         "columnNameOfCorruptRecord": _END,
         "maxCharsPerColumn": "-1",
+        "maxColumns": str(_MAX_COLUMNS + 1),
     }
     flat = ", ".join(f"{_text(k)}, {_text(v)}" for k, v in options.items())
     has_header = source.format.header is True
     clean = lines.withColumn(
         "value", F.expr("if(line = 1, ltrim('\\uFEFF', value), value)")
     ).withColumn("is_header", F.expr("line = 1") if has_header else F.lit(False))
-    readable = "is_valid_utf8(value) and octet_length(value) <= " + str(MAX_LINE_BYTES)
+    separators = (
+        f"octet_length(value) - octet_length(replace(value, {_text(source.format.delimiter)}))"
+    )
+    readable = (
+        f"is_valid_utf8(value) and octet_length(value) <= {MAX_LINE_BYTES} "
+        f"and (octet_length(value) < {_MAX_COLUMNS} or {separators} < {_MAX_COLUMNS})"
+    )
+    fields = {name or f"_c{at}": F.col(f"p.c{at}") for at, name in enumerate(header)}
+    # What a file's header lacks, no line of it has a value for.
+    for path in sorted(source.references()):
+        fields.setdefault(split_path(path)[0], F.lit(None).cast("string"))
     return (
         clean.withColumn(
             "p",
@@ -186,7 +210,7 @@ def _csv(lines: DataFrame, source: Source, header: Sequence[str]) -> DataFrame:
             ),
         )
         .withColumn("is_whole", F.expr(f"p.`{_END}` is null and p is not null"))
-        .withColumn("f", F.struct(*(F.col(f"p.{_quoted(name)}").alias(name) for name in header)))
+        .withColumn("f", F.struct(*(column.alias(name) for name, column in fields.items())))
         .withColumn("body", F.to_json("f"))
         .drop("p")
     )
@@ -221,6 +245,8 @@ def _values(fields: DataFrame, source: Source) -> DataFrame:
     """
     from pyspark.sql import functions as F
 
+    from tidegate.source import RAW_LINE, split_path
+
     wanted = source.fields
     sqls: dict[str, FieldRef] = {}
     texts: dict[str, Column] = {}
@@ -245,13 +271,17 @@ def _values(fields: DataFrame, source: Source) -> DataFrame:
 
     out = fields
     if sqls:
-        kept = F.struct(*(F.col(name) for name in out.columns)).alias("kept")
-        flat = out.select(kept, "f.*", F.col("value").alias("raw"))
-        computed = flat.select(
-            "kept.*",
+        kept = F.struct(*(F.col(name) for name in out.columns)).alias(_KEPT)
+        names = {split_path(path)[0] for path in source.references()} - {RAW_LINE}
+        flat = out.select(
+            kept,
+            *(F.col(f"f.{_quoted(name)}").alias(name) for name in sorted(names)),
+            F.col("value").alias(RAW_LINE),
+        )
+        out = flat.select(
+            f"`{_KEPT}`.*",
             *(F.expr(str(ref.sql)).alias(f"t_{name}") for name, ref in sqls.items()),
         )
-        out = computed
     for name, column_ in texts.items():
         out = out.withColumn(f"t_{name}", column_)
 
@@ -298,7 +328,8 @@ def iso_time(value: str) -> str:
     """
     text = f"trim(cast({value} as string))"
     colon = f"regexp_replace({text}, '([+-]\\\\d{{2}})(\\\\d{{2}})$', '$1:$2')"
-    upper = f"replace(replace({colon}, ',', '.'), 'z', 'Z')"
+    seconds = f"regexp_replace({colon}, '^(.{{13}}:\\\\d{{2}})(?!:)', '$1:00')"
+    upper = f"replace(replace({seconds}, ',', '.'), 'z', 'Z')"
     return f"if({text} rlike '{_ISO_TIME}', try_cast({upper} as timestamp), null)"
 
 
@@ -312,10 +343,24 @@ def _cast(value: str, kind: str) -> str:
             f"try_cast({value} as date), null)"
         )
     if kind.startswith("decimal"):
-        # A cast rounds what has too many digits; that is not what the dump said.
-        wide = f"try_cast({value} as decimal(38, 18))"
+        # A cast rounds what has too many digits; that is not what the dump said. The widest decimal
+        # with as many digits before the point shows it, unless the column's type is that one.
+        precision, scale = map(int, kind[len("decimal(") : -1].split(","))
+        wide = f"try_cast({value} as decimal(38, {38 - precision + scale}))"
         exact = f"try_cast({value} as {kind})"
-        return f"if({wide} is null or {wide} = {exact}, {exact}, null)"
+        text = f"trim(cast({value} as string))"
+        plain = f"rtrim('0', regexp_extract({text}, '^[+-]?\\\\d*[.](\\\\d*)$', 1))"
+        return f"if({wide} = {exact} and length({plain}) <= {scale}, {exact}, null)"
+    if kind in ("double", "float"):
+        # A cast makes infinity of what is beyond the type, and takes a letter behind for a suffix.
+        text = f"trim(cast({value} as string))"
+        number = f"try_cast({value} as {kind})"
+        finite = f"abs({number}) < try_cast('Infinity' as {kind})"
+        return (
+            f"if({text} rlike '^[+-]?(\\\\d+[.]?\\\\d*|[.]\\\\d+)([eE][+-]?\\\\d+)?$', "
+            f"if({finite}, {number}, null), "
+            f"if(lower({text}) rlike '^(nan|[+-]?inf(inity)?)$', {number}, null))"
+        )
     return f"try_cast({value} as {kind})"
 
 

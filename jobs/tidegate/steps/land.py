@@ -157,30 +157,41 @@ def _land_batch(
     work: Work, source: Source, dumps: Dumps, batch: Sequence[_Dump]
 ) -> Iterable[Landed]:
     """Land dumps together; where that fails for a file, one by one, so that each holds only itself."""
-    from pyspark.errors import PySparkException
-
-    try:
-        return _land_together(work, source, dumps, batch)
-    except PySparkException as error:
-        cause = _unreadable_file(error)
-        if cause is None:
-            raise _expression_fault(source, error) from error
-        if len(batch) == 1:
-            return [_unreadable(work, source, batch[0], cause)]
-    return [each for dump in batch for each in _land_batch(work, source, dumps, [dump])]
-
-
-def _land_together(
-    work: Work, source: Source, dumps: Dumps, batch: Sequence[_Dump]
-) -> list[Landed]:
     from tidegate.steps.work import new_id
 
     token = new_id()
-    folder = candidate_folder(source.source, token)
-    place = work.lake.staging(*folder)
-    lines = _parsed(work, source, dumps, batch)
-    work.lake.stage(lines.withColumn("_dump", _dump_name()), place, ["_dump", "_outcome"])
+    place = work.lake.staging(*candidate_folder(source.source, token))
+    cause = _stage(work, source, dumps, batch, place)
+    if cause is None:
+        return _account(work, source, batch, token, place)
+    if len(batch) == 1:
+        return [_unreadable(work, source, batch[0], cause)]
+    return [each for dump in batch for each in _land_batch(work, source, dumps, [dump])]
 
+
+def _stage(
+    work: Work, source: Source, dumps: Dumps, batch: Sequence[_Dump], place: str
+) -> str | None:
+    """Stage what becomes of every line; return what could not be read, if something could not."""
+    from pyspark.errors import PySparkException
+
+    try:
+        lines = _parsed(work, source, dumps, batch)
+        work.lake.stage(lines.withColumn("_dump", _dump_name()), place, ["_dump", "_outcome"])
+    except PySparkException as error:
+        cause = _unreadable_file(error)
+        if cause is None and any(word in str(error) for word in _EXPRESSION_FAULTS):
+            raise _expression_fault(source, error) from error
+        if cause is None:
+            raise
+        return cause
+    return None
+
+
+def _account(
+    work: Work, source: Source, batch: Sequence[_Dump], token: str, place: str
+) -> list[Landed]:
+    """Count what was staged, quarantine what is bad, and write the landings down."""
     staged = work.lake.staged(place, schema=f"{staged_schema(source)}, _dump string")
     counted = _count(work, source, staged)
     repeated = _stage_repeats(work, source, staged, place)
@@ -430,6 +441,22 @@ def _unreadable_file(error: Exception) -> str | None:
         "expected files that can be read to their end, got: "
         f"{told.strip()[:400]} {cause.removeprefix('Caused by: ')[:200]}".strip()
     )
+
+
+_EXPRESSION_FAULTS = (
+    "[CAST_INVALID_INPUT]",
+    "[CAST_OVERFLOW]",
+    "[DIVIDE_BY_ZERO]",
+    "[ARITHMETIC_OVERFLOW]",
+    "[INVALID_ARRAY_INDEX",
+    "[CANNOT_PARSE_",
+    "[UNRESOLVED_",
+    "[DATATYPE_MISMATCH",
+    "[WRONG_NUM_ARGS",
+    "[PARSE_SYNTAX_ERROR]",
+    "[INVALID_",
+)
+"""What Spark says of an expression that it can't take, or that fails on a value."""
 
 
 def _expression_fault(source: Source, error: Exception) -> TidegateError:
