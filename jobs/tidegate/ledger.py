@@ -140,22 +140,17 @@ class Ledger:
             source: only this source's.
             hours: only this range, both inclusive.
         """
-        from pyspark.sql import Window
-        from pyspark.sql import functions as F
-
         found = self.lake.read(LANDINGS)
         if source is not None:
             found = found.where(f"source = {literal(source)}")
         if hours is not None:
             found = found.where(f"dump_hour between {literal(hours[0])} and {literal(hours[1])}")
-        newest = Window.partitionBy("source", "dump_hour").orderBy(
-            F.desc("landed_at"), F.desc("landing_id")
-        )
-        latest = found.withColumn("place", F.row_number().over(newest)).where("place = 1")
-        return {
-            (row["source"], parse_time(row["dump_hour"])): row
-            for row in self.lake.rows(latest.drop("place"))
-        }
+        latest: dict[tuple[str, datetime], Row] = {}
+        for row in sorted(
+            self.lake.rows(found), key=lambda row: (row["landed_at"], row["landing_id"])
+        ):
+            latest[row["source"], parse_time(row["dump_hour"])] = row
+        return latest
 
     def landings_by_id(self, ids: Iterable[str]) -> dict[str, Row]:
         """Return rows of `ops/landings` by landing id."""
@@ -241,23 +236,21 @@ class Ledger:
 
     def _read(self, table: Table) -> _Book:
         """Read the last publication of each source, and how far the rows reach."""
-        from pyspark.sql import Window
         from pyspark.sql import functions as F
 
-        newest = Window.partitionBy("source").orderBy(F.desc("sequence"))
-        whole = Window.partitionBy()
         rows = self.lake.rows(
             self._rows(table)
-            .dropDuplicates(["publication_id"])
-            .withColumn("place", F.row_number().over(newest))
-            .withColumn("written", F.count(F.lit(1)).over(whole))
-            .where("place = 1")
-            .drop("place")
+            .groupBy("source")
+            .agg(
+                F.max_by(F.struct("*"), "sequence").alias("last"),
+                F.count_distinct("publication_id").alias("written"),
+            )
+            .select("written", "last.*")
         )
         last = {row["source"]: publication_of(row) for row in rows}
         return _Book(
             version=max((each.delta_version for each in last.values()), default=-1),
-            written=rows[0]["written"] if rows else 0,
+            written=sum(row["written"] for row in rows),
             last=last,
         )
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -51,6 +52,28 @@ def looker():
 
 
 looker()
+'''
+HOURLY = '''\
+"""Two hourly DAGs with nothing in them."""
+
+from datetime import UTC, datetime
+
+from airflow.sdk import dag, task
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+EVERY_HOUR = CronDataIntervalTimetable("0 * * * *", timezone="UTC")
+
+for name in ("first", "second"):
+
+    @dag(dag_id=name, schedule=EVERY_HOUR, start_date=datetime(2024, 1, 1, tzinfo=UTC))
+    def hourly():
+        @task
+        def nothing():
+            pass
+
+        nothing()
+
+    hourly()
 '''
 
 
@@ -104,6 +127,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 def project(tmp_path: Path) -> Path:
     (tmp_path / "project" / "dags" / "sources").mkdir(parents=True)
     (tmp_path / "project" / "dags" / "looker.py").write_text(DAG)
+    (tmp_path / "project" / "dags" / "hourly.py").write_text(HOURLY)
     (tmp_path / "project" / "expectations").mkdir()
     return tmp_path / "project"
 
@@ -150,6 +174,7 @@ def test_the_whole_stack_answers_runs_a_task_and_ends_when_one_of_its_parts_is_k
         _check_only_loopback(home)
         _check_secrets(home, state)
         _check_a_task_runs(state)
+        _check_backfills_beside_a_busy_scheduler(home, state)
         one(home, "airflow", "scheduler").kill()
         wait_until(lambda: read_state(home) is None, "the stack notices")
 
@@ -207,6 +232,26 @@ def _check_a_task_runs(state: StackState) -> None:
         assert [row["state"] for row in api.task_instances("looker", run)] == ["success"]
         assert "LOADED True True" in log
         assert "LAKE s3a://tidegate/lake sc://" in log
+
+
+def _check_backfills_beside_a_busy_scheduler(home: Path, state: StackState) -> None:
+    """Create backfills while others run: no request is refused since the database is in use."""
+    assert state.airflow is not None
+    hours = (datetime(2024, 1, 1, 0, tzinfo=UTC), datetime(2024, 1, 1, 5, tzinfo=UTC))
+    with AirflowApi(state.airflow, str(state.user), str(state.password)) as api:
+        for name in ("first", "second"):
+            api.wait_for_dag(name)
+            api.unpause(name)
+        for name in ("first", "second"):
+            api.create_backfill(name, *hours)
+
+        def states() -> list[str]:
+            names = ("first", "second")
+            runs = [run for name in names for run in api.dag_runs(name, run_type="backfill")]
+            return [run["state"] for run in runs]
+
+        wait_until(lambda: states() == ["success"] * 12, "both backfills are through")
+    assert "status_code=503" not in (home / "logs" / "airflow-api-server.log").read_text()
 
 
 @pytest.mark.parametrize(

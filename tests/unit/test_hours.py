@@ -12,7 +12,9 @@ from tidegate.errors import TidegateError
 from tidegate.hours import floor_hour, hour_range, hour_text, hours_text, parse_hour
 
 NOON = datetime(2015, 1, 1, 12, tzinfo=UTC)
-hours = st.integers(0, 200_000).map(lambda n: datetime(2010, 1, 1, tzinfo=UTC) + n * timedelta(hours=1))
+hours = st.integers(0, 200_000).map(
+    lambda n: datetime(2010, 1, 1, tzinfo=UTC) + n * timedelta(hours=1)
+)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +35,16 @@ def test_an_iso_hour_is_read_as_utc(text: str, hour: datetime) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "12", "2015-01-01T12:30", "2015-01-01T25", "2015-02-30", "now", "2015-01-01T12+05:30", "2015-1-1"],
+    [
+        "",
+        "12",
+        "2015-01-01T12:30",
+        "2015-01-01T25",
+        "2015-02-30",
+        "now",
+        "2015-01-01T12+05:30",
+        "2015-1-1",
+    ],
 )
 def test_what_is_no_full_hour_is_an_error_that_shows_it(text: str) -> None:
     with pytest.raises(TidegateError, match="not a") as told:

@@ -407,8 +407,10 @@ def test_files_of_any_name_are_read_and_each_line_knows_its_file_and_number(
     suffix: str, project: Project, json_source: Callable[[Project], Source]
 ) -> None:
     for number, name in enumerate(NAMES):
-        lines = [f'{{"id":"{name_id}","at":"2024-03-01T12:00:00Z"}}' for name_id in
-                 range(100 * number, 100 * number + 3)]
+        lines = [
+            f'{{"id":"{name_id}","at":"2024-03-01T12:00:00Z"}}'
+            for name_id in range(100 * number, 100 * number + 3)
+        ]
         project.put(f"2024-03-01-12 {name}{suffix}", lines)
     rows = decided(project, json_source(project))
     assert {(file, line): row["event_id"] for (file, line), row in rows.items()} == {
@@ -435,8 +437,36 @@ def test_several_gzip_members_in_one_file_are_read_whole(
 
 
 def test_columns_may_have_any_name_that_a_source_file_allows(project: Project) -> None:
-    names = "outcome reason detail raw_bytes dump token value path body f p k t v n problem kept".split()
-    names += "is_header is_whole v_event_id t_event_id place before slice landing_id count".split()
+    names = [
+        "outcome",
+        "reason",
+        "detail",
+        "raw_bytes",
+        "dump",
+        "token",
+        "value",
+        "path",
+        "body",
+        "f",
+        "p",
+        "k",
+        "t",
+        "v",
+        "n",
+        "problem",
+        "kept",
+    ]
+    names += [
+        "is_header",
+        "is_whole",
+        "v_event_id",
+        "t_event_id",
+        "place",
+        "before",
+        "slice",
+        "landing_id",
+        "count",
+    ]
     source = project.source(
         columns={
             **{name: {"path": name, "type": "string"} for name in names},
@@ -594,14 +624,22 @@ def test_each_file_has_its_own_header_in_its_own_order(project: Project) -> None
         "2": (8, "y", "v"),
         "3": (9, "z", "w"),
     }
-    assert sum(row["_outcome"] == "header" for row in decided(project, csv_source(project)).values()) == 3
+    assert (
+        sum(row["_outcome"] == "header" for row in decided(project, csv_source(project)).values())
+        == 3
+    )
 
 
 def test_a_header_that_lacks_columns_gives_events_without_their_values(project: Project) -> None:
     project.put("2024-03-01-12.csv", ["id,at", f"1,{AT}"])
     rows = decided(project, csv_source(project))
     row = rows["2024-03-01-12.csv", 2]
-    assert (row["_outcome"], row["event_id"], row["i"], row["user_key"]) == ("event", "1", None, None)
+    assert (row["_outcome"], row["event_id"], row["i"], row["user_key"]) == (
+        "event",
+        "1",
+        None,
+        None,
+    )
 
 
 def test_a_header_with_an_empty_name_is_no_hindrance(project: Project) -> None:
@@ -651,7 +689,9 @@ def test_the_accept_window_is_that_of_each_lines_own_hour(project: Project) -> N
     inputs = []
     for n in range(3):
         project.put_hour(NOON + n * HOUR, lines)
-        inputs.append(Input(NOON + n * HOUR, Dumps(source, project.settings.s3).files(NOON + n * HOUR)[0]))
+        inputs.append(
+            Input(NOON + n * HOUR, Dumps(source, project.settings.s3).files(NOON + n * HOUR)[0])
+        )
     rows = exact_rows(parse(read_text(lake, inputs), source))
     accepted = {(row["dump_hour"][11:13], row["event_id"]) for row in rows if row["event_id"]}
     assert accepted == {

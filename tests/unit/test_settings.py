@@ -26,7 +26,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def stack(root: Path) -> StackState:
-    state = StackState(os.getpid(), "s3a://lake/x", "s3a://events", "sc://localhost:1/;token=t", STACK_S3)
+    state = StackState(
+        os.getpid(), "s3a://lake/x", "s3a://events", "sc://localhost:1/;token=t", STACK_S3
+    )
     (root / ".tidegate").mkdir()
     write_state(root / ".tidegate", state)
     return state
@@ -38,7 +40,10 @@ def test_without_anything_the_lake_is_a_local_folder_and_spark_is_to_be_started(
     assert settings.spark is None
     assert settings.dumps is None
     assert settings.s3 == S3Access()
-    assert (settings.sources, settings.expectations) == (root / "dags/sources", root / "expectations")
+    assert (settings.sources, settings.expectations) == (
+        root / "dags/sources",
+        root / "expectations",
+    )
 
 
 def test_a_running_stack_gives_lake_server_and_s3(root: Path, stack: StackState) -> None:

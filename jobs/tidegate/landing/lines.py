@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +24,7 @@ _WHOLE_FILES = {
 }
 _WITHIN_PARTITION = (1 << 33) - 1
 
-# What java.net.URI leaves unquoted in a path; letters beyond ASCII stay too.
+# What java.net.URI leaves unquoted in a path; beyond ASCII, all but spaces and controls stay too.
 _URI_PATH_SAFE = "/-_.!~'()*:@&=+$,;"
 
 
@@ -108,5 +109,10 @@ def uri_path(uri: str) -> str:
     scheme, mark, rest = uri.partition("://")
     if not mark:
         scheme, rest = "", uri
-    quoted = "".join(c if ord(c) > 127 else quote(c, safe=_URI_PATH_SAFE) for c in rest)
+    quoted = "".join(
+        c
+        if ord(c) > 127 and unicodedata.category(c) not in ("Zs", "Zl", "Zp", "Cc")
+        else quote(c, safe=_URI_PATH_SAFE)
+        for c in rest
+    )
     return quoted if scheme in ("", "file") else f"{scheme}://{quoted}"

@@ -37,8 +37,9 @@ _LOCAL_SETTINGS = '''\
 """Read by Airflow when it starts; written by Tidegate's supervisor."""
 
 from tidegate.stack.preload import preload
+from tidegate.stack.sqlite import create_async_metadata_engine, create_metadata_engine
 
-__all__ = []
+__all__ = ["create_async_metadata_engine", "create_metadata_engine"]
 preload()
 '''
 

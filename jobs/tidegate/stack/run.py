@@ -51,7 +51,7 @@ def running_stack(
     except BaseException as error:
         launched.end()
         fault = fault_of(home)
-        if fault is not None and not isinstance(error, TidegateError | KeyboardInterrupt):
+        if fault is not None and not isinstance(error, KeyboardInterrupt):
             raise fault from error  # the cause: what the caller saw is a consequence
         raise
     launched.end()

@@ -1,0 +1,146 @@
+"""What the DAGs have to be: hourly runs whose logical date is the dump hour, wiring and no more."""
+
+from __future__ import annotations
+
+import ast
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+from project import REPO
+from tidegate.errors import SourceError
+from tidegate.source import load_sources
+
+DAGS = REPO / "dags"
+FILES = sorted(DAGS.glob("*.py"))
+
+
+def dags_of(file: Path) -> dict[str, DAG]:
+    """Run a DAG file as Airflow does and return the DAGs that it leaves in its module."""
+    found = runpy.run_path(str(file))
+    return {each.dag_id: each for each in found.values() if isinstance(each, DAG)}
+
+
+@pytest.fixture
+def land_dags(monkeypatch: pytest.MonkeyPatch) -> dict[str, DAG]:
+    monkeypatch.setenv("TIDEGATE_PROJECT", str(REPO))
+    return dags_of(DAGS / "land.py")
+
+
+@pytest.fixture
+def derive(monkeypatch: pytest.MonkeyPatch) -> DAG:
+    monkeypatch.setenv("TIDEGATE_PROJECT", str(REPO))
+    return dags_of(DAGS / "derive.py")["derive"]
+
+
+def test_every_source_file_has_its_hourly_dag(land_dags: dict[str, DAG]) -> None:
+    sources = load_sources(DAGS / "sources")
+    assert sources
+    assert set(land_dags) == {f"land_{each.source}" for each in sources}
+
+
+def test_the_logical_date_of_a_run_is_its_dump_hour(land_dags: dict[str, DAG]) -> None:
+    for source in load_sources(DAGS / "sources"):
+        dag = land_dags[f"land_{source.source}"]
+        assert isinstance(dag.timetable, CronDataIntervalTimetable)
+        assert dag.start_date == source.since
+        assert dag.catchup is False
+
+
+def test_an_hour_is_awaited_then_landed_then_audited_then_published(
+    land_dags: dict[str, DAG],
+) -> None:
+    for dag in land_dags.values():
+        assert {name: dag.get_task(name).downstream_task_ids for name in dag.task_ids} == {
+            "wait": {"land"},
+            "land": {"audit"},
+            "audit": {"publish"},
+            "publish": set(),
+        }
+
+
+def test_only_publishing_wakes_derive(land_dags: dict[str, DAG], derive: DAG) -> None:
+    for dag in land_dags.values():
+        outlets = {task.task_id: [asset.name for asset in task.outlets] for task in dag.tasks}
+        assert outlets == {"wait": [], "land": [], "audit": [], "publish": ["warehouse/events"]}
+    assert [asset.name for asset in derive.timetable.asset_condition.objects] == [
+        "warehouse/events"
+    ]
+
+
+def test_one_derive_run_at_a_time_and_one_publication_of_a_source(
+    land_dags: dict[str, DAG], derive: DAG
+) -> None:
+    assert derive.max_active_runs == 1
+    assert derive.get_task("derive").downstream_task_ids == {"report"}
+    for dag in land_dags.values():
+        assert dag.get_task("publish").max_active_tis_per_dag == 1
+
+
+def test_waiting_costs_no_worker_between_looks(land_dags: dict[str, DAG]) -> None:
+    for dag in land_dags.values():
+        wait: Any = dag.get_task("wait")
+        assert wait.mode == "reschedule"
+        assert timedelta(seconds=wait.timeout) <= timedelta(days=1)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_a_dag_file_wires_and_holds_no_logic(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), "its docstring is the runbook"
+    logic = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.While)
+    assert not [node for node in ast.walk(tree) if isinstance(node, logic)]
+    imported = [node.module for node in tree.body if isinstance(node, ast.ImportFrom)]
+    assert all(name and name.split(".")[0] == "tidegate" for name in imported), imported
+
+
+def test_the_runbook_shows_in_the_ui(land_dags: dict[str, DAG], derive: DAG) -> None:
+    for dag in (*land_dags.values(), derive):
+        assert dag.doc_md
+        assert "is red" in dag.doc_md
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_parsing_a_dag_file_loads_neither_spark_nor_great_expectations(file: Path) -> None:
+    told = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import runpy, sys; runpy.run_path(sys.argv[1]); "
+            "print(*sorted({m.split('.')[0] for m in sys.modules}))",
+            str(file),
+        ],
+        env={**os.environ, "TIDEGATE_PROJECT": str(REPO)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert "tidegate" in told
+    assert not {"pyspark", "great_expectations", "pandas", "duckdb"} & set(told)
+
+
+def test_a_broken_source_file_takes_down_no_other_dag_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(DAGS, project / "dags")
+    shutil.copytree(REPO / "expectations", project / "expectations")
+    shop = project / "dags" / "sources" / "shop.yml"
+    shop.write_text(
+        shop.read_text(encoding="utf-8").replace("fields:", "feilds:"), encoding="utf-8"
+    )
+    monkeypatch.setenv("TIDEGATE_PROJECT", str(project))
+
+    whole = {f"land_{each.source}" for each in load_sources(DAGS / "sources")}
+    assert set(dags_of(project / "dags" / "land.py")) == whole - {"land_shop"}
+    with pytest.raises(SourceError, match=r"(?s)shop\.yml.*feilds.*fields"):
+        runpy.run_path(str(project / "dags" / "sources_with_faults.py"))

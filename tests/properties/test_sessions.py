@@ -1,0 +1,276 @@
+"""What the design promises of sessions, on random histories; hundreds of them a Spark call.
+
+Each history is a user of its own, so that one call judges them all. Times lie on a coarse grid, and
+the pauses that matter (exactly the gap, exactly the longest session, ties) are likely.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from compare import Row, assert_same_rows, exact_rows
+from project import HOUR, NOON
+from reckoned import EVENT_DDL, event_row, session_row
+from reckoning import Event, sessions_of
+from tidegate.lake import Lake
+from tidegate.tables import sessions
+from tidegate.tables.sessions import Rules, affected, sessionize
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+MINUTE = timedelta(minutes=1)
+GAP = 3 * MINUTE
+MAX = 11 * MINUTE
+RULES = Rules(gap=GAP, max=MAX)
+MIDNIGHT = NOON.replace(hour=23, minute=40)
+"""Histories begin here: sessions run over an hour's and a day's end."""
+
+History = list[Event]
+
+
+def draw(chance: random.Random, user: str, size: int, span: int) -> History:
+    """Return a user's events: minutes of a span, some with a microsecond more, some at once."""
+    events = []
+    for number in range(size):
+        time = MIDNIGHT + chance.randrange(span) * MINUTE
+        if chance.random() < 0.15:
+            time += timedelta(microseconds=chance.choice([-1, 1]))
+        events.append(
+            Event(
+                source="web",
+                dump_hour=NOON + chance.randrange(12, 15) * HOUR,
+                event_id=f"{user}-{chance.randrange(10**6):06d}-{number}",
+                event_time=time,
+                event_type=chance.choice(["view", "click", None]),
+                user_key=user,
+                file="f",
+                line=number,
+            )
+        )
+    return events
+
+
+def rows_of(lake: Lake, events: Sequence[Event]) -> DataFrame:
+    return lake.frame([event_row(event) for event in events], EVENT_DDL)
+
+
+def reckoned(events: Sequence[Event]) -> list[Row]:
+    found = sessions_of(events, GAP.total_seconds(), MAX.total_seconds())
+    return [session_row(session) for session in found]
+
+
+@pytest.fixture(scope="module")
+def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    return Lake(spark, str(tmp_path_factory.mktemp("lake")))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sessions_are_those_of_the_definition(seed: int, lake: Lake) -> None:
+    chance = random.Random(seed)
+    events = []
+    for number in range(250):
+        size = chance.randrange(1, 14)
+        events += draw(chance, f"u{number}", size, chance.choice([4, 12, 40]))
+    events += [
+        replace(event, user_key=None, event_id=f"n{at}") for at, event in enumerate(events[:40])
+    ]
+    chance.shuffle(events)
+    found = exact_rows(sessionize(rows_of(lake, events), RULES))
+    assert_same_rows(found, reckoned(events), ["user_key", "session_start"])
+    assert sum(row["event_count"] for row in found) == sum(e.user_key is not None for e in events)
+    assert len({row["session_id"] for row in found}) == len(found)
+
+
+def at(*minutes: float, user: str = "u") -> History:
+    return [
+        Event("web", NOON, f"e{n}", MIDNIGHT + m * MINUTE, "view", user, "f", n)
+        for n, m in enumerate(minutes)
+    ]
+
+
+EXACT: dict[str, tuple[History, list[int]]] = {
+    "a pause of exactly the gap goes on": (at(0, 3, 6), [3]),
+    "a pause longer than the gap by a microsecond ends it": (at(0, 3 + 1 / 60_000_000), [1, 1]),
+    "an event exactly max after the start begins anew": (at(0, 3, 6, 9, 11), [4, 1]),
+    "an event just before max still belongs": (at(0, 3, 6, 9, 11 - 1 / 60_000_000), [5]),
+    "several cuts follow each other": (at(*range(0, 34)), [11, 11, 11, 1]),
+    "after a cut the length counts from the cut": (
+        at(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24),
+        [6, 6, 1],
+    ),
+    "events of one time are one session": (at(5, 5, 5), [3]),
+    "events of the time of a cut are together": (at(0, 3, 6, 9, 11, 11, 11), [4, 3]),
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_the_rules_hold_to_the_microsecond(name: str, lake: Lake) -> None:
+    events, counts = EXACT[name]
+    found = exact_rows(sessionize(rows_of(lake, events), RULES))
+    by_start = sorted(found, key=lambda row: str(row["session_start"]))
+    assert [row["event_count"] for row in by_start] == counts
+    assert_same_rows(found, reckoned(events), ["session_start"])
+
+
+def test_a_user_id_and_an_anonymous_id_of_one_name_in_two_sources_are_two_users(lake: Lake) -> None:
+    events = [*at(0, 1), *(replace(e, source="app", event_id=f"x{e.event_id}") for e in at(0, 1))]
+    assert_same_rows(
+        exact_rows(sessionize(rows_of(lake, events), RULES)), reckoned(events), ["source"]
+    )
+
+
+def test_a_sources_own_session_ids_are_the_sessions_however_long_the_pauses(lake: Lake) -> None:
+    events = at(0, 1, 50, 500, 501)
+    own = ["a", "b", "a", None, None]
+    rows = [event_row(event, own_id) for event, own_id in zip(events, own, strict=True)]
+    found = exact_rows(sessionize(lake.frame(rows, EVENT_DDL), RULES))
+    ours = {row["session_id"]: row for row in found}
+    assert {key: row["event_count"] for key, row in ours.items() if len(key) == 1} == {
+        "a": 2,
+        "b": 1,
+    }
+    assert ours["a"]["duration_s"] == 3000
+    [rest] = [row for row in found if row["source_session_id"] is None]
+    assert rest["event_count"] == 2
+
+
+# -- incremental equals anew ---------------------------------------------------------------------
+
+Change = Callable[[random.Random, History, str], History]
+
+
+def _late(chance: random.Random, history: History, user: str) -> History:
+    return history + draw(chance, f"{user}", chance.randrange(1, 4), 40)
+
+
+def _fewer(chance: random.Random, history: History, user: str) -> History:  # noqa: ARG001
+    return [event for event in history if chance.random() < 0.6]
+
+
+def _moved(chance: random.Random, history: History, user: str) -> History:  # noqa: ARG001
+    return [
+        replace(event, event_time=event.event_time + chance.randrange(-4, 5) * MINUTE)
+        if chance.random() < 0.4
+        else event
+        for event in history
+    ]
+
+
+def _both(chance: random.Random, history: History, user: str) -> History:
+    return _late(chance, _fewer(chance, history, user), user)
+
+
+def update(lake: Lake, before: Sequence[Event], after: Sequence[Event], own: bool) -> list[Row]:
+    """Do what a derive run does, on rows instead of tables: old sessions, changed dumps, affected ranges."""
+    from pyspark.sql import functions as F
+
+    dumps = {
+        hour: (
+            {e for e in before if e.dump_hour == hour},
+            {e for e in after if e.dump_hour == hour},
+        )
+        for hour in {e.dump_hour for e in (*before, *after)}
+    }
+    changed = {hour for hour, (old, new) in dumps.items() if old != new}
+    old = sessionize(framed(lake, before, own), RULES).localCheckpoint()
+    events = framed(lake, after, own)
+    key = F.expr(sessions.KEY)
+    hours = [hour for hour in sorted(changed)]
+    listed = lake.frame([{"dump_hour": hour} for hour in hours], "dump_hour timestamp")
+    gained = (
+        events.where("user_key is not null")
+        .join(listed, "dump_hour", "left_semi")
+        .select(key.alias("k"), F.unix_micros("event_time").alias("t"))
+        .groupBy("k", F.expr("t div 3600000000").alias("h"))
+        .agg(F.min("t").alias("lo"), F.max("t").alias("hi"))
+        .select("k", "lo", "hi")
+    )
+    stretches = old.select(
+        "session_id",
+        key.alias("k"),
+        F.unix_micros("session_start").alias("lo"),
+        F.unix_micros("session_end").alias("hi"),
+        "dump_hours",
+    )
+    texts = ", ".join(f"timestamp'{hour:%Y-%m-%d %H:%M:%S}Z'" for hour in hours)
+    fed = stretches.where(f"arrays_overlap(dump_hours, array({texts}))").select("k", "lo", "hi")
+    ranges = affected(gained.unionByName(fed), stretches.select("k", "lo", "hi"), RULES)
+    found = ranges.localCheckpoint()
+    stale = (
+        stretches.alias("s")
+        .join(found.alias("r"), F.expr("s.k = r.k and s.lo between r.lo and r.hi"), "left_semi")
+        .select("session_id", "dump_hours")
+    )
+    needed = (
+        events.withColumn("k", key)
+        .withColumn("t", F.unix_micros("event_time"))
+        .alias("e")
+        .join(found.alias("r"), F.expr("e.k = r.k and e.t between r.lo and r.hi"), "left_semi")
+        .drop("k", "t")
+    )
+    kept = old.join(stale, "session_id", "left_anti").select(*sessions.TABLE.column_names)
+    return exact_rows(sessionize(needed, RULES).unionByName(kept))
+
+
+def framed(lake: Lake, events: Sequence[Event], own: bool) -> DataFrame:
+    """Return events; with `own`, two thirds of the users bring session ids of their own."""
+
+    def session_id(event: Event) -> str | None:
+        number = int(str(event.user_key)[1:])
+        return f"s{number}-{event.line % 3}" if own and number % 3 else None
+
+    return lake.frame([event_row(event, session_id(event)) for event in events], EVENT_DDL)
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["computed", "own ids"])
+@pytest.mark.parametrize("seed", range(3))
+def test_an_update_of_what_changed_equals_sessionizing_everything_anew(
+    seed: int, own: bool, lake: Lake
+) -> None:
+    chance = random.Random(f"{seed}{own}")
+    changes: list[Change] = [_late, _fewer, _moved, _both]
+    before: History = []
+    after: History = []
+    for number in range(250):
+        user = f"u{number}"
+        history = draw(chance, user, chance.randrange(0, 16), chance.choice([5, 15, 40, 90]))
+        # The first dump changes in no history, so that some sessions stay as they are.
+        fixed = [event for event in history if event.dump_hour == NOON + 12 * HOUR]
+        others = [event for event in history if event.dump_hour != NOON + 12 * HOUR]
+        changed = chance.choice(changes)(chance, others, user) if chance.random() < 0.7 else others
+        later = [e for e in changed if e in others or e.dump_hour != NOON + 12 * HOUR]
+        before += history
+        after += fixed + later
+    found = update(lake, before, after, own)
+    anew = exact_rows(sessionize(framed(lake, after, own), RULES))
+    by_user = _told(before, after)
+    try:
+        assert_same_rows(found, anew, ["user_key", "session_start"])
+    except AssertionError as error:
+        users = {str(r["user_key"]) for r in found if r not in anew} | {
+            str(r["user_key"]) for r in anew if r not in found
+        }
+        story = "\n".join(by_user[user] for user in sorted(users)[:3])
+        raise AssertionError(f"{error}\n{story}") from None
+    if not own:
+        assert_same_rows(anew, reckoned(after), ["user_key", "session_start"])
+
+
+def _told(before: Sequence[Event], after: Sequence[Event]) -> dict[str, str]:
+    told: dict[str, list[str]] = defaultdict(list)
+    for name, events in (("before", before), ("after", after)):
+        by_user: dict[str, list[tuple[datetime, str]]] = defaultdict(list)
+        for event in events:
+            by_user[str(event.user_key)].append((event.event_time, f"{event.dump_hour:%H}"))
+        for user, times in by_user.items():
+            shown = " ".join(f"{(t - MIDNIGHT) / MINUTE:g}@{dump}" for t, dump in sorted(times))
+            told[user].append(f"{user} {name}: {shown}")
+    return {user: "\n".join(lines) for user, lines in told.items()}
