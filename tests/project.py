@@ -103,11 +103,9 @@ class Project:
     def work(self, spark: SparkSession | None = None) -> Work:
         """Return what steps work with, with a ledger that has read nothing yet."""
         from tidegate.lake import Lake
-        from tidegate.landing.lines import keep_files_whole
         from tidegate.steps.work import Work
 
         lake = Lake(spark or self.spark, self.settings.lake)
-        keep_files_whole(lake)
         return Work(self.settings, lake, "test")
 
     def run(self, source: Source, hours: Sequence[datetime]) -> Ran:

@@ -76,6 +76,10 @@ class Completeness:
     why: str
 
 
+class HeaderError(TidegateError):
+    """The first line of a file does not say what its columns are."""
+
+
 class Dumps:
     """The dumps of one source.
 
@@ -90,6 +94,7 @@ class Dumps:
         self.source = source
         self.template = source.dumps if root is None else source.dumps.with_root(root)
         self._store = _open_store(self.template.root, s3)
+        self._headers: dict[tuple[str, str], list[str]] = {}
 
     def files(self, hour: datetime) -> list[DumpFile]:
         """Return the data files of an hour, by name; none where the hour has no files.
@@ -175,18 +180,24 @@ class Dumps:
         `_c1`, … of as many as the first line has. An empty file has none.
 
         Raises:
-            TidegateError: the file can't be read, is cut short, is not UTF-8, or names a column
-                twice.
+            HeaderError: the first line is cut short, is not UTF-8, names none or one twice.
+            TidegateError: the file can't be read.
 
         """
         form = self.source.format
         if isinstance(form.header, tuple):
             return list(form.header)
+        known = self._headers.get((file.name, file.etag))
+        if known is None:
+            known = self._headers[file.name, file.etag] = self._header(file, form)
+        return known
+
+    def _header(self, file: DumpFile, form: Format) -> list[str]:
         try:
             line = self._first_line(file)
             names = _split(line, form) if line is not None else []
         except (UnicodeDecodeError, zlib.error, csv.Error, EOFError, OverflowError) as error:
-            raise TidegateError(
+            raise HeaderError(
                 "the first line of a file can't be read",
                 where=file.uri,
                 expected=f"the names of the columns, in UTF-8, with {form.delimiter!r} between "
@@ -196,9 +207,17 @@ class Dumps:
             ) from error
         if form.header is False:
             return [f"_c{at}" for at in range(len(names))]
+        if line is not None and not any(names):
+            raise HeaderError(
+                "a header names no column",
+                where=file.uri,
+                expected=f"the names of the columns, with {form.delimiter!r} between them",
+                got=f"{line[:100]!r}",
+                todo="give the names by 'header: [...]' in the source's format",
+            )
         twice = sorted({name for name in names if name and names.count(name) > 1})
         if twice:
-            raise TidegateError(
+            raise HeaderError(
                 "a header names a column twice",
                 where=file.uri,
                 expected="different names",
@@ -354,7 +373,7 @@ def _split(line: str, form: Format) -> list[str]:
         return line.split(form.delimiter)
     # Without `strict` a quote that is never closed would swallow the other names in silence.
     reader = csv.reader([line], delimiter=form.delimiter, quotechar=form.quote, strict=True)
-    return next(reader, [""])
+    return next(reader, []) or [""]
 
 
 def _gunzip(chunks: Iterator[bytes]) -> Iterator[bytes]:

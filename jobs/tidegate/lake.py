@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ TABLE_PROPERTIES = {
 
 
 _ATTEMPTS = 20
+_AT_ONCE = 3
 _CONFLICTS = ("[DELTA_CONCURRENT_", "[DELTA_METADATA_CHANGED", "[DELTA_PROTOCOL_CHANGED")
 """What Delta says to the slower of two writes."""
 _CREATED_MEANWHILE = (
@@ -65,15 +67,18 @@ class Lake:
 
         Several runs may do so at once: that another one was faster is as good.
         """
+        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+            list(pool.map(self._create, (*WAREHOUSE, *OPS)))
+
+    def _create(self, table: Table) -> None:
         from pyspark.errors import PySparkException
 
-        for table in (*WAREHOUSE, *OPS):
-            try:
-                self.spark.sql(self._creation(table))
-            except PySparkException as error:
-                if not any(word in str(error) for word in _CREATED_MEANWHILE):
-                    raise
-                self.history(table, 1)
+        try:
+            self.spark.sql(self._creation(table))
+        except PySparkException as error:
+            if not any(word in str(error) for word in _CREATED_MEANWHILE):
+                raise
+            self.history(table, 1)
 
     def _creation(self, table: Table) -> str:
         properties = {

@@ -32,6 +32,7 @@ MAX = 11 * MINUTE
 RULES = Rules(gap=GAP, max=MAX)
 MIDNIGHT = NOON.replace(hour=23, minute=40)
 """Histories begin here: sessions run over an hour's and a day's end."""
+FIRST_CHANGED = NOON + 16 * HOUR
 
 History = list[Event]
 
@@ -46,7 +47,7 @@ def draw(chance: random.Random, user: str, size: int, span: int) -> History:
         events.append(
             Event(
                 source="web",
-                dump_hour=NOON + chance.randrange(12, 15) * HOUR,
+                dump_hour=NOON + chance.randrange(12, 18) * HOUR,
                 event_id=f"{user}-{chance.randrange(10**6):06d}-{number}",
                 event_time=time,
                 event_type=chance.choice(["view", "click", None]),
@@ -183,7 +184,7 @@ def update(lake: Lake, before: Sequence[Event], after: Sequence[Event], own: boo
     old = sessionize(framed(lake, before, own), RULES).localCheckpoint()
     events = framed(lake, after, own)
     key = F.expr(sessions.KEY)
-    hours = [hour for hour in sorted(changed)]
+    hours = sorted(changed)
     listed = lake.frame([{"dump_hour": hour} for hour in hours], "dump_hour timestamp")
     gained = (
         events.where("user_key is not null")
@@ -242,11 +243,11 @@ def test_an_update_of_what_changed_equals_sessionizing_everything_anew(
     for number in range(250):
         user = f"u{number}"
         history = draw(chance, user, chance.randrange(0, 16), chance.choice([5, 15, 40, 90]))
-        # The first dump changes in no history, so that some sessions stay as they are.
-        fixed = [event for event in history if event.dump_hour == NOON + 12 * HOUR]
-        others = [event for event in history if event.dump_hour != NOON + 12 * HOUR]
+        # Most dumps change in no history, so that sessions lie beside, and reach into, what changed.
+        fixed = [event for event in history if event.dump_hour < FIRST_CHANGED]
+        others = [event for event in history if event.dump_hour >= FIRST_CHANGED]
         changed = chance.choice(changes)(chance, others, user) if chance.random() < 0.7 else others
-        later = [e for e in changed if e in others or e.dump_hour != NOON + 12 * HOUR]
+        later = [event for event in changed if event.dump_hour >= FIRST_CHANGED]
         before += history
         after += fixed + later
     found = update(lake, before, after, own)

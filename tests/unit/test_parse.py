@@ -570,7 +570,7 @@ def csv_source(project: Project, suffix: str = "csv", **form: Any) -> Source:
 
 
 AT = "2024-03-01T12:00:00Z"
-CSV_LINES = {
+CSV_LINES: dict[str, str | dict[str, Any]] = {
     f"1,{AT},view,u,7,plain": {"event_id": "1", "i": 7, "s": "plain", "both": "1-plain"},
     f'2,{AT},view,u,7,"with, comma"': {"s": "with, comma"},
     f'3,{AT},view,u,7,"a ""quote"" in it"': {"s": 'a "quote" in it'},

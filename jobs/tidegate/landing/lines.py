@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -36,16 +37,27 @@ class Input:
     file: DumpFile
 
 
-def keep_files_whole(lake: Lake) -> None:
-    """Make the session read one file a partition, as line numbers and slice-wise writes need."""
-    for key, value in _WHOLE_FILES.items():
-        lake.spark.conf.set(key, value)
+@contextmanager
+def whole_files(lake: Lake) -> Iterator[None]:
+    """Make the session read one file a partition within the block, as line numbers need.
+
+    Only there: elsewhere each of the many small files of the books would be a task of its own.
+    """
+    conf = lake.spark.conf
+    before = {key: conf.get(key) for key in _WHOLE_FILES}
+    try:
+        for key, value in _WHOLE_FILES.items():
+            conf.set(key, value)
+        yield
+    finally:
+        for key, value in before.items():
+            conf.set(key, str(value))
 
 
 def read_text(lake: Lake, inputs: Sequence[Input]) -> DataFrame:
     """Return `value` (the line), `dump_hour`, `file` and `line` of text files, plain or gzip.
 
-    Lines end at a line feed only. The session has to keep files whole (`keep_files_whole`).
+    Lines end at a line feed only. What is read has to be evaluated within `whole_files`.
     """
     from pyspark.sql import functions as F
 

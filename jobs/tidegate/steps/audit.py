@@ -90,13 +90,15 @@ def audit_plan(work: Work, plan: Plan) -> list[Audit]:
     landings = work.ledger.landings_by_id(each.standing.landing_id for each in plan.slices)
     known = _known(work, plan, suite, landings)
     usual = _usual_rows(work, plan)
+    counted = _count_rows(work, plan, [s for s in plan.slices if s.content not in known])
     audits = []
     fresh: list[Row] = []
     for each in plan.slices:
         done = known.get(each.content)
         if done is None:
             work.tell(f"auditing {plan.source.source} {hour_text(each.hour)}")
-            facts = _facts(each, landings[each.standing.landing_id], usual.get(each.hour))
+            landing = landings[each.standing.landing_id]
+            facts = _facts(each, landing, counted.get(each.hour, 0), usual.get(each.hour))
             done = run_suite(
                 suite,
                 rows_of(work, plan, [each]),
@@ -193,8 +195,18 @@ def _audit_of(rows: Sequence[Row]) -> Audit:
     )
 
 
-def _facts(each: PlannedSlice, landing: Row, usual: float | None) -> dict[str, float | None]:
-    """Return the facts of a slice of events (`suites.FACTS`)."""
+def _count_rows(work: Work, plan: Plan, slices: Sequence[PlannedSlice]) -> dict[datetime, int]:
+    """Return how many rows slices really have: what should be there is reckoned from landings."""
+    if not slices:
+        return {}
+    counts = rows_of(work, plan, slices).groupBy("dump_hour").count()
+    return {parse_time(row["dump_hour"]): row["count"] for row in work.lake.rows(counts)}
+
+
+def _facts(
+    each: PlannedSlice, landing: Row, rows: int, usual: float | None
+) -> dict[str, float | None]:
+    """Return the facts of a slice of events (`suites.FACTS`); `rows` are those counted."""
     lines, candidates = landing["lines"], landing["events"]
     duplicates, quarantined = landing["duplicates"], landing["quarantined"]
     return {
@@ -205,10 +217,10 @@ def _facts(each: PlannedSlice, landing: Row, usual: float | None) -> dict[str, f
         "quarantined": quarantined,
         "quarantined_share": quarantined / lines if lines else None,
         "unaccounted": abs(lines - candidates - duplicates - quarantined)
-        + abs(candidates - each.rows - each.withheld),
-        "rows": each.rows,
+        + abs(candidates - rows - each.withheld),
+        "rows": rows,
         "usual_rows": usual,
-        "rows_to_usual": each.rows / usual if usual else None,
+        "rows_to_usual": rows / usual if usual else None,
     }
 
 

@@ -132,7 +132,15 @@ def standing(work: Work, sources: Sequence[Source]) -> Derived:
     """
     work.ledger.refresh()
     consumed = _consumed(work, {source.source: source for source in sources})
-    version = max(consumed.values(), default=-1)
+    version = max(
+        (
+            last.input_versions[events.TABLE.name]
+            for source in sources
+            for table in (sessions.TABLE, hourly_activity.TABLE, daily_activity.TABLE)
+            if (last := work.ledger.last(table, source.source)) is not None
+        ),
+        default=-1,
+    )
     behind = tuple(
         sorted(
             name

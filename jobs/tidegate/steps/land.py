@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from tidegate.dumps import DumpFile, Dumps, fingerprint
+from tidegate.dumps import DumpFile, Dumps, HeaderError, fingerprint
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_text, hours_text
 from tidegate.lake import Row, literal, slices_where
-from tidegate.landing.lines import Input, read_parquet, read_text
+from tidegate.landing.lines import Input, read_parquet, read_text, whole_files
 from tidegate.landing.parse import parse, staged_schema
 from tidegate.tables import events
 from tidegate.tables.books import LANDINGS, QUARANTINE
@@ -121,6 +121,8 @@ def land(work: Work, source: Source, hours: Sequence[datetime]) -> list[Landed]:
     batch: list[_Dump] = []
     for dump in fresh:
         told = [fault for fault in dumps.faults(list(dump.files)).values() if fault]
+        if not told and source.format.type == "csv":
+            told = _header_faults(dumps, dump)
         if told:
             results[dump.hour] = _unreadable(work, source, dump, "; ".join(told))
         else:
@@ -130,6 +132,17 @@ def land(work: Work, source: Source, hours: Sequence[datetime]) -> list[Landed]:
         for each in _land_batch(work, source, dumps, batch):
             results[each.hour] = each
     return [results[hour] for hour in sorted(results)]
+
+
+def _header_faults(dumps: Dumps, dump: _Dump) -> list[str]:
+    """Return what is wrong with the headers of a dump: they hold it alone, not the whole run."""
+    told = []
+    for file in dump.files:
+        try:
+            dumps.header(file)
+        except HeaderError as error:
+            told.append(f"{file.name}: {error.what}: expected {error.expected}, got {error.got}")
+    return told
 
 
 def _same(row: Row | None, dump: _Dump, source: Source) -> Landed | None:
@@ -177,7 +190,8 @@ def _stage(
 
     try:
         lines = _parsed(work, source, dumps, batch)
-        work.lake.stage(lines.withColumn("_dump", _dump_name()), place, ["_dump", "_outcome"])
+        with whole_files(work.lake):
+            work.lake.stage(lines.withColumn("_dump", _dump_name()), place, ["_dump", "_outcome"])
     except PySparkException as error:
         cause = _unreadable_file(error)
         if cause is None and any(word in str(error) for word in _EXPRESSION_FAULTS):

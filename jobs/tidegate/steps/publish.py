@@ -64,8 +64,11 @@ def publish_events(work: Work, source: Source, hours: Sequence[datetime]) -> Pub
         ]
         if failed:
             held.update({audit.audit_id: audit for _, audit in failed})
+            own = {each.hour for each, _ in failed if not each.again}
             out = _to_blame(source, plan, [each for each, _ in failed])
             waiting = [hour for hour in waiting if hour not in out]
+            if len(out - own) > 1:
+                waiting = _with_innocent(work, source, waiting, out - own)
             continue
         if not plan.slices:
             break
@@ -100,6 +103,21 @@ def _to_blame(source: Source, plan: Plan, failed: Sequence[PlannedSlice]) -> set
                 and other.hour < each.hour <= other.hour + source.duplicates.within
             }
     return out
+
+
+def _with_innocent(
+    work: Work, source: Source, waiting: Sequence[datetime], blamed: set[datetime]
+) -> list[datetime]:
+    """Return the waiting hours, and of the blamed ones those that spoil nothing after all.
+
+    Which of several hours takes from a later slice what it can't spare is found by trying.
+    """
+    kept = list(waiting)
+    for hour in sorted(blamed):
+        audits = audit_plan(work, make_plan(work, source, [*kept, hour]))
+        if not any(audit.held for audit in audits):
+            kept.append(hour)
+    return sorted(kept)
 
 
 def _publication(work: Work, plan: Plan, audits: Sequence[Audit]) -> Publication:

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 
 from tidegate import engine
 from tidegate.lake import Lake
-from tidegate.landing.lines import keep_files_whole
 from tidegate.ledger import Ledger
 from tidegate.settings import Settings
 
@@ -52,7 +51,6 @@ def working(
     """
     with engine.session(settings) as spark:
         lake = Lake(spark, settings.lake)
-        keep_files_whole(lake)
         if not lake.exists():
             lake.create_tables()
         yield Work(settings, lake, run_id or f"cli-{new_id()}", tell)

@@ -1,0 +1,177 @@
+"""What the gate holds: the hour that failed and nothing else, with a message that can be acted on."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from project import HOUR, NOON, Project, event
+from tidegate.errors import EXIT_FAULT, EXIT_HELD
+from tidegate.source import Source
+from tidegate.steps.audit import audit_events, held_error
+from tidegate.steps.land import land
+from tidegate.steps.publish import Published, publish_events
+from tidegate.tables import events
+from tidegate.tables.books import AUDITS
+
+SUITE = """table: events
+owner: tests
+expectations:
+  - type: expect_column_values_to_be_between
+    of: facts
+    args: {column: unaccounted, min_value: 0, max_value: 0}
+    severity: critical
+    why: Nothing is lost on the way.
+  - type: expect_column_values_to_be_between
+    args: {column: n, max_value: 9}
+    severity: critical
+    why: A test makes it fail.
+  - type: expect_column_values_to_be_between
+    of: facts
+    args: {column: rows, min_value: 2}
+    severity: SEVERITY
+    why: Fewer rows look wrong.
+"""
+
+
+def go(project: Project, source: Source, hours: list[datetime]) -> Published:
+    land(project.work(), source, hours)
+    return publish_events(project.work(), source, hours)
+
+
+def by_hour(project: Project) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for row in project.table(events.TABLE):
+        found[row["dump_hour"][11:13]] = found.get(row["dump_hour"][11:13], 0) + 1
+    return found
+
+
+def test_a_failed_critical_expectation_holds_only_its_hour_until_it_is_mended(
+    project: Project,
+) -> None:
+    project.suite("events", SUITE.replace("SEVERITY", "warning"))
+    source = project.source()
+    hours = [NOON + n * HOUR for n in range(3)]
+    for n, hour in enumerate(hours):
+        project.put_hour(hour, [event(f"{n}-{k}", NOON, n=8 + n) for k in range(3 - n)])
+    found = go(project, source, hours)
+    assert [each.slices for each in found.held] == [(hours[2],)]
+    assert by_hour(project) == {"12": 3, "13": 2}
+    text = str(held_error(found.held))
+    for told in (
+        "events web 2024-03-01T14",
+        "critical",
+        "between(n)",
+        "max_value 9",
+        "10",
+        "warehouse/events",
+    ):
+        assert told in text, text
+    warned = [
+        r for a in found.audits for r in a.results if not r.success and r.severity == "warning"
+    ]
+    assert len(warned) == 1
+    ran = project.run(source, hours)
+    assert ran.exit_status == EXIT_HELD
+    assert [each.outcome for each in ran.landed] == ["unchanged"] * 3
+    # What the suite has said of a content it is not asked again.
+    assert (
+        len({row["audit_id"] for row in project.table(AUDITS) if row["table_name"] == "events"})
+        == 3
+    )
+
+    project.put_hour(hours[2], [event("x", NOON, n=1)])
+    assert project.run(source, hours).exit_status == 0
+    assert by_hour(project) == {"12": 3, "13": 2, "14": 1}
+    assert project.run(source, [NOON + 9 * HOUR]).exit_status == EXIT_FAULT
+
+
+def test_an_hour_that_would_spoil_a_later_one_is_held_in_its_place(project: Project) -> None:
+    project.suite("events", SUITE.replace("SEVERITY", "critical"))
+    source = project.source()
+    hours = [NOON + n * HOUR for n in range(3)]
+    project.put_hour(hours[2], [event(1, NOON), event(2, NOON)])
+    assert not go(project, source, hours[2:]).held
+    before = project.versions()
+    # With this hour the later one would keep one row only, and its suite asks for two.
+    project.put_hour(hours[0], [event(1, NOON), event(3, NOON)])
+    project.put_hour(hours[1], [event(4, NOON), event(5, NOON)])
+    found = go(project, source, hours[:2])
+    assert [each.slices for each in found.held] == [(hours[2],)]
+    assert found.publication is not None
+    assert [each.slice for each in found.publication.slices] == [hours[1]]
+    assert project.versions()["events"] == before["events"] + 1
+    assert by_hour(project) == {"13": 2, "14": 2}
+
+
+def test_a_candidate_that_lost_rows_after_it_was_counted_is_held(project: Project) -> None:
+    source = project.source(columns={})
+    project.put_hour(NOON, [event(1, NOON)], "-a")
+    project.put_hour(NOON, [event(2, NOON)], "-b")
+    land(project.work(), source, [NOON])
+    staged = sorted((project.root / "lake" / "staging").rglob("_outcome=event/*.parquet"))
+    assert len(staged) == 2
+    staged[0].unlink()
+    found = publish_events(project.work(), source, [NOON])
+    assert found.publication is None
+    [held] = found.held
+    assert "unaccounted" in held.describe()
+    assert project.table(events.TABLE) == []
+
+
+def test_a_suite_that_is_broken_publishes_nothing(project: Project) -> None:
+    source = project.source()
+    project.put_hour(NOON, [event(1, NOON)])
+    project.suite("events", SUITE.replace("SEVERITY", "grave"))
+    land(project.work(), source, [NOON])
+    with pytest.raises(Exception, match="severity: expected one of critical, warning, info"):
+        publish_events(project.work(), source, [NOON])
+    project.suite(
+        "events", SUITE.replace("SEVERITY", "info").replace("to_be_between", "to_be_betwen", 1)
+    )
+    found = publish_events(project.work(), source, [NOON])
+    assert found.publication is None
+    assert "unknown expectation type" in found.held[0].describe()
+    assert project.table(events.TABLE) == []
+
+
+def test_an_audit_alone_publishes_nothing_and_publishing_does_not_repeat_it(
+    project: Project,
+) -> None:
+    source = project.source()
+    project.put_hour(NOON, [event(1, NOON)])
+    land(project.work(), source, [NOON])
+    version = project.versions()["events"]
+    [audit] = audit_events(project.work(), source, [NOON])
+    assert not audit.held
+    assert project.versions()["events"] == version
+    found = publish_events(project.work(), source, [NOON])
+    assert found.publication is not None
+    assert found.publication.audit_ids == (audit.audit_id,)
+    assert len(project.table(AUDITS)) == 1
+
+
+def test_usual_rows_are_those_of_the_same_hour_on_other_days(project: Project) -> None:
+    project.suite(
+        "events",
+        """table: events
+owner: tests
+expectations:
+  - type: expect_column_values_to_be_between
+    of: facts
+    args: {column: rows_to_usual, min_value: 0.5}
+    severity: critical
+    why: An hour that brings less than half of its usual is not whole.
+""",
+    )
+    source = project.source()
+    days = [NOON + n * 24 * HOUR for n in range(5)]
+    for n, day in enumerate(days):
+        count = [4, 5, 6, 2, 3][n]
+        project.put_hour(day, [event(f"{n}-{k}", day) for k in range(count)])
+    assert not go(project, source, days[:3]).held
+    found = go(project, source, days[3:])
+    # The median of 4, 5 and 6 is 5: 2 rows are too few, and 3 are enough.
+    assert [each.slices for each in found.held] == [(days[3],)]
+    assert "0.4" in found.held[0].describe()

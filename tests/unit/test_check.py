@@ -1,0 +1,69 @@
+"""`tidegate check`: every fault of sources and suites, without running anything."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from project import REPO
+from tidegate.settings import Settings
+from tidegate.steps.check import check
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    shutil.copytree(REPO / "expectations", tmp_path / "expectations")
+    shutil.copytree(REPO / "dags" / "sources", tmp_path / "dags" / "sources")
+    return Settings(tmp_path, tmp_path / "home", str(tmp_path / "lake"))
+
+
+def test_the_repo_itself_has_no_fault(settings: Settings) -> None:
+    right, wrong = check(settings)
+    assert wrong == []
+    assert len(right) == 4 + len(list(settings.sources.iterdir()))
+    assert not (settings.project / "lake").exists()
+
+
+def test_faults_of_all_files_are_told_together_each_with_its_file(settings: Settings) -> None:
+    suite = settings.expectations / "events.yml"
+    text = suite.read_text()
+    suite.write_text(
+        text.replace(
+            "expect_column_values_to_be_unique", "expect_column_values_to_be_uniqe"
+        ).replace("max_value: 0.5}", "maximum: 0.5}")
+    )
+    sessions = settings.expectations / "sessions.yml"
+    sessions.write_text(sessions.read_text().replace("column: duration_s", "column: duration"))
+    (settings.expectations / "hourly_activity.yml").write_text("a: [")
+    (settings.expectations / "daily_activity.yml").unlink()
+    (settings.expectations / "daily.yml").write_text("")
+    shop = settings.sources / "shop.yml"
+    shop.write_text(shop.read_text().replace("duplicates:", "duplicate:"))
+    _, wrong = check(settings)
+    for told in (
+        "unknown expectation type 'expect_column_values_to_be_uniqe'; did you mean",
+        "maximum",
+        "no column 'duration' in the rows of sessions; did you mean 'duration_s'?",
+        "hourly_activity.yml: the suite is not YAML",
+        "daily_activity.yml: daily_activity has no suite",
+        "daily.yml: no published table of that name",
+        "unknown key 'duplicate'",
+    ):
+        assert any(told in each for each in wrong), (told, wrong)
+    assert len(wrong) == 7
+    assert all(".yml" in each for each in wrong)
+
+
+def test_a_suite_of_events_may_ask_of_a_sources_own_columns(settings: Settings) -> None:
+    suite = settings.expectations / "events.yml"
+    entry = """  - type: expect_column_values_to_be_between
+    args: {column: COLUMN, min_value: 0}
+    severity: warning
+    why: A test.
+"""
+    suite.write_text(suite.read_text() + entry.replace("COLUMN", "price"))
+    assert check(settings)[1] == []
+    suite.write_text(suite.read_text() + entry.replace("COLUMN", "prise"))
+    assert "did you mean 'price'?" in check(settings)[1][0]

@@ -1,0 +1,218 @@
+"""The ledger: what commits say, its rows follow, also after a kill between the two."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from conftest import MakeProject
+from project import HOUR, NOON, Project, event
+from tidegate.engine import connect
+from tidegate.lake import slices_where
+from tidegate.ledger import (
+    Ledger,
+    Publication,
+    SliceRecord,
+    publication_of,
+    published_landings,
+    sources_in,
+)
+from tidegate.steps.derive import derive
+from tidegate.steps.land import land
+from tidegate.steps.publish import publish_events
+from tidegate.tables import events, sessions
+from tidegate.tables.books import PUBLICATIONS
+
+
+def publication(sequence: int, source: str = "web", rows: int = 1, *hours: int) -> Publication:
+    return Publication(
+        publication_id=f"{source}-{sequence}-{rows}",
+        table_name="events",
+        source=source,
+        sequence=sequence,
+        slices=tuple(SliceRecord(NOON + n * HOUR, rows, f"l{n}", 2) for n in hours or (0,)),
+        rows=rows,
+        event_hours=(NOON, NOON + HOUR),
+        inputs=("l0",),
+        input_versions={"x": 3},
+        audit_ids=("a",),
+        fingerprint="f",
+        run_id="r",
+        published_at=NOON + timedelta(microseconds=123456),
+    )
+
+
+def commit(project: Project, made: Publication) -> bool:
+    """Publish rows that hold nothing but what tells them apart."""
+    work = project.work()
+    frame = work.lake.frame(
+        [
+            {
+                "source": made.source,
+                "dump_date": s.slice.date(),
+                "dump_hour": s.slice,
+                "event_id": made.publication_id,
+            }
+            for s in made.slices
+        ],
+        events.TABLE.ddl,
+    )
+    where = slices_where(events.TABLE, made.source, [s.slice for s in made.slices])
+    return work.ledger.publish(events.TABLE, made, frame, where)
+
+
+def commit_without_row(project: Project, made: Publication) -> None:
+    """Do as a writer that is killed after its commit."""
+    work = project.work()
+    frame = work.lake.frame([], events.TABLE.ddl)
+    where = slices_where(events.TABLE, made.source, [s.slice for s in made.slices])
+    app = f"publish/events/{made.source}"
+    work.lake.replace(
+        events.TABLE, frame, where, record={"tidegate": made.row}, app=app, number=made.sequence
+    )
+
+
+def known(project: Project) -> list[str]:
+    return [each.publication_id for each in project.work().ledger.publications(events.TABLE)]
+
+
+def test_a_publication_is_the_same_by_its_row_and_by_its_commits_record(project: Project) -> None:
+    made = publication(1, "web", 7, 0, 1)
+    assert commit(project, made)
+    [found] = project.work().ledger.publications(events.TABLE)
+    assert found.delta_version == project.versions()["events"]
+    _, record = project.work().lake.history(events.TABLE, 1)[0]
+    assert record is not None
+    by_record = publication_of(json.loads(record)["tidegate"])
+    assert by_record == made
+    assert found.row["slices"] == made.row["slices"]
+    assert found.row["event_dates"] == [NOON.date()]
+    assert (found.event_hours, found.input_versions) == (made.event_hours, made.input_versions)
+
+
+def test_a_kill_between_commit_and_row_is_repaired_by_the_next_reader_once(
+    project: Project,
+) -> None:
+    commit(project, publication(1))
+    commit_without_row(project, publication(2))
+    assert len(project.table(PUBLICATIONS)) == 1
+    assert known(project) == ["web-1-1", "web-2-1"]
+    assert known(project) == ["web-1-1", "web-2-1"]
+    rows = project.table(PUBLICATIONS)
+    assert sorted(row["publication_id"] for row in rows) == ["web-1-1", "web-2-1"]
+    assert {row["publication_id"]: row["delta_version"] for row in rows}["web-2-1"] == (
+        project.versions()["events"]
+    )
+
+
+def test_many_commits_without_rows_are_all_repaired_by_readers_that_come_at_once(
+    project: Project, spark_url: str
+) -> None:
+    for sequence in range(1, 7):
+        commit_without_row(project, publication(sequence))
+    opened = [connect(spark_url) for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        found = list(
+            pool.map(
+                lambda spark: [
+                    p.publication_id for p in project.work(spark).ledger.publications(events.TABLE)
+                ],
+                opened,
+            )
+        )
+    for spark in opened:
+        spark.stop()
+    assert found == [[f"web-{n}-1" for n in range(1, 7)]] * 3
+    assert len(project.table(PUBLICATIONS)) == 6
+
+
+def test_a_number_that_is_taken_loses_and_leaves_the_table_as_it_was(project: Project) -> None:
+    assert commit(project, publication(1, "web", 1))
+    before = project.table(events.TABLE)
+    assert not commit(project, publication(1, "web", 2))
+    assert project.table(events.TABLE) == before
+    assert known(project) == ["web-1-1"]
+    assert commit(project, publication(1, "app", 2))
+    assert known(project) == ["web-1-1", "app-1-2"]
+
+
+def test_a_lost_row_that_others_published_after_is_found_again(project: Project) -> None:
+    commit_without_row(project, publication(1))
+    assert commit(project, publication(1, "app"))
+    assert commit(project, publication(2))
+    assert known(project) == ["web-1-1", "app-1-1", "web-2-1"]
+    assert len(project.table(PUBLICATIONS)) == 3
+
+
+def test_publications_are_found_by_source_version_and_slice(
+    make_project: MakeProject,
+) -> None:
+    project = make_project()
+    for made in (
+        publication(1, "web", 1, 0),
+        publication(1, "app", 1, 0),
+        publication(2, "web", 1, 5, 9),
+    ):
+        assert commit(project, made)
+    ledger = project.work().ledger
+    table = events.TABLE
+    first = ledger.publications(table)[0].delta_version
+    assert [p.sequence for p in ledger.publications(table, "web")] == [1, 2]
+    assert [p.source for p in ledger.publications(table, after_version=first)] == ["app", "web"]
+    assert ledger.publications(table, after_version=first + 2) == []
+    span = (NOON + 6 * HOUR, NOON + 7 * HOUR)  # between the slices of one: it may be given
+    assert [p.sequence for p in ledger.publications(table, slices=span)] == [2]
+    assert ledger.publications(table, slices=(NOON + 10 * HOUR, NOON + 11 * HOUR)) == []
+    last = ledger.last(table, "web")
+    assert last is not None
+    assert last.sequence == 2
+    assert ledger.last(table, "none") is None
+    assert ledger.last(sessions.TABLE, "web") is None
+    assert sources_in(ledger.publications(table)) == ["app", "web"]
+
+
+def test_the_newest_publication_of_a_slice_is_what_stands() -> None:
+    state = published_landings([publication(2, "web", 9, 1, 2), publication(1, "web", 5, 0, 1)])
+    assert {hour: record.rows for hour, (record, _) in state.items()} == {
+        NOON: 5,
+        NOON + HOUR: 9,
+        NOON + 2 * HOUR: 9,
+    }
+
+
+def test_a_killed_publication_is_finished_by_running_the_step_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = project.source(columns={})
+    project.put_hour(NOON, [event(1, NOON), event(2, NOON)])
+    land(project.work(), source, [NOON])
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> bool:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "_append", killed)
+        with pytest.raises(Killed):
+            publish_events(project.work(), source, [NOON])
+    assert len(project.table(events.TABLE)) == 2
+    assert project.table(PUBLICATIONS) == []
+    version = project.versions()["events"]
+    assert publish_events(project.work(), source, [NOON]).publication is None
+    assert project.versions()["events"] == version
+    [row] = project.table(PUBLICATIONS)
+    assert (row["rows"], row["delta_version"]) == (2, version)
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "_append", killed)
+        with pytest.raises(Killed):
+            derive(project.work(), [source])
+    found = derive(project.work(), [source])
+    assert [p.table_name for p in found.publications] == ["hourly_activity", "daily_activity"]
+    assert [row["event_count"] for row in project.table(sessions.TABLE)] == [2]
+    names = [row["table_name"] for row in project.table(PUBLICATIONS)]
+    assert sorted(names) == ["daily_activity", "events", "hourly_activity", "sessions"]

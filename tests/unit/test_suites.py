@@ -1,0 +1,147 @@
+"""Suites as data: every fault of a file at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from project import REPO
+from tidegate.errors import TidegateError
+from tidegate.suites import FACTS, column_faults, load_suite
+from tidegate.tables import WAREHOUSE
+
+GOOD = """table: events
+owner: us
+expectations:
+  - type: expect_column_values_to_not_be_null
+    args: {column: event_id}
+    severity: critical
+    why: >
+      An event without an id
+      can't be told from its copies.
+"""
+
+
+def load(folder: Path, text: str) -> str:
+    """Return what is wrong with a suite, or nothing."""
+    (folder / "events.yml").write_text(text)
+    try:
+        load_suite(folder, "events")
+    except TidegateError as error:
+        return str(error)
+    return ""
+
+
+def test_a_suite_is_read_with_its_reasons_on_one_line(tmp_path: Path) -> None:
+    assert load(tmp_path, GOOD) == ""
+    suite = load_suite(tmp_path, "events")
+    [entry] = suite.entries
+    assert (suite.owner, entry.severity, entry.of) == ("us", "critical", "rows")
+    assert entry.why == "An event without an id can't be told from its copies."
+    assert entry.name == "expect_column_values_to_not_be_null(event_id)"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            ("severity: critical", "severity: fatal"),
+            "severity: expected one of critical, warning, info; got 'fatal'",
+        ),
+        (
+            ("    severity: critical\n", ""),
+            "severity: expected one of critical, warning, info; got None",
+        ),
+        (
+            (
+                "    why: >\n      An event without an id\n      can't be told from its copies.\n",
+                "",
+            ),
+            "why: expected the reason",
+        ),
+        (("why: >", "why: ' '\n    wy: >"), "unknown key 'wy'; did you mean 'why'?"),
+        (("args: {column: event_id}", "args: [event_id]"), "args: expected a mapping"),
+        (
+            ("- type: expect_column_values_to_not_be_null", "- typ: x"),
+            "unknown key 'typ'; did you mean 'type'?",
+        ),
+        (("owner: us", "owner: 7"), "owner: expected a name"),
+        (("owner: us\n", ""), "owner: expected a name"),
+        (
+            ("table: events", "table: sessions"),
+            "expected 'events', as the file is named; got 'sessions'",
+        ),
+        (
+            ("expectations:", "expectation:"),
+            "unknown key 'expectation'; did you mean 'expectations'?",
+        ),
+        ((GOOD, "table: events\nowner: us\nexpectations: []\n"), "at least one entry"),
+        ((GOOD, "table: events\nowner: us\nexpectations: [x]\n"), "expected a mapping with type"),
+        ((GOOD, "[]"), "expected a mapping with the keys"),
+        ((GOOD, ""), "expected a mapping with the keys"),
+        ((GOOD, "a: [\n"), "the suite is not YAML"),
+        (("why: >", "of: row\n    why: >"), "of: expected one of rows, facts; got 'row'"),
+    ],
+)
+def test_a_fault_is_told_with_what_was_expected(
+    change: tuple[str, str], told: str, tmp_path: Path
+) -> None:
+    text = GOOD.replace(*change)
+    assert text != GOOD
+    found = load(tmp_path, text)
+    assert told in found
+    assert str(tmp_path / "events.yml") in found
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace("owner: us", "owner:").replace("critical", "x").replace("args:", "arg:")
+    assert "3 faults" in load(tmp_path, text)
+
+
+def test_a_table_without_a_suite_is_an_error_that_says_what_to_write(tmp_path: Path) -> None:
+    with pytest.raises(TidegateError, match="events has no suite") as told:
+        load_suite(tmp_path, "events")
+    assert told.value.where == str(tmp_path / "events.yml")
+
+
+def test_columns_that_the_table_or_the_facts_have_not_are_told(tmp_path: Path) -> None:
+    more = """  - type: expect_column_values_to_be_between
+    of: facts
+    args: {column: quarantined_shar, max_value: 1}
+    severity: info
+    why: A test.
+  - type: expect_compound_columns_to_be_unique
+    args: {column_list: [source, event_idd]}
+    severity: info
+    why: A test.
+"""
+    assert load(tmp_path, GOOD + more) == ""
+    found = column_faults(load_suite(tmp_path, "events"), ["source", "event_id"])
+    assert found == [
+        "expect_column_values_to_be_between: no column 'quarantined_shar' in the facts of events; "
+        "did you mean 'quarantined_share'?",
+        "expect_compound_columns_to_be_unique: no column 'event_idd' in the rows of events; "
+        "did you mean 'event_id'?",
+    ]
+
+
+def test_the_fingerprint_tells_suites_apart_by_what_they_ask_and_not_by_their_reasons(
+    tmp_path: Path,
+) -> None:
+    load(tmp_path, GOOD)
+    one = load_suite(tmp_path, "events")
+    load(tmp_path, GOOD.replace("copies", "sisters"))
+    assert load_suite(tmp_path, "events").fingerprint == one.fingerprint
+    load(tmp_path, GOOD.replace("critical", "warning"))
+    assert load_suite(tmp_path, "events").fingerprint != one.fingerprint
+
+
+@pytest.mark.parametrize("table", [table.name for table in WAREHOUSE])
+def test_the_repos_own_suites_balance_their_table(table: str) -> None:
+    suite = load_suite(REPO / "expectations", table)
+    assert "unaccounted" in FACTS[table]
+    assert any(
+        e.of == "facts" and e.columns == ["unaccounted"] and e.severity == "critical"
+        for e in suite.entries
+    )
