@@ -15,7 +15,7 @@ Row = dict[str, Any]
 def exact_rows(frame: DataFrame) -> list[Row]:
     """Return a DataFrame as Python rows that can be compared, in an order of their own.
 
-    Timestamps are text with all their microseconds, bytes are hex, maps are dicts.
+    Timestamps are text with all their microseconds, decimals are text, bytes are hex, maps dicts.
     """
     from pyspark.sql import functions as F
 
@@ -26,6 +26,8 @@ def exact_rows(frame: DataFrame) -> list[Row]:
             column = column.cast("string")
         elif kind == "array<timestamp>":
             column = column.cast("array<string>")
+        elif kind.startswith("decimal"):
+            column = column.cast("string")
         elif kind == "binary":
             column = F.hex(column)
         shown.append(column.alias(name))

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 MakeProject = Callable[..., Project]
 
+FEW_ROWS = {
+    # Queries of a few rows: to compile them takes most of their time. The tests of the stack run
+    # as production does.
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
+
 
 @pytest.fixture(scope="session")
 def spark_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -32,7 +39,7 @@ def spark_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     os.environ.setdefault("TIDEGATE_JARS", str(REPO / ".tidegate" / "jars"))
     home = tmp_path_factory.mktemp("spark")
-    child, url = start_spark(home, s3=S3Access(), log=home / "spark.log")
+    child, url = start_spark(home, s3=S3Access(), log=home / "spark.log", extra_conf=FEW_ROWS)
     try:
         yield url
     finally:

@@ -166,7 +166,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 def _clear_sockets(ports: list[int]) -> None:
     """Remove the sockets that a killed server leaves in /tmp (where it puts them can't be set)."""
     for port in ports:
-        for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108
+        for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
             left.unlink(missing_ok=True)
 
 

@@ -12,10 +12,13 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import TidegateError
+from tidegate.settings import S3Access
 from tidegate.tables import BY_NAME, OPS, WAREHOUSE, Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+    from tidegate.query import Books
 
 Row = dict[str, Any]
 
@@ -44,11 +47,14 @@ class Lake:
     Args:
         spark: a session of the one server that writes this lake.
         root: URI or absolute path of the lake.
+        s3: how S3 is reached, for a quick look at the books.
     """
 
-    def __init__(self, spark: SparkSession, root: str) -> None:
+    def __init__(self, spark: SparkSession, root: str, s3: S3Access | None = None) -> None:
         self.spark = spark
         self.root = root.rstrip("/")
+        self._s3 = s3 or S3Access()
+        self._books: Books | None = None
 
     # -- places ---------------------------------------------------------------------------------
 
@@ -68,7 +74,8 @@ class Lake:
         Several runs may do so at once: that another one was faster is as good.
         """
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-            list(pool.map(self._create, (*WAREHOUSE, *OPS)))
+            list(pool.map(self._create, (*WAREHOUSE, *OPS[:-1])))
+        self._create(OPS[-1])
 
     def _create(self, table: Table) -> None:
         from pyspark.errors import PySparkException
@@ -101,14 +108,13 @@ class Lake:
         )
 
     def exists(self) -> bool:
-        """Return whether the lake's last table to be created is there."""
-        from pyspark.errors import AnalysisException
-
+        """Return whether all tables are there."""
         try:
-            self.spark.sql(f"DESCRIBE HISTORY delta.`{self.path(OPS[-1])}` LIMIT 1").collect()
-        except AnalysisException:
+            return bool(self.history(OPS[-1], 1))  # the last one to be made
+        except (
+            TidegateError
+        ):  # not even the folder is there, or the bucket can't be read: Spark will tell
             return False
-        return True
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
         """Return a table, as it is or as it was at a version."""
@@ -146,15 +152,45 @@ class Lake:
             added = ", ".join(f"`{name}` {kind}" for name, kind in missing.items())
             self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` ADD COLUMNS ({added})")
 
-    def history(self, table: Table, limit: int | None = None) -> list[tuple[int, str | None]]:
-        """Return (version, user metadata) of a table's commits, newest first."""
-        tail = f" LIMIT {limit}" if limit else ""
+    def book(self, table: Table, where: str = "true", select: str = "*") -> list[Row]:
+        """Return rows of a small table, quickly.
+
+        Args:
+            table: which.
+            where: predicate, in words that Spark and DuckDB both know.
+            select: columns, or aggregates over all rows, likewise.
+
+        Returns:
+            Times are ISO 8601 text (see `parse_time`).
+        """
+        if self._by_duckdb:
+            return self.books.rows(f"{table.area}/{table.name}", where, select)
+        return self.rows(self.read(table).where(where).selectExpr(select))
+
+    def history(self, table: Table, limit: int) -> list[tuple[int, str | None]]:
+        """Return (version, user metadata) of a table's last commits, newest first."""
+        if self._by_duckdb:
+            return self.books.commits(f"{table.area}/{table.name}", limit)
         rows = (
-            self.spark.sql(f"DESCRIBE HISTORY delta.`{self.path(table)}`{tail}")
+            self.spark.sql(f"DESCRIBE HISTORY delta.`{self.path(table)}` LIMIT {limit}")
             .select("version", "userMetadata")
             .collect()
         )
         return [(row["version"], row["userMetadata"]) for row in rows]
+
+    @property
+    def books(self) -> Books:
+        """The quick look at this lake."""
+        if self._books is None:
+            from tidegate.query import Books
+
+            self._books = Books(self.root, self._s3)
+        return self._books
+
+    @property
+    def _by_duckdb(self) -> bool:
+        """Whether DuckDB can read this lake: on S3 or in a local folder. Others are read by Spark."""
+        return self.root.startswith("s3a://") or "://" not in self.root
 
     def version(self, table: Table) -> int:
         """Return the latest version of a table."""
@@ -302,12 +338,12 @@ def slices_where(table: Table, source: str, slices: Sequence[datetime]) -> str:
         days = ", ".join(
             literal(day) for day in sorted({s.astimezone(UTC).date() for s in ordered})
         )
-        parts.append(f"`{dates[0]}` IN ({days})")
+        parts.append(f"{dates[0]} IN ({days})")
     if table.slice_time == "date":
         values = ", ".join(literal(s.astimezone(UTC).date()) for s in ordered)
     else:
         values = ", ".join(literal(s) for s in ordered)
-    parts.append(f"`{table.slice_time}` IN ({values})")
+    parts.append(f"{table.slice_time} IN ({values})")
     return " AND ".join(parts)
 
 

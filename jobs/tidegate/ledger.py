@@ -116,16 +116,15 @@ class Ledger:
         """
         if after_version >= self._book(table).version:
             return []
-        found = self._rows(table)
+        where = [_of(table), f"delta_version > {after_version}"]
         if source is not None:
-            found = found.where(f"source = {literal(source)}")
-        if after_version >= 0:
-            found = found.where(f"delta_version > {after_version}")
+            where.append(f"source = {literal(source)}")
         if slices is not None:
-            first, last = slices
-            found = found.where(f"slice_max >= {literal(first)} and slice_min <= {literal(last)}")
-        rows = self.lake.rows(found.dropDuplicates(["publication_id"]))
-        return sorted(map(publication_of, rows), key=lambda each: each.delta_version)
+            where.append(f"slice_max >= {literal(slices[0])} and slice_min <= {literal(slices[1])}")
+        found = map(publication_of, self.lake.book(PUBLICATIONS, " and ".join(where)))
+        # A row may be there twice, where two repaired it at once.
+        unique = {each.publication_id: each for each in found}
+        return sorted(unique.values(), key=lambda each: each.delta_version)
 
     def last(self, table: Table, source: str) -> Publication | None:
         """Return the latest publication of a source in a table, or None."""
@@ -140,14 +139,15 @@ class Ledger:
             source: only this source's.
             hours: only this range, both inclusive.
         """
-        found = self.lake.read(LANDINGS)
+        where = ["true"]
         if source is not None:
-            found = found.where(f"source = {literal(source)}")
+            where.append(f"source = {literal(source)}")
         if hours is not None:
-            found = found.where(f"dump_hour between {literal(hours[0])} and {literal(hours[1])}")
+            where.append(f"dump_hour between {literal(hours[0])} and {literal(hours[1])}")
         latest: dict[tuple[str, datetime], Row] = {}
         for row in sorted(
-            self.lake.rows(found), key=lambda row: (row["landed_at"], row["landing_id"])
+            self.lake.book(LANDINGS, " and ".join(where)),
+            key=lambda row: (parse_time(row["landed_at"]), row["landing_id"]),
         ):
             latest[row["source"], parse_time(row["dump_hour"])] = row
         return latest
@@ -157,8 +157,8 @@ class Ledger:
         wanted = ", ".join(literal(each) for each in sorted(set(ids)))
         if not wanted:
             return {}
-        found = self.lake.read(LANDINGS).where(f"landing_id in ({wanted})")
-        return {row["landing_id"]: row for row in self.lake.rows(found)}
+        found = self.lake.book(LANDINGS, f"landing_id in ({wanted})")
+        return {row["landing_id"]: row for row in found}
 
     # -- writing --------------------------------------------------------------------------------
 
@@ -193,8 +193,8 @@ class Ledger:
     def _is_recorded(self, table: Table, publication: Publication) -> bool:
         """Return whether a publication's commit is among all of its table's; slow, rarely asked."""
         self._book(table)
-        found = self._rows(table).where(f"publication_id = {literal(publication.publication_id)}")
-        return not found.isEmpty()
+        mine = f"{_of(table)} and publication_id = {literal(publication.publication_id)}"
+        return bool(self.lake.book(PUBLICATIONS, mine))
 
     # -- repair ---------------------------------------------------------------------------------
 
@@ -236,26 +236,26 @@ class Ledger:
 
     def _read(self, table: Table) -> _Book:
         """Read the last publication of each source, and how far the rows reach."""
-        from pyspark.sql import functions as F
-
-        rows = self.lake.rows(
-            self._rows(table)
-            .groupBy("source")
-            .agg(
-                F.max_by(F.struct("*"), "sequence").alias("last"),
-                F.count_distinct("publication_id").alias("written"),
-            )
-            .select("written", "last.*")
+        known = self.lake.book(
+            PUBLICATIONS, _of(table), "source, publication_id, sequence, delta_version"
         )
-        last = {row["source"]: publication_of(row) for row in rows}
+        newest: dict[str, int] = {}
+        for row in known:
+            newest[row["source"]] = max(row["sequence"], newest.get(row["source"], 0))
+        wanted = " or ".join(
+            f"(source = {literal(source)} and sequence = {number})"
+            for source, number in newest.items()
+        )
+        last = (
+            map(publication_of, self.lake.book(PUBLICATIONS, f"{_of(table)} and ({wanted})"))
+            if wanted
+            else ()
+        )
         return _Book(
-            version=max((each.delta_version for each in last.values()), default=-1),
-            written=sum(row["written"] for row in rows),
-            last=last,
+            version=max((row["delta_version"] for row in known), default=-1),
+            written=len({row["publication_id"] for row in known}),
+            last={each.source: each for each in last},
         )
-
-    def _rows(self, table: Table) -> Any:
-        return self.lake.read(PUBLICATIONS).where(f"table_name = {literal(table.name)}")
 
 
 @dataclass(frozen=True)
@@ -287,6 +287,10 @@ def published_landings(
 def sources_in(publications: Sequence[Publication]) -> list[str]:
     """Return the sources of publications, in alphabetical order."""
     return sorted({each.source for each in publications})
+
+
+def _of(table: Table) -> str:
+    return f"table_name = {literal(table.name)}"
 
 
 def _app(table: Table, source: str) -> str:

@@ -7,12 +7,14 @@ lake's `warehouse` and `ops` folders and nothing else: not staging, no other fil
 
 from __future__ import annotations
 
+import json
 import re
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from tidegate.errors import TidegateError
@@ -62,19 +64,9 @@ def connect(settings: Settings, release: str | None = None) -> duckdb.DuckDBPyCo
         TidegateError: there is no lake, no table in it, no such release, or it can't be reached.
 
     """
-    import duckdb
-
     base = _duckdb_uri(settings.lake)
-    connection = duckdb.connect(":memory:", config=_CONFIG)
+    connection = _open(settings.lake, settings.s3)
     try:
-        connection.execute("SET TimeZone = 'UTC'")
-        for name in EXTENSIONS:
-            connection.execute(f"LOAD {_text(str(extension_file(name)))}")
-        if base.startswith("s3://"):
-            _set_secret(connection, base, settings.s3)
-            _knock(connection, base)
-        else:
-            _check_folder(base)
         _make_views(connection, base, release)
         areas = ", ".join(_text(f"{base}/{area}/") for area in ("warehouse", "ops"))
         connection.execute(f"SET allowed_directories = [{areas}]")
@@ -84,6 +76,99 @@ def connect(settings: Settings, release: str | None = None) -> duckdb.DuckDBPyCo
         connection.close()
         raise
     return connection
+
+
+def _open(lake: str, s3: S3Access) -> duckdb.DuckDBPyConnection:
+    """Return a connection that can read Delta tables of a lake; it has no views yet.
+
+    Raises:
+        TidegateError: the lake can't be reached.
+    """
+    import duckdb
+
+    base = _duckdb_uri(lake)
+    connection = duckdb.connect(":memory:", config=_CONFIG)
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        for name in EXTENSIONS:
+            connection.execute(f"LOAD {_text(str(extension_file(name)))}")
+        if base.startswith("s3://"):
+            _set_secret(connection, base, s3)
+            _knock(connection, base)
+        else:
+            _check_folder(base)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class Books:
+    """A quick look at small tables of a lake and at the commits of its tables.
+
+    A query of Spark costs some tenths of a second however little it reads, a look through DuckDB some
+    hundredths. It sees what is committed when it looks.
+
+    Args:
+        lake: a lake on S3 or in a local folder.
+        s3: how S3 is reached.
+    """
+
+    def __init__(self, lake: str, s3: S3Access) -> None:
+        self._base = _duckdb_uri(lake)
+        self._connection = _open(lake, s3)
+        # Not the pool of threads that waits on the network: Python threads share the connection.
+        self._lock = threading.Lock()
+
+    def rows(self, table: str, where: str, select: str = "*") -> list[dict[str, Any]]:
+        """Return rows of a table.
+
+        Args:
+            table: its place below the lake, such as `ops/landings`.
+            where: predicate.
+            select: columns, or aggregates over all rows.
+
+        Returns:
+            Values as JSON has them; times as ISO 8601 text in UTC.
+        """
+        found = self._fetch(
+            f"SELECT to_json(t) FROM (SELECT {select} FROM "
+            f"delta_scan({_text(f'{self._base}/{table}')}) WHERE {where}) t"
+        )
+        return [json.loads(row[0]) for row in found]
+
+    def commits(self, table: str, limit: int) -> list[tuple[int, str | None]]:
+        """Return (version, user metadata) of a table's last commits, newest first."""
+        folder = f"{self._base}/{table}/_delta_log"
+        names = [
+            row[0]
+            for row in self._fetch(
+                f"SELECT file FROM glob({_text(folder + '/*.json')}) ORDER BY file DESC"
+            )
+        ]
+        versions = {
+            int(match[1]): name for name in names if (match := re.search(r"/(\d{20})\.json$", name))
+        }
+        wanted = sorted(versions, reverse=True)[:limit]
+        if not wanted:
+            return []
+        listed = ", ".join(_text(versions[version]) for version in wanted)
+        texts = dict(self._fetch(f"SELECT filename, content FROM read_text([{listed}])"))
+        return [(version, _metadata(texts[versions[version]])) for version in wanted]
+
+    def _fetch(self, query: str) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._connection.execute(query).fetchall()
+
+
+def _metadata(commit: str) -> str | None:
+    """Return the user metadata of a commit's file."""
+    for line in commit.splitlines():
+        action = json.loads(line)
+        if "commitInfo" in action:
+            found = action["commitInfo"].get("userMetadata")
+            return None if found is None else str(found)
+    return None
 
 
 def run(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyConnection:

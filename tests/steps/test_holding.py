@@ -72,9 +72,7 @@ def test_a_failed_critical_expectation_holds_only_its_hour_until_it_is_mended(
         r for a in found.audits for r in a.results if not r.success and r.severity == "warning"
     ]
     assert len(warned) == 1
-    ran = project.run(source, hours)
-    assert ran.exit_status == EXIT_HELD
-    assert [each.outcome for each in ran.landed] == ["unchanged"] * 3
+    assert [each.slices for each in go(project, source, hours).held] == [(hours[2],)]
     # What the suite has said of a content it is not asked again.
     assert (
         len({row["audit_id"] for row in project.table(AUDITS) if row["table_name"] == "events"})
@@ -82,9 +80,31 @@ def test_a_failed_critical_expectation_holds_only_its_hour_until_it_is_mended(
     )
 
     project.put_hour(hours[2], [event("x", NOON, n=1)])
-    assert project.run(source, hours).exit_status == 0
+    assert not go(project, source, hours).held
     assert by_hour(project) == {"12": 3, "13": 2, "14": 1}
-    assert project.run(source, [NOON + 9 * HOUR]).exit_status == EXIT_FAULT
+
+
+def test_a_run_says_by_its_exit_status_what_became_of_its_hours(project: Project) -> None:
+    project.suite("events", SUITE.replace("SEVERITY", "warning"))
+    source = project.source()
+    project.put_hour(NOON, [event(1, NOON, n=1)])
+    project.put_hour(NOON + HOUR, [event(2, NOON, n=10)])
+    ran = project.run(source, [NOON, NOON + HOUR])
+    assert ran.exit_status == EXIT_HELD
+    assert [each.outcome for each in ran.landed] == ["landed", "landed"]
+    assert [each["table"] for each in ran.as_json()["published"]] == [  # type: ignore[attr-defined]
+        "events",
+        "sessions",
+        "hourly_activity",
+        "daily_activity",
+    ]
+    assert ran.release.versions == project.versions()
+    # Without a file for an hour, and with nothing else to do.
+    missing = project.run(source, [NOON, NOON + 9 * HOUR])
+    assert missing.exit_status == EXIT_FAULT
+    assert [each.outcome for each in missing.landed] == ["unchanged", "missing"]
+    assert not missing.release.is_new
+    assert project.run(source, [NOON]).exit_status == 0
 
 
 def test_an_hour_that_would_spoil_a_later_one_is_held_in_its_place(project: Project) -> None:

@@ -124,19 +124,6 @@ def test_an_hour_without_files_is_missing_and_one_with_empty_files_is_published_
     assert len(project.table(LANDINGS)) == 2
 
 
-def test_an_hour_whose_files_became_empty_loses_its_rows(project: Project) -> None:
-    source = project.source()
-    project.put_hour(NOON, [event(1, NOON), b"bad"])
-    project.run(source, [NOON])
-    project.put_hour(NOON, [])
-    project.run(source, [NOON])
-    for table in ("events", "sessions", "hourly_activity", "daily_activity"):
-        from tidegate.lake import table_named
-
-        assert project.table(table_named(table)) == [], table
-    assert project.table(QUARANTINE) == []
-
-
 def cut(project: Project, name: str) -> None:
     lines = [json.dumps(event(n, NOON, s="x" * (n % 50))) for n in range(2000)]
     body = gzip.compress("\n".join(lines).encode(), mtime=0)

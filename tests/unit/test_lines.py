@@ -13,7 +13,7 @@ from pyspark.errors import PySparkException
 from conftest import MakeProject
 from project import NOON, Project
 from tidegate.dumps import Dumps
-from tidegate.landing.lines import Input, read_text, uri_path
+from tidegate.landing.lines import Input, read_text, uri_path, whole_files
 
 
 def _inputs(project: Project) -> list[Input]:
@@ -25,19 +25,21 @@ def test_a_large_plain_file_is_not_split_so_that_its_lines_are_numbered_through(
 ) -> None:
     count = 300_000
     project.put("2024-03-01-12.json", b"".join(b"line %d\n" % n for n in range(1, count + 1)))
-    lines = read_text(project.work().lake, _inputs(project))
+    lake = project.work().lake
+    lines = read_text(lake, _inputs(project))
     wrong = lines.where("value != concat('line ', line)")
-    assert lines.count() == count
-    assert wrong.isEmpty()
+    with whole_files(lake):
+        assert lines.count() == count
+        assert wrong.isEmpty()
 
 
 def test_many_small_files_keep_a_numbering_each(project: Project) -> None:
     for n in range(40):
         project.put(f"2024-03-01-12-{n:02d}.json.gz", [b"x"] * (n % 4))
-    found = {
-        (row["file"], row["line"])
-        for row in read_text(project.work().lake, _inputs(project)).select("file", "line").collect()
-    }
+    lake = project.work().lake
+    lines = read_text(lake, _inputs(project)).select("file", "line")
+    with whole_files(lake):
+        found = {(row["file"], row["line"]) for row in lines.collect()}
     assert found == {
         (f"2024-03-01-12-{n:02d}.json.gz", line) for n in range(40) for line in range(1, n % 4 + 1)
     }
@@ -101,9 +103,20 @@ def test_the_lines_of_any_files_come_out_byte_for_byte(
         split = body.removeprefix(b"\xef\xbb\xbf").split(b"\n")
         split = split[:-1] if split[-1] == b"" else split
         expected.update({(name, at): line for at, line in enumerate(split, start=1)})
-    found = read_text(shared.work().lake, _inputs(shared)).selectExpr(
+    lake = shared.work().lake
+    found = read_text(lake, _inputs(shared)).selectExpr(
         "file", "line", "hex(cast(value as binary)) as value"
     )
-    assert {
-        (row["file"], row["line"]): bytes.fromhex(row["value"]) for row in found.collect()
-    } == expected
+    with whole_files(lake):
+        rows = found.collect()
+    assert {(row["file"], row["line"]): bytes.fromhex(row["value"]) for row in rows} == expected
+
+
+def test_the_session_is_left_as_it_was(project: Project) -> None:
+    lake = project.work().lake
+    name = "spark.sql.files.maxPartitionBytes"
+    before = lake.spark.conf.get(name)
+    with pytest.raises(ZeroDivisionError), whole_files(lake):
+        assert lake.spark.conf.get(name) != before
+        raise ZeroDivisionError
+    assert lake.spark.conf.get(name) == before

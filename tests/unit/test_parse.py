@@ -18,10 +18,11 @@ from compare import Row, exact_rows
 from conftest import MakeProject
 from project import HOUR, NOON, Project
 from tidegate.dumps import Dumps
-from tidegate.landing.lines import Input, read_text
+from tidegate.landing.lines import Input, read_text, whole_files
 from tidegate.landing.parse import MAX_LINE_BYTES, REASONS, parse, staged_schema
-from tidegate.source import Source
+from tidegate.source import RESERVED_COLUMNS, Source
 from tidegate.steps.land import _by_header
+from tidegate.tables.events import BASE_COLUMNS
 
 COLUMNS = {
     "i": {"path": "i", "type": "int"},
@@ -226,21 +227,29 @@ VALUES = {
     "int object": _unfit('"i":{}'),
     "bigint": _with('"b":9223372036854775807', b=9223372036854775807),
     "bigint overflow": _unfit('"b":9223372036854775808'),
-    "decimal": _with('"d":1234.5', d=1234.5),
-    "decimal with zeros at its end": _with('"d":"1.5000"', d=1.5),
-    "decimal with an exponent": _with('"d":"1.5e2"', d=150),
+    "decimal": _with('"d":1234.5', d="1234.50"),
+    "decimal with zeros at its end": _with('"d":"1.5000"', d="1.50"),
+    "decimal with an exponent": _with('"d":"1.5e2"', d="150.00"),
     "decimal with too many digits after the point": _unfit('"d":1.005'),
     "decimal with too many such digits in an exponent": _unfit('"d":"1005e-3"'),
     "decimal with too many digits before the point": _unfit('"d":12345.5'),
     "decimal words": _unfit('"d":"1,5"'),
     "decimal NaN": _unfit('"d":"NaN"'),
     "decimal of 20 digits after the point": _with(
-        '"wide":"0.12345678901234567890"', wide=0.1234567890123456789
+        '"wide":"0.12345678901234567890"', wide="0.12345678901234567890"
     ),
     "decimal of 21 digits after the point": _unfit('"wide":"0.123456789012345678901"'),
     "decimal of 38 digits": _with(
-        '"full":"123456789012345678901234567890123456.78"', full=1.2345678901234568e35
+        '"full":"123456789012345678901234567890123456.78"',
+        full="123456789012345678901234567890123456.78",
     ),
+    "decimal number of more digits than a double holds": _with(
+        '"full":1234567890123456789.01', full="1234567890123456789.01"
+    ),
+    "decimal number with too many digits, the last ones too small for a double": _unfit(
+        '"full":1234567890123456789.012'
+    ),
+    "decimal number beside two equal names": _with('"full":12.5,"s":"a","s":"b"', full="12.50"),
     "decimal of 39 digits": _unfit('"full":"123456789012345678901234567890123456.789"'),
     "date": _with('"day":"2024-02-29"', day="2024-02-29"),
     "date that is none": _unfit('"day":"2015-02-30"'),
@@ -290,7 +299,8 @@ def decided(
         ]
     else:
         frames = [parse(read_text(work.lake, inputs), source)]
-    rows = [row for frame in frames for row in exact_rows(frame)]
+    with whole_files(work.lake):
+        rows = [row for frame in frames for row in exact_rows(frame)]
     assert [name for name, _ in frames[0].dtypes] == _names(staged_schema(source))
     found = {(row["file"], row["line"]): row for row in rows}
     assert len(found) == len(rows), "a line came out twice"
@@ -482,6 +492,10 @@ def test_columns_may_have_any_name_that_a_source_file_allows(project: Project) -
 
 
 # -- computed ids --------------------------------------------------------------------------------
+
+
+def test_no_column_of_a_source_may_have_the_name_of_one_of_the_tables() -> None:
+    assert RESERVED_COLUMNS == BASE_COLUMNS
 
 
 def test_computed_ids_are_distinct_for_identical_lines_and_the_same_wherever_the_dumps_lie(
@@ -692,7 +706,8 @@ def test_the_accept_window_is_that_of_each_lines_own_hour(project: Project) -> N
         inputs.append(
             Input(NOON + n * HOUR, Dumps(source, project.settings.s3).files(NOON + n * HOUR)[0])
         )
-    rows = exact_rows(parse(read_text(lake, inputs), source))
+    with whole_files(lake):
+        rows = exact_rows(parse(read_text(lake, inputs), source))
     accepted = {(row["dump_hour"][11:13], row["event_id"]) for row in rows if row["event_id"]}
     assert accepted == {
         ("12", "0"), ("12", "1"), ("12", "2"),

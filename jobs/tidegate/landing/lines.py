@@ -44,14 +44,14 @@ def whole_files(lake: Lake) -> Iterator[None]:
     Only there: elsewhere each of the many small files of the books would be a task of its own.
     """
     conf = lake.spark.conf
-    before = {key: conf.get(key) for key in _WHOLE_FILES}
+    before = {key: str(conf.get(key)) for key in _WHOLE_FILES}
     try:
         for key, value in _WHOLE_FILES.items():
             conf.set(key, value)
         yield
     finally:
         for key, value in before.items():
-            conf.set(key, str(value))
+            conf.set(key, value)
 
 
 def read_text(lake: Lake, inputs: Sequence[Input]) -> DataFrame:

@@ -248,15 +248,18 @@ def _values(fields: DataFrame, source: Source) -> DataFrame:
     from tidegate.source import RAW_LINE, split_path
 
     wanted = source.fields
+    is_json = source.format.type == "json"
     sqls: dict[str, FieldRef] = {}
     texts: dict[str, Column] = {}
 
-    def text(name: str, ref: FieldRef | None) -> None:
+    def text(name: str, ref: FieldRef | None, *, exact: bool = False) -> None:
         if ref is None:
             texts[name] = F.lit(None).cast("string")
         elif ref.path is not None:
             path = ".".join(_quoted(part) for part in ref.names())
             texts[name] = F.col(f"f.{path}")
+            if exact:
+                texts[name] = F.expr(_exact(f"f.{path}", ref.names()))
         else:
             sqls[name] = ref
 
@@ -267,7 +270,7 @@ def _values(fields: DataFrame, source: Source) -> DataFrame:
     text("anonymous_id", wanted.anonymous_id)
     text("source_session_id", source.sessions.id)
     for name, column in source.columns.items():
-        text(name, column)
+        text(name, column, exact=is_json and column.type.startswith("decimal"))
 
     out = fields
     if sqls:
@@ -304,6 +307,19 @@ def _values(fields: DataFrame, source: Source) -> DataFrame:
     for name, column in source.columns.items():
         out = out.withColumn(f"v_{name}", F.expr(_cast(f"`t_{name}`", column.type)))
     return out
+
+
+def _exact(text: str, names: Sequence[str]) -> str:
+    """Return the Spark SQL of a value's text with every digit that its number has.
+
+    Spark reads a number with a fraction as a double on the way to text. Up to 15 digits that loses nothing;
+    a longer one is read again as a variant, which keeps decimals.
+    """
+    if any(c in name for name in names for c in "'\"\\\\`[]"):
+        return text
+    path = "$" + "".join(f'["{name}"]' for name in names)
+    again = f"try_variant_get(try_parse_json(value), '{path}', 'string')"
+    return f"if(length({text}) > 15, coalesce({again}, {text}), {text})"
 
 
 def _time(ref: TimeRef) -> Column:

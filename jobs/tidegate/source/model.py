@@ -42,6 +42,7 @@ RESERVED_COLUMNS = frozenset(
         "user_id",
         "anonymous_id",
         "user_key",
+        "source_session_id",
         "properties",
         "file",
         "line",

@@ -157,12 +157,11 @@ def _known(work: Work, plan: Plan, suite: Suite, landings: Mapping[str, Row]) ->
     """Return audits of the plan's contents by the same suite: content → audit."""
     since = min(parse_time(row["landed_at"]) for row in landings.values())
     contents = ", ".join(literal(each.content) for each in plan.slices)
-    rows = work.lake.rows(
-        work.lake.read(AUDITS).where(
-            f"table_name = {literal(suite.table)} and source = {literal(plan.source.source)} "
-            f"and suite = {literal(suite.fingerprint)} and audited_at >= {literal(since)} "
-            f"and content in ({contents})"
-        )
+    rows = work.lake.book(
+        AUDITS,
+        f"table_name = {literal(suite.table)} and source = {literal(plan.source.source)} "
+        f"and suite = {literal(suite.fingerprint)} and audited_at >= {literal(since)} "
+        f"and content in ({contents})",
     )
     by_audit: dict[str, list[Row]] = {}
     for row in rows:

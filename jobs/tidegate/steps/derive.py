@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from tidegate import engine
 from tidegate.errors import TidegateError
 from tidegate.hours import HOUR, hours_text
 from tidegate.lake import literal, parse_time, slices_where
@@ -101,6 +102,7 @@ def derive(work: Work, sources: Sequence[Source], cap: int | None = None) -> Der
     version = max(
         (each.delta_version for each in taken), default=max(consumed.values(), default=-1)
     )
+    engine.fit(work.lake.spark, sum(each.rows for each in taken))
     made: list[Publication] = []
     audits: list[Audit] = []
     behind: list[str] = []

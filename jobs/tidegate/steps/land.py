@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from tidegate import engine
 from tidegate.dumps import DumpFile, Dumps, HeaderError, fingerprint
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_text, hours_text
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
     from tidegate.source import Source
     from tidegate.steps.work import Work
+
+_BYTES_A_ROW = 50
+"""About what an event takes in a compressed file."""
 
 Outcome = Literal["landed", "unchanged", "unreadable", "missing"]
 
@@ -173,6 +177,7 @@ def _land_batch(
     from tidegate.steps.work import new_id
 
     token = new_id()
+    engine.fit(work.lake.spark, sum(f.size for dump in batch for f in dump.files) // _BYTES_A_ROW)
     place = work.lake.staging(*candidate_folder(source.source, token))
     cause = _stage(work, source, dumps, batch, place)
     if cause is None:
@@ -397,7 +402,7 @@ def _quarantine(
     hours = [dump.hour for dump in batch]
     where = slices_where(QUARANTINE, source.source, hours)
     bad = sum(sum(each.quarantined.values()) for each in landed)
-    if not bad and work.lake.read(QUARANTINE).where(where).isEmpty():
+    if not bad and not work.lake.book(QUARANTINE, where, "source, file, line"):
         return
     rows = staged.where("_outcome = 'quarantined'").select(
         "source",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tidegate import engine
 from tidegate.errors import TidegateError
 from tidegate.hours import hours_text
 from tidegate.lake import parse_time, slices_where
@@ -57,6 +58,7 @@ def publish_events(work: Work, source: Source, hours: Sequence[datetime]) -> Pub
     beaten = 0
     while waiting and beaten < _ATTEMPTS:
         plan = make_plan(work, source, waiting)
+        engine.fit(work.lake.spark, sum(each.standing.candidates for each in plan.slices))
         audits = audit_plan(work, plan)
         seen.update({each.audit_id: each for each in audits})
         failed = [

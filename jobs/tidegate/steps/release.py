@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidegate.tables import WAREHOUSE, events
-from tidegate.tables.books import PUBLICATIONS, RELEASES
+from tidegate.tables.books import RELEASES
 
 if TYPE_CHECKING:
     from tidegate.steps.derive import Derived
@@ -76,6 +76,3 @@ def _last(work: Work) -> Release | None:
         tuple(row["behind"] or ()),
         is_new=False,
     )
-
-
-__all__ = ["PUBLICATIONS", "Release", "release"]

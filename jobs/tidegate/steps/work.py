@@ -50,7 +50,7 @@ def working(
         TidegateError: no Spark server answers, or the lake can't be written.
     """
     with engine.session(settings) as spark:
-        lake = Lake(spark, settings.lake)
+        lake = Lake(spark, settings.lake, settings.s3)
         if not lake.exists():
             lake.create_tables()
         yield Work(settings, lake, run_id or f"cli-{new_id()}", tell)
