@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
@@ -37,6 +38,7 @@ _CONFLICTS = ("[DELTA_CONCURRENT_", "[DELTA_METADATA_CHANGED", "[DELTA_PROTOCOL_
 _CREATED_MEANWHILE = (
     *_CONFLICTS,
     "TABLE_OR_VIEW_ALREADY_EXISTS",
+    "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION",
 )
 """What Delta says to the slower of two that create a table."""
 
@@ -80,12 +82,23 @@ class Lake:
     def _create(self, table: Table) -> None:
         from pyspark.errors import PySparkException
 
-        try:
-            self.spark.sql(self._creation(table))
-        except PySparkException as error:
-            if not any(word in str(error) for word in _CREATED_MEANWHILE):
-                raise
-            self.history(table, 1)
+        for attempt in range(_ATTEMPTS):
+            try:
+                self.spark.sql(self._creation(table))
+            except PySparkException as error:
+                if not any(word in str(error) for word in _CREATED_MEANWHILE):
+                    raise
+                # The one that is faster may not have committed yet; it may also have been killed.
+                time.sleep(0.1 * attempt)
+            else:
+                return
+        raise TidegateError(
+            "the table can't be created",
+            where=self.path(table),
+            expected="an empty place, or a Delta table",
+            got="files, and no Delta log",
+            todo="look at what lies there; a lake needs a prefix of its own",
+        )
 
     def _creation(self, table: Table) -> str:
         properties = {
