@@ -47,7 +47,9 @@ def published(project: Project) -> list[tuple[str, str]]:
 
 def go(project: Project, source: Source, hours: list[datetime]) -> Published:
     land(project.work(), source, hours)
-    return publish_events(project.work(), source, hours)
+    found = publish_events(project.work(), source, hours)
+    assert not found.held, [each.describe() for each in found.held]
+    return found
 
 
 def put(project: Project, hour: datetime, numbers: list[int]) -> None:

@@ -97,8 +97,6 @@ def _backfill(running: Demo, api: AirflowApi, hours: int) -> None:
     dags = [f"land_{source}" for source in traffic.SOURCES]
     for dag in ("derive", *dags):
         api.wait_for_dag(dag)
-    # The DAGs are still paused, so that nothing else writes to Airflow's database: on SQLite it
-    # can't take a backfill while its scheduler is busy.
     for dag in dags:
         api.create_backfill(dag, FIRST_HOUR, LAST_HOUR, max_active_runs=_AT_ONCE)
     for dag in ("derive", *dags):

@@ -245,13 +245,16 @@ def candidates(work: Work, source: Source, standing: Mapping[datetime, Standing]
     paths = _paths(work, source, standing)
     if not paths:
         return work.lake.frame([], schema)
-    found = work.lake.staged(
-        *paths, base=work.lake.staging("events", source.source), schema=schema
-    ).select(*columns)
+    base = work.lake.staging("events", source.source)
+    found = work.lake.staged(*paths, base=base, schema=f"{schema}, _token string")
     if source.fields.event_id is None:
-        return found
-    repeated = work.lake.staged(*_repeat_paths(work, source, standing), schema=REPEATS_SCHEMA)
-    return found.join(repeated, ["dump_hour", "file", "line"], "left_anti").select(*columns)
+        return found.select(*columns)
+    repeated = work.lake.staged(
+        *_repeat_paths(work, source, standing), base=base, schema=f"{REPEATS_SCHEMA}, _token string"
+    )
+    # By token too: another of the landings may have been of an earlier state of the same file.
+    line = ["_token", "dump_hour", "file", "line"]
+    return found.join(repeated.select(*line), line, "left_anti").select(*columns)
 
 
 def _ids(work: Work, source: Source, standing: Mapping[datetime, Standing]) -> DataFrame:

@@ -1,0 +1,109 @@
+"""README's tour does what README says, run as a reader would: from top to bottom, in a shell."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from project import REPO
+
+README = (REPO / "README.md").read_text(encoding="utf-8")
+
+
+def section(title: str) -> str:
+    """Return the text below a heading of the README."""
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## )", README, re.MULTILINE | re.DOTALL)
+    assert found, f"README has no section {title!r}"
+    return found[1]
+
+
+def commands(text: str) -> list[str]:
+    """Return the shell blocks of a text."""
+    return re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def tour(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Run the tour in an empty folder; give the folder and what was printed."""
+    folder = tmp_path_factory.mktemp("tour")
+    blocks = commands(section("A tour on files of your own"))
+    assert len(blocks) >= 6
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "\n".join(blocks)],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "TIDEGATE_PROJECT": str(REPO),
+            "TIDEGATE_HOME": str(folder / "home"),
+            "TIDEGATE_JARS": os.environ.get("TIDEGATE_JARS", str(REPO / ".tidegate" / "jars")),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, done.stdout + done.stderr
+
+
+def test_the_tour_ends_with_what_the_readme_says(tour: tuple[Path, str]) -> None:
+    _, printed = tour
+    assert "4 lines = 2 events + 1 duplicates + 1 quarantined (1 bad_event_time)" in printed
+    assert "nothing is held" in printed
+    assert "unchanged" in printed
+    quarantined = re.search(r"^\[\n.*?^\]$", printed, re.MULTILINE | re.DOTALL)
+    assert quarantined
+    [line] = json.loads(quarantined[0])
+    assert line["reason"] == "bad_event_time"
+    assert json.loads(line["raw"])["id"] == "b1"
+
+
+def test_the_tour_gives_one_session_of_three_events(tour: tuple[Path, str]) -> None:
+    from tidegate.query import connect
+    from tidegate.settings import Settings
+
+    folder, _ = tour
+    settings = Settings(REPO, folder / "home", str(folder / "tour" / "lake"))
+    with connect(settings) as connection:
+        rows = connection.execute(
+            "SELECT user_key, event_count, duration_s FROM sessions"
+        ).fetchall()
+        counted = connection.execute("SELECT count(*) FROM events").fetchone()
+    assert rows == [("ann", 3, 3540.0)]
+    assert counted == (3,)
+
+
+def test_the_source_file_that_the_readme_explains_is_right(tmp_path: Path) -> None:
+    from tidegate.source import load_source
+
+    [text] = re.findall(
+        r"^```yaml\n(.*?)^```$",
+        section("A source file, explained"),
+        re.MULTILINE | re.DOTALL,
+    )
+    file = tmp_path / "github.yml"
+    file.write_text(text, encoding="utf-8")
+    assert load_source(file).source == "github"
+
+
+def test_the_suite_that_the_readme_explains_is_right(tmp_path: Path) -> None:
+    from tidegate import gate
+    from tidegate.suites import load_suite
+
+    [text] = re.findall(
+        r"^```yaml\n(.*?)^```$", section("A suite, explained"), re.MULTILINE | re.DOTALL
+    )
+    (tmp_path / "events.yml").write_text(text, encoding="utf-8")
+    assert not gate.faults(load_suite(tmp_path, "events"))
+
+
+def test_the_readme_has_just_two_commands_for_the_set_up() -> None:
+    assert commands(section("Two commands")) == [
+        "python3 infra/bootstrap.py tidegate demo\npython3 infra/bootstrap.py test\n"
+    ]
