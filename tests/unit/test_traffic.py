@@ -14,10 +14,9 @@ import pytest
 
 from reckoning import Description, Dump, keep_events, read_delimited, read_json_lines, sessions_of
 from tidegate.demo.faults import Fault, Planted
-from tidegate.demo.rhythm import FIRST_HOUR
+from tidegate.demo.rhythm import FIRST_HOUR, LAST_HOUR
 from tidegate.demo.traffic import (
     CUT,
-    LAST_HOUR,
     SOURCES,
     DumpObject,
     dumps,
