@@ -41,6 +41,8 @@ _CREATED_MEANWHILE = (
     "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION",
 )
 """What Delta says to the slower of two that create a table."""
+_ADDED_MEANWHILE = (*_CONFLICTS, "[DELTA_DUPLICATE_COLUMNS_FOUND")
+"""What Delta says to the slower of two that add a column."""
 
 
 class Lake:
@@ -141,7 +143,7 @@ class Lake:
         return dict(self.read(table).dtypes)
 
     def add_columns(self, table: Table, wanted: Mapping[str, str]) -> None:
-        """Add columns that a table lacks.
+        """Add columns that a table lacks; others may add the same ones at the same time.
 
         Args:
             table: where.
@@ -150,6 +152,17 @@ class Lake:
         Raises:
             TidegateError: the table has such a column with another type.
         """
+
+        def add(path: str) -> None:
+            missing = self._missing(table, wanted)
+            if missing:
+                added = ", ".join(f"`{name}` {kind}" for name, kind in missing.items())
+                self.spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({added})")
+
+        _until_done(add, self.path(table), _ADDED_MEANWHILE)
+
+    def _missing(self, table: Table, wanted: Mapping[str, str]) -> dict[str, str]:
+        """Return which of the columns a table lacks."""
         present = self.columns(table)
         for name, kind in wanted.items():
             if name in present and present[name] != kind:
@@ -160,10 +173,7 @@ class Lake:
                     got=f"{kind}, as the source file says",
                     todo="give the column another name in the source file, or the table's type",
                 )
-        missing = {name: kind for name, kind in wanted.items() if name not in present}
-        if missing:
-            added = ", ".join(f"`{name}` {kind}" for name, kind in missing.items())
-            self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` ADD COLUMNS ({added})")
+        return {name: kind for name, kind in wanted.items() if name not in present}
 
     def book(self, table: Table, where: str = "true", select: str = "*") -> list[Row]:
         """Return rows of a small table, quickly.
@@ -307,23 +317,27 @@ class Lake:
         return reader.parquet(*paths)
 
 
-def _unless_beaten(save: Callable[[str], None], path: str) -> bool:
+def _unless_beaten(
+    save: Callable[[str], None], path: str, conflicts: Sequence[str] = _CONFLICTS
+) -> bool:
     """Run a write; return whether no other one was faster, which is no error here."""
     from pyspark.errors import PySparkException
 
     try:
         save(path)
     except PySparkException as error:
-        if not any(word in str(error) for word in _CONFLICTS):
+        if not any(word in str(error) for word in conflicts):
             raise
         return False
     return True
 
 
-def _until_done(save: Callable[[str], None], path: str) -> None:
+def _until_done(
+    save: Callable[[str], None], path: str, conflicts: Sequence[str] = _CONFLICTS
+) -> None:
     """Run a write that gives the same result whenever it runs, again while others are faster."""
     for _ in range(_ATTEMPTS):
-        if _unless_beaten(save, path):
+        if _unless_beaten(save, path, conflicts):
             return
     raise TidegateError(
         "other writes to this table were faster, again and again",
