@@ -41,7 +41,7 @@ _CREATED_MEANWHILE = (
     "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION",
 )
 """What Delta says to the slower of two that create a table."""
-_ADDED_MEANWHILE = (*_CONFLICTS, "[DELTA_DUPLICATE_COLUMNS_FOUND")
+_ADDED_MEANWHILE = (*_CONFLICTS, "[DELTA_DUPLICATE_COLUMNS_FOUND", "[FIELD_ALREADY_EXISTS]")
 """What Delta says to the slower of two that add a column."""
 
 
