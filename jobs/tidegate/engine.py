@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ from tidegate.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+    from tidegate.writer import Claim
 
 _SESSION = {
     "spark.sql.session.timeZone": "UTC",
@@ -48,11 +50,17 @@ _SECONDS_TO_ANSWER = 30
 
 
 @contextmanager
-def session(settings: Settings) -> Iterator[SparkSession]:
+def session(
+    settings: Settings, tell: Callable[[str], None] | None = None
+) -> Iterator[SparkSession]:
     """Yield a Spark session on the one server that writes the lake.
 
     That is the server of `settings.spark`, where there is one (a running stack's, or a cluster's);
     else one is started for the length of the block, alone with the lake.
+
+    Args:
+        settings: whose lake.
+        tell: is given a line of progress at a time.
 
     Raises:
         TidegateError: no server answers, or another one writes the lake.
@@ -62,8 +70,8 @@ def session(settings: Settings) -> Iterator[SparkSession]:
     with ExitStack() as held:
         url = settings.spark
         if url is None:
-            held.enter_context(claim(settings))
-            url = held.enter_context(_private_server(settings))
+            claimed = held.enter_context(claim(settings))
+            url = held.enter_context(_private_server(settings, claimed, tell))
         spark = connect(url)
         try:
             yield spark
@@ -111,16 +119,26 @@ def fit(spark: SparkSession, rows: int) -> None:
 
 
 @contextmanager
-def _private_server(settings: Settings) -> Iterator[str]:
+def _private_server(
+    settings: Settings, claimed: Claim, tell: Callable[[str], None] | None
+) -> Iterator[str]:
+    from tidegate.stack.aot import MAKING
     from tidegate.stack.spark import start_spark
 
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    child, url = start_spark(settings.home, s3=settings.s3, log=logs / f"spark-{os.getpid()}.log")
+    child, url = start_spark(
+        settings.home, s3=settings.s3, log=logs / f"spark-{os.getpid()}.log", progress=tell
+    )
     try:
+        claimed.include(child.pid)
         yield url
-    finally:
-        child.stop()
+    except BaseException:
+        child.stop(0.0)
+        raise
+    if tell is not None and child.lingers():
+        tell(MAKING)
+    child.stop()
 
 
 def _reachable(url: str) -> None:

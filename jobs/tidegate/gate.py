@@ -17,6 +17,9 @@ from tidegate.suites import Entry, Severity, Suite
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+_EXAMPLES = 3
+"""Values shown of those that an expectation did not expect."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -120,6 +123,7 @@ def _validate(
 
     results: dict[int, Result] = {}
     known: list[Any] = []
+    asked = dict(entries)
     for number, entry in entries:
         try:
             known.append(_expectation(entry, number))
@@ -137,19 +141,36 @@ def _validate(
         .add_batch_definition_whole_dataframe("whole")
         .get_batch(batch_parameters={"dataframe": frame})
     )
-    suite = gx.ExpectationSuite(name="suite", expectations=known)
+    # Examples cost a query an expectation: they are looked for only where something failed.
+    results.update(_run(batch, known, asked, examples=0))
+    failed = [each for each in known if not results[each.meta["entry"]].success]
+    results.update(_run(batch, failed, asked, examples=_EXAMPLES))
+    return results
+
+
+def _run(
+    batch: Any, expectations: Sequence[Any], asked: Mapping[int, Entry], *, examples: int
+) -> dict[int, Result]:
+    """Run expectations on a batch; the results of failed ones show so many examples at most."""
+    import great_expectations as gx
+
+    if not expectations:
+        return {}
     report = batch.validate(
-        suite, result_format={"result_format": "BASIC", "partial_unexpected_count": 3}
+        gx.ExpectationSuite(name="suite", expectations=list(expectations)),
+        result_format={"result_format": "BASIC", "partial_unexpected_count": examples},
     )
+    results = {}
     for each in report.results:
         number = each.expectation_config.meta["entry"]
         results[number] = _result(
-            dict(entries)[number], success=bool(each.success), observed=_observed(each)
+            asked[number], success=bool(each.success), observed=_observed(each)
         )
-    for number, entry in entries:
+    for expectation in expectations:
+        number = expectation.meta["entry"]
         if number not in results:
             results[number] = _result(
-                entry, success=False, observed="Great Expectations gave no result for it"
+                asked[number], success=False, observed="Great Expectations gave no result for it"
             )
     return results
 
@@ -187,7 +208,7 @@ def _observed(report: Any) -> str:
         text = f"{found['unexpected_count']} of {found.get('element_count', '?')} rows"
         examples = found.get("partial_unexpected_list") or []
         return text + (
-            f", such as {json.dumps(examples[:3], default=str)[:200]}" if examples else ""
+            f", such as {json.dumps(examples[:_EXAMPLES], default=str)[:200]}" if examples else ""
         )
     return "nothing"
 

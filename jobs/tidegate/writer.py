@@ -10,24 +10,68 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from tidegate.errors import TidegateError
 from tidegate.settings import Settings
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
 CLAIM = "_writer.json"
 """The object, or file, in which a lake's writer says who it is."""
 
 
+_ENDING_S = 30.0
+"""Seconds that the server of a killed command may take to end."""
+_TICK_S = 0.1
+
+
+@dataclass
+class Claim:
+    """A lake that is held.
+
+    Attributes:
+        write: puts the claim's text into the lake.
+        server: address of the server that writes it, without its token, if others may use it.
+    """
+
+    write: Callable[[str], None]
+    server: str | None
+    _others: list[dict[str, Any]] = field(default_factory=list)
+
+    def include(self, pid: int) -> None:
+        """Name another process that writes the lake too: the claim holds until it has ended as well."""
+        self._others.append(_process(pid))
+        self.write(self.text)
+
+    @property
+    def text(self) -> str:
+        """Who holds the lake, as JSON."""
+        return json.dumps(
+            {
+                "host": socket.gethostname(),
+                **_process(os.getpid()),
+                "since": datetime.now(UTC).isoformat(timespec="seconds"),
+                "server": self.server,
+                "others": self._others,
+            }
+        )
+
+
 @contextmanager
-def claim(settings: Settings, server: str | None = None) -> Iterator[None]:
+def claim(settings: Settings, server: str | None = None) -> Iterator[Claim]:
     """Hold a lake for the length of the block, as the only one that starts a server to write it.
+
+    What a killed command has left running is waited for.
 
     Args:
         settings: whose lake.
@@ -37,8 +81,8 @@ def claim(settings: Settings, server: str | None = None) -> Iterator[None]:
         TidegateError: another process holds it.
     """
     if settings.lake.startswith("s3a://"):
-        with _claim_object(settings, server):
-            yield
+        with _claim_object(settings, server) as held:
+            yield held
     elif "://" in settings.lake:
         raise TidegateError(
             "this lake needs a Spark server that is named",
@@ -47,29 +91,35 @@ def claim(settings: Settings, server: str | None = None) -> Iterator[None]:
             todo="set TIDEGATE_SPARK to the one server that writes this lake",
         )
     else:
-        with _claim_file(Path(settings.lake), server):
-            yield
+        with _claim_file(Path(settings.lake), server) as held:
+            yield held
 
 
-def _me(server: str | None) -> dict[str, Any]:
-    process = psutil.Process()
-    return {
-        "host": socket.gethostname(),
-        "pid": process.pid,
-        "started": process.create_time(),
-        "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        "server": server,
-    }
+def _process(pid: int) -> dict[str, Any]:
+    return {"pid": pid, "started": psutil.Process(pid).create_time()}
+
+
+def _lives(process: dict[str, Any]) -> bool:
+    try:
+        found = psutil.Process(process["pid"])
+        return found.create_time() == process["started"] and found.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _is_gone(holder: dict[str, Any]) -> bool:
-    """Return whether a holder is known to be dead: a process of this host that ended."""
-    if holder.get("host") != socket.gethostname():
+    """Return whether a holder is known to be dead: processes of this host that all ended.
+
+    A command that was killed leaves a server that is about to end by itself: that is waited for.
+    """
+    if holder.get("host") != socket.gethostname() or _lives(holder):
         return False
-    try:
-        return bool(psutil.Process(holder["pid"]).create_time() != holder["started"])
-    except psutil.NoSuchProcess:
-        return True
+    deadline = time.monotonic() + _ENDING_S
+    while any(map(_lives, holder.get("others", []))):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_TICK_S)
+    return True
 
 
 def _refusal(lake: str, holder: dict[str, Any]) -> TidegateError:
@@ -90,38 +140,48 @@ def _refusal(lake: str, holder: dict[str, Any]) -> TidegateError:
 
 
 @contextmanager
-def _claim_file(lake: Path, server: str | None) -> Iterator[None]:
+def _claim_file(lake: Path, server: str | None) -> Iterator[Claim]:
     lake.mkdir(parents=True, exist_ok=True)
     path = lake / CLAIM
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+
+    def write(text: str) -> None:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, text.encode(), 0)
+
     try:
         try:
             # The kernel lets go of it when the process ends, however it ends.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            text = path.read_text() or "{}"
-            raise _refusal(str(lake), json.loads(text)) from error
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, json.dumps(_me(server)).encode())
-        yield
+            raise _refusal(str(lake), json.loads(path.read_text() or "{}")) from error
+        before = json.loads(path.read_text() or "{}")
+        if before and before.get("host") == socket.gethostname() and not _is_gone(before):
+            raise _refusal(str(lake), before)
+        held = Claim(write, server)
+        write(held.text)
+        try:
+            yield held
+        finally:
+            write("")
     finally:
         os.close(descriptor)
 
 
 @contextmanager
-def _claim_object(settings: Settings, server: str | None) -> Iterator[None]:
+def _claim_object(settings: Settings, server: str | None) -> Iterator[Claim]:
     from tidegate.dumps import s3_client, s3_error
 
     bucket, _, prefix = settings.lake.removeprefix("s3a://").partition("/")
     key = f"{prefix}/{CLAIM}" if prefix else CLAIM
     client = s3_client(settings.s3)
-    body = json.dumps(_me(server)).encode()
+    held = Claim(lambda text: _put(client, bucket, key, text), server)
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         for _ in range(2):
             try:
-                client.put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*")
+                client.put_object(Bucket=bucket, Key=key, Body=held.text.encode(), IfNoneMatch="*")
                 break
             except ClientError as error:
                 if error.response["Error"]["Code"] not in ("PreconditionFailed", "412"):
@@ -135,6 +195,10 @@ def _claim_object(settings: Settings, server: str | None) -> Iterator[None]:
     except (ClientError, BotoCoreError) as error:
         raise s3_error(error, settings.s3, bucket, "claim the lake", settings.lake) from error
     try:
-        yield
+        yield held
     finally:
         client.delete_object(Bucket=bucket, Key=key)
+
+
+def _put(client: S3Client, bucket: str, key: str, text: str) -> None:
+    client.put_object(Bucket=bucket, Key=key, Body=text.encode())

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
-
-import pytest
 
 from conftest import MakeProject
-from project import HOUR, NOON, Project, event
+from project import HOUR, LINES, NOON, Project, event
 from tidegate.engine import connect
 from tidegate.lake import slices_where
 from tidegate.ledger import (
-    Ledger,
     Publication,
     SliceRecord,
     publication_of,
@@ -184,25 +184,52 @@ def test_the_newest_publication_of_a_slice_is_what_stands() -> None:
     }
 
 
-def test_a_killed_publication_is_finished_by_running_the_step_again(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+_KILLED = """
+import os, signal, sys
+from tidegate.cli import main
+from tidegate.ledger import Ledger
+
+def killed(ledger, table, book, records):
+    if any(record is not None and version > book.version for version, record in records):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return False
+
+Ledger._append = killed
+main()
+"""
+
+
+def by_a_kill(project: Project, *arguments: str) -> None:
+    """Run a command that is killed between the commit of a publication and its row in the ledger."""
+    done = subprocess.run(
+        [sys.executable, "-c", _KILLED, *arguments],
+        env={
+            **os.environ,
+            "TIDEGATE_PROJECT": str(project.root),
+            "TIDEGATE_HOME": str(project.settings.home),
+            "TIDEGATE_LAKE": project.settings.lake,
+            "TIDEGATE_SPARK": str(project.settings.spark),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def test_a_publication_whose_process_was_killed_is_finished_by_running_the_step_again(
+    project: Project,
 ) -> None:
     source = project.source(columns={})
+    described = {
+        **LINES,
+        "columns": {},
+        "dumps": f"{project.dumps}/{{dump_hour:%Y-%m-%d-%H}}*.json*",
+    }
+    (project.settings.sources / "web.yml").write_text(json.dumps(described))
     project.put_hour(NOON, [event(1, NOON), event(2, NOON)])
     land(project.work(), source, [NOON])
-
-    class Killed(BaseException):
-        pass
-
-    def killed(_: Ledger, __: object, book: Any, records: list[tuple[int, object]]) -> bool:
-        if any(record is not None and version > book.version for version, record in records):
-            raise Killed
-        return False
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Ledger, "_append", killed)
-        with pytest.raises(Killed):
-            publish_events(project.work(), source, [NOON])
+    by_a_kill(project, "publish", "web", "--from", "2024-03-01T12", "--to", "2024-03-01T12")
     assert len(project.table(events.TABLE)) == 2
     assert project.table(PUBLICATIONS) == []
     version = project.versions()["events"]
@@ -210,10 +237,7 @@ def test_a_killed_publication_is_finished_by_running_the_step_again(
     assert project.versions()["events"] == version
     [row] = project.table(PUBLICATIONS)
     assert (row["rows"], row["delta_version"]) == (2, version)
-    with monkeypatch.context() as patched:
-        patched.setattr(Ledger, "_append", killed)
-        with pytest.raises(Killed):
-            derive(project.work(), [source])
+    by_a_kill(project, "derive")
     found = derive(project.work(), [source])
     assert [p.table_name for p in found.publications] == ["hourly_activity", "daily_activity"]
     assert [row["event_count"] for row in project.table(sessions.TABLE)] == [2]

@@ -23,9 +23,11 @@ import sys
 from pathlib import Path
 from tidegate.settings import S3Access, Settings
 from tidegate.writer import claim
-lake, endpoint, access, secret = sys.argv[1:5]
+lake, endpoint, access, secret, *others = sys.argv[1:]
 s3 = S3Access(endpoint or None, access or None, secret or None)
-with claim(Settings(Path("."), Path("."), lake, s3=s3), "sc://holder:1"):
+with claim(Settings(Path("."), Path("."), lake, s3=s3), "sc://holder:1") as held:
+    for pid in others:
+        held.include(int(pid))
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -45,8 +47,8 @@ def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     return Settings(tmp_path, tmp_path, f"s3a://lake/{tmp_path.name}", s3=access)
 
 
-def hold(settings: Settings) -> subprocess.Popen[str]:
-    """Start another process that holds the lake."""
+def hold(settings: Settings, *others: int) -> subprocess.Popen[str]:
+    """Start another process that holds the lake, and names others that write it too."""
     s3 = settings.s3
     process = subprocess.Popen(
         [
@@ -57,6 +59,7 @@ def hold(settings: Settings) -> subprocess.Popen[str]:
             s3.endpoint or "",
             s3.access_key or "",
             s3.secret_key or "",
+            *map(str, others),
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -91,6 +94,27 @@ def test_the_claim_of_a_killed_process_is_taken_over(lake: Settings) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     with claim(lake), pytest.raises(TidegateError, match=f"process {os.getpid()} on"), claim(lake):
+        pass
+
+
+def test_the_server_of_a_killed_command_is_waited_for(
+    lake: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, text=True)
+    try:
+        process = hold(lake, server.pid)
+        process.kill()
+        process.wait()
+        with (
+            monkeypatch.context() as patched,
+            pytest.raises(TidegateError, match=f"process {process.pid} on"),
+        ):
+            patched.setattr("tidegate.writer._ENDING_S", 0.0)
+            with claim(lake):
+                pass
+    finally:
+        server.communicate("")
+    with claim(lake):
         pass
 
 

@@ -31,6 +31,7 @@ class Child:
     Attributes:
         name: what it is called in messages.
         log_file: where its output goes.
+        patience: the grace that it is given for the one that is asked for.
     """
 
     name: str
@@ -38,8 +39,10 @@ class Child:
     _guard: subprocess.Popen[bytes]
     _lifeline: int
     _mark: str
+    patience: Callable[[float], float] = field(default=lambda grace: grace)
     _cleanups: list[Callable[[], None]] = field(default_factory=list)
     _over: bool = False
+    _grace: float | None = None
 
     @property
     def pid(self) -> int:
@@ -68,16 +71,25 @@ class Child:
         self._cleanups.append(cleanup)
 
     def ask_to_stop(self, grace: float = 10.0) -> None:
-        """Ask for the end of the command and all it started (SIGTERM, in `grace` s SIGKILL)."""
-        if self.poll() is None:
+        """Ask for the end of the command and all it started (SIGTERM, in `grace` s SIGKILL).
+
+        Without a grace nothing is waited for; another grace than the one asked for may suit the
+        child better (`patience`).
+        """
+        if self._grace is None and self.poll() is None:
+            self._grace = self.patience(grace) if grace > 0 else 0.0
             with contextlib.suppress(BrokenPipeError):
-                os.write(self._lifeline, f"stop {grace}\n".encode())
+                os.write(self._lifeline, f"stop {self._grace}\n".encode())
+
+    def lingers(self, grace: float = 10.0) -> bool:
+        """Return whether it is given longer to end than what is asked for."""
+        return self.poll() is None and self.patience(grace) > grace
 
     def stop(self, grace: float = 10.0) -> int:
         """End the command and all it started, wait for that, and return its exit status."""
         self.ask_to_stop(grace)
         try:
-            self._guard.wait(grace + 10.0)
+            self._guard.wait((self._grace or 0.0) + 10.0)
         except subprocess.TimeoutExpired:
             self._guard.kill()
             self._guard.wait()

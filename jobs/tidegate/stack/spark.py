@@ -16,6 +16,7 @@ from pathlib import Path
 from tidegate import bring
 from tidegate.errors import TidegateError
 from tidegate.settings import S3Access
+from tidegate.stack.aot import find_cache
 from tidegate.stack.private import write_private
 from tidegate.stack.process import Child, spawn
 
@@ -115,7 +116,8 @@ def launch_spark(
     }
     properties = work / "spark.conf"
     write_private(properties, "".join(f"{key} {value}\n" for key, value in conf.items()))
-    class_path = [str(jar) for jar in jars] + [str(pyspark / "jars" / "*")]
+    class_path = _class_path(jars, pyspark)
+    cache = find_cache(java, class_path, bring.jars_folder(home), work)
     log.unlink(missing_ok=True)  # the line that is waited for must be this server's
     child = spawn(
         "the Spark Connect server",
@@ -123,8 +125,7 @@ def launch_spark(
             java,
             f"-Xmx{memory}",
             *_java_options(work),
-            "-cp",
-            os.pathsep.join(class_path),
+            *cache.options,
             "org.apache.spark.deploy.SparkSubmit",
             "--properties-file",
             properties,
@@ -132,10 +133,12 @@ def launch_spark(
             "org.apache.spark.sql.connect.service.SparkConnectServer",
             "spark-internal",
         ],
-        _environment(s3, pyspark),
+        {**_environment(s3, pyspark), "CLASSPATH": os.pathsep.join(map(str, class_path))},
         log,
         cwd=work,
     )
+    child.patience = cache.patience
+    child.at_end(lambda: cache.keep(log))
     child.at_end(lambda: shutil.rmtree(work, ignore_errors=True))
     return child, token
 
@@ -189,6 +192,17 @@ def _pyspark() -> Path:
             todo="install the project's requirements.lock",
         )
     return Path(spec.origin).parent
+
+
+def _class_path(jars: list[Path], pyspark: Path) -> list[Path]:
+    """Return the jars in an order that is the same on every machine.
+
+    Spark's own come first: they hold mended copies of others' classes (spark-catalyst has one of
+    datasketches-memory, which refuses Java 25).
+    """
+    shipped = sorted((pyspark / "jars").glob("*.jar"))
+    own = [jar for jar in shipped if jar.name.startswith("spark-")]
+    return [*own, *jars, *(jar for jar in shipped if jar not in own)]
 
 
 def _work_folder(home: Path) -> Path:

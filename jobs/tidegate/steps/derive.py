@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tidegate import engine
 from tidegate.errors import TidegateError
 from tidegate.hours import HOUR, hours_text
-from tidegate.lake import literal, parse_time, slices_where
+from tidegate.lake import Row, literal, parse_time, slices_where
 from tidegate.ledger import Publication, SliceRecord, sources_in
 from tidegate.steps.audit import Audit, audit_rows, run_suite, suite_of
 from tidegate.tables import Table, daily_activity, events, hourly_activity, sessions
@@ -54,11 +54,11 @@ class Derived:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """The staged new content of some slices of a derived table."""
+    """The staged new content of some slices of a derived table: rows by slice, those without included."""
 
     table: Table
     place: str
-    slices: tuple[datetime, ...]
+    slices: Mapping[datetime, int]
     facts: Mapping[str, Any]
 
 
@@ -205,7 +205,7 @@ def _derive_table(
         publication = _publication(work, candidate, taken, inputs, audit)
         rows = work.lake.staged(candidate.place, schema=table.ddl)
         if candidate.slices:
-            where = slices_where(table, source.source, candidate.slices)
+            where = slices_where(table, source.source, list(candidate.slices))
         else:
             where = f"source = {literal(source.source)} and false"
         work.tell(f"publishing {table.name} of {source.source}: {len(candidate.slices)} slices")
@@ -258,10 +258,9 @@ def _sessions(work: Work, taken: _Taken) -> _Candidate:
     rebuilt = f"{place}/rebuilt"
     work.lake.stage(sessions.sessionize(needed, rules), rebuilt)
     fresh = work.lake.staged(rebuilt, schema=sessions.TABLE.ddl)
-    facts = work.lake.rows(
-        fresh.selectExpr("count(1) as n", "coalesce(sum(event_count), 0) as events")
-    )[0]
-    slices = _hours(fresh, "start_hour")
+    found = _by_slice(work, sessions.TABLE, rebuilt, "event_count")
+    in_sessions = sum(each["event_count"] for each in found.values())
+    slices = set(found)
     kept = None
     if stale is not None:
         slices |= _hours(stale, "start_hour")
@@ -276,16 +275,17 @@ def _sessions(work: Work, taken: _Taken) -> _Candidate:
     whole = fresh if kept is None else fresh.unionByName(kept)
     target = f"{place}/candidate"
     work.lake.stage(whole, target)
+    counts = {hour: each["n"] for hour, each in _by_slice(work, sessions.TABLE, target).items()}
     read = needed.count()
     return _Candidate(
         sessions.TABLE,
         target,
-        tuple(sorted(slices)),
+        {hour: counts.get(hour, 0) for hour in sorted(slices)},
         {
-            "rows": work.lake.staged(target, schema=sessions.TABLE.ddl).count(),
+            "rows": sum(counts.values()),
             "events_read": read,
-            "events_in_sessions": facts["events"],
-            "unaccounted": abs(read - facts["events"]),
+            "events_in_sessions": in_sessions,
+            "unaccounted": abs(read - in_sessions),
         },
     )
 
@@ -429,21 +429,18 @@ def _hourly(work: Work, taken: _Taken) -> _Candidate:
     happened = _happened(work, taken, [(hour, hour + HOUR) for hour in hours])
     place = _place(work, hourly_activity.TABLE, taken.source.source)
     work.lake.stage(hourly_activity.build(happened).coalesce(1), place)
-    row = work.lake.rows(
-        work.lake.staged(place, schema=hourly_activity.TABLE.ddl).selectExpr(
-            "count(1) as n", "coalesce(sum(events), 0) as events"
-        )
-    )[0]
-    read = happened.count()
+    found = _by_slice(work, hourly_activity.TABLE, place, "events")
+    read, counted = happened.count(), sum(each["events"] for each in found.values())
+    counts = {hour: each["n"] for hour, each in found.items()}
     return _Candidate(
         hourly_activity.TABLE,
         place,
-        tuple(hours),
+        {hour: counts.get(hour, 0) for hour in hours},
         {
-            "rows": row["n"],
+            "rows": sum(counts.values()),
             "events_read": read,
-            "events_counted": row["events"],
-            "unaccounted": abs(read - row["events"]),
+            "events_counted": counted,
+            "unaccounted": abs(read - counted),
         },
     )
 
@@ -467,27 +464,37 @@ def _daily(work: Work, taken: _Taken, sessions_version: int) -> _Candidate:
     )
     place = _place(work, daily_activity.TABLE, taken.source.source)
     work.lake.stage(daily_activity.build(happened, started).coalesce(1), place)
-    row = work.lake.rows(
-        work.lake.staged(place, schema=daily_activity.TABLE.ddl).selectExpr(
-            "count(1) as n",
-            "coalesce(sum(events), 0) as events",
-            "coalesce(sum(sessions), 0) as sessions",
-        )
-    )[0]
-    read, sessions_read = happened.count(), started.count()
+    found = _by_slice(work, daily_activity.TABLE, place, "events", "sessions")
+    read, counted = happened.count(), sum(each["events"] for each in found.values())
+    sessions_read = started.count()
+    sessions_counted = sum(each["sessions"] for each in found.values())
+    counts = {day: each["n"] for day, each in found.items()}
     return _Candidate(
         daily_activity.TABLE,
         place,
-        tuple(days),
+        {day: counts.get(day, 0) for day in days},
         {
-            "rows": row["n"],
+            "rows": sum(counts.values()),
             "events_read": read,
-            "events_counted": row["events"],
+            "events_counted": counted,
             "sessions_read": sessions_read,
-            "sessions_counted": row["sessions"],
-            "unaccounted": abs(read - row["events"]) + abs(sessions_read - row["sessions"]),
+            "sessions_counted": sessions_counted,
+            "unaccounted": abs(read - counted) + abs(sessions_read - sessions_counted),
         },
     )
+
+
+def _by_slice(work: Work, table: Table, place: str, *sums: str) -> dict[datetime, Row]:
+    """Return by slice the number of staged rows, `n`, and sums of some columns."""
+    from pyspark.sql import functions as F
+
+    time = F.col(table.slice_time).cast("timestamp").alias("slice")
+    grouped = (
+        work.lake.staged(place, schema=table.ddl)
+        .groupBy(time)
+        .agg(F.count(F.lit(1)).alias("n"), *(F.sum(name).alias(name) for name in sums))
+    )
+    return {parse_time(row["slice"]): row for row in work.lake.rows(grouped)}
 
 
 def _happened(work: Work, taken: _Taken, stretches: Sequence[Stretch]) -> DataFrame:
@@ -521,36 +528,23 @@ def _audit(work: Work, candidate: _Candidate, source: Source) -> Audit:
         work.lake.staged(candidate.place, schema=candidate.table.ddl),
         candidate.facts,
         source=source.source,
-        slices=candidate.slices,
+        slices=list(candidate.slices),
     )
     work.lake.append(AUDITS, audit_rows(work, audit, suite, candidate.place.rsplit("/", 2)[-1]))
     return audit
 
 
 def _publication(
-    work: Work,
-    candidate: _Candidate,
-    taken: _Taken,
-    inputs: Mapping[str, int],
-    audit: Audit,
+    work: Work, candidate: _Candidate, taken: _Taken, inputs: Mapping[str, int], audit: Audit
 ) -> Publication:
     from tidegate.steps.work import new_id, now
 
-    counts = {
-        parse_time(row["slice"]): row["n"]
-        for row in work.lake.rows(
-            work.lake.staged(candidate.place, schema=candidate.table.ddl)
-            .groupBy(f"{candidate.table.slice_time}")
-            .count()
-            .selectExpr(f"cast(`{candidate.table.slice_time}` as timestamp) as slice", "count as n")
-        )
-    }
     return Publication(
         publication_id=new_id(),
         table_name=candidate.table.name,
         source=taken.source.source,
         sequence=taken.sequence,
-        slices=tuple(SliceRecord(each, counts.get(each, 0)) for each in candidate.slices),
+        slices=tuple(SliceRecord(each, rows) for each, rows in candidate.slices.items()),
         rows=int(candidate.facts["rows"]),
         event_hours=(),
         inputs=tuple(each.publication_id for each in taken.publications),

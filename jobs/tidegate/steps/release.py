@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tidegate.lake import literal, parse_time
 from tidegate.tables import WAREHOUSE, events
 from tidegate.tables.books import RELEASES
 
@@ -65,10 +66,10 @@ def release(work: Work, derived: Derived) -> Release:
 
 
 def _last(work: Work) -> Release | None:
-    rows = work.lake.rows(work.lake.read(RELEASES).orderBy("released_at", ascending=False).limit(1))
-    if not rows:
+    newest = work.lake.book(RELEASES, select="max(released_at) AS at")[0]["at"]
+    if newest is None:
         return None
-    row = rows[0]
+    row = work.lake.book(RELEASES, f"released_at = {literal(parse_time(newest))}")[0]
     return Release(
         row["release_id"],
         row["versions"],

@@ -49,7 +49,7 @@ def working(
     Raises:
         TidegateError: no Spark server answers, or the lake can't be written.
     """
-    with engine.session(settings) as spark:
+    with engine.session(settings, tell) as spark:
         lake = Lake(spark, settings.lake, settings.s3)
         if not lake.exists():
             lake.create_tables()
