@@ -1,15 +1,15 @@
 """Hourly dumps of a source: landed, audited, published to `warehouse/events`.
 
 **A run is a dump hour**: its logical date. `wait` looks until the dump is complete, `land` makes the
-candidate and fills `ops/quarantine`, `audit` runs `expectations/events.yml` on it, `publish` commits it.
+candidate and fills `ops/quarantine`, `publish` runs `expectations/events.yml` on it and commits it.
 
 **A task is red**
 - `wait`: the dump did not come within a day. Have it uploaded, then clear `wait`.
 - `land`: a file could not be read whole, or the source file is wrong. The message says which and why.
   Have the file uploaded again (or mend the source file), then clear `land` and what follows.
-- `audit`: a critical expectation failed: the hour is held, its neighbours are not. The message names
+- `publish`: a critical expectation failed: the hour is held, its neighbours are not. The message names
   table, slice, expectation, expected and observed. Mend the dump, then clear `land` and what follows.
-- `publish`: the same for a later hour that would have lost or regained rows by this one.
+  The slice may be a later hour, which would have lost or regained rows by this one.
 
 **Backfill**: the Backfill form of this DAG, both bounds inclusive. To land hours again whose files
 changed, choose a reprocess behaviour; hours whose files did not change are left as they are.

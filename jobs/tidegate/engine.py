@@ -47,6 +47,8 @@ _LARGE = {
 _LARGE_ROWS = 300_000
 
 _SECONDS_TO_ANSWER = 30
+_STOP_S = 10.0
+"""Seconds that a server of a command's own may take to end."""
 
 
 @contextmanager
@@ -128,7 +130,11 @@ def _private_server(
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     child, url = start_spark(
-        settings.home, s3=settings.s3, log=logs / f"spark-{os.getpid()}.log", progress=tell
+        settings.home,
+        s3=settings.s3,
+        log=logs / f"spark-{os.getpid()}.log",
+        make_cache=True,
+        progress=tell,
     )
     try:
         claimed.include(child.pid)
@@ -136,9 +142,9 @@ def _private_server(
     except BaseException:
         child.stop(0.0)
         raise
-    if tell is not None and child.lingers():
+    if tell is not None and child.patience(_STOP_S) > _STOP_S:
         tell(MAKING)
-    child.stop()
+    child.stop(_STOP_S)
 
 
 def _reachable(url: str) -> None:

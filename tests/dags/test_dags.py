@@ -56,14 +56,13 @@ def test_the_logical_date_of_a_run_is_its_dump_hour(land_dags: dict[str, DAG]) -
         assert dag.catchup is False
 
 
-def test_an_hour_is_awaited_then_landed_then_audited_then_published(
+def test_an_hour_is_awaited_then_landed_then_published(
     land_dags: dict[str, DAG],
 ) -> None:
     for dag in land_dags.values():
         assert {name: dag.get_task(name).downstream_task_ids for name in dag.task_ids} == {
             "wait": {"land"},
-            "land": {"audit"},
-            "audit": {"publish"},
+            "land": {"publish"},
             "publish": set(),
         }
 
@@ -71,7 +70,7 @@ def test_an_hour_is_awaited_then_landed_then_audited_then_published(
 def test_only_publishing_wakes_derive(land_dags: dict[str, DAG], derive: DAG) -> None:
     for dag in land_dags.values():
         outlets = {task.task_id: [asset.name for asset in task.outlets] for task in dag.tasks}
-        assert outlets == {"wait": [], "land": [], "audit": [], "publish": ["warehouse/events"]}
+        assert outlets == {"wait": [], "land": [], "publish": ["warehouse/events"]}
     assert [asset.name for asset in derive.timetable.asset_condition.objects] == [
         "warehouse/events"
     ]
@@ -86,11 +85,13 @@ def test_one_derive_run_at_a_time_and_one_publication_of_a_source(
         assert dag.get_task("publish").max_active_tis_per_dag == 1
 
 
-def test_waiting_costs_no_worker_between_looks(land_dags: dict[str, DAG]) -> None:
+def test_waiting_costs_no_worker(land_dags: dict[str, DAG]) -> None:
     for dag in land_dags.values():
         wait: Any = dag.get_task("wait")
-        assert wait.mode == "reschedule"
-        assert timedelta(seconds=wait.timeout) <= timedelta(days=1)
+        assert wait.start_from_trigger
+        begun = wait.start_trigger_args
+        assert set(begun.trigger_kwargs) >= set(wait.template_fields)  # rendered in the triggerer
+        assert begun.timeout <= timedelta(days=1)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)

@@ -9,6 +9,7 @@ from airflow.sdk import DAG, Asset, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from tidegate.orchestration import tasks
+from tidegate.orchestration.waiting import WaitForDump
 
 if TYPE_CHECKING:
     from tidegate.source import Source
@@ -20,7 +21,10 @@ _DEFAULTS = {"owner": "tidegate", "retries": 2, "retry_delay": timedelta(seconds
 
 
 def land_dag(source: Source, runbook: str | None) -> DAG:
-    """Return the hourly DAG of a source: wait → land → audit → publish.
+    """Return the hourly DAG of a source: wait → land → publish.
+
+    The audit is part of `publish`: what is audited is what is committed then and there, and a task more
+    an hour costs as much as the audit itself.
 
     Args:
         source: the source.
@@ -39,28 +43,20 @@ def land_dag(source: Source, runbook: str | None) -> DAG:
         default_args=_DEFAULTS,
         tags=["tidegate", name],
     ) as dag:
-
-        @task.sensor(
+        wait = WaitForDump(
             task_id="wait",
-            mode="reschedule",
-            poke_interval=60,
-            timeout=24 * 3600,
+            source=name,
             doc_md=f"Waits until the dump is complete: {source.complete!r}",
         )
-        def wait(**context: object) -> bool:
-            return tasks.wait(name, dict(context))
 
         @task(task_id="land", doc_md="Candidates under staging, bad lines to ops/quarantine.")
         def land(**context: object) -> str:
             return tasks.land(name, dict(context))
 
-        @task(task_id="audit", doc_md="Runs expectations/events.yml on the candidate.")
-        def audit(**context: object) -> str:
-            return tasks.audit(name, dict(context))
-
         @task(
             task_id="publish",
-            doc_md="One commit to warehouse/events, and its row in ops/publications.",
+            doc_md="Runs expectations/events.yml on the candidate. What passes: one commit to "
+            "warehouse/events, and its row in ops/publications. What fails is held.",
             outlets=[EVENTS],
             # Publications of one source follow one another: two at once would only make one of
             # them look at its duplicates again.
@@ -69,7 +65,7 @@ def land_dag(source: Source, runbook: str | None) -> DAG:
         def publish(**context: object) -> str:
             return tasks.publish(name, dict(context))
 
-        wait() >> land() >> audit() >> publish()
+        wait >> land() >> publish()
     return dag
 
 

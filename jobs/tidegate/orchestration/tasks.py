@@ -26,20 +26,6 @@ def dump_hour(context: dict[str, Any]) -> datetime:
     return floor_hour(datetime.fromtimestamp(start.timestamp(), UTC))
 
 
-def wait(source: str, context: dict[str, Any]) -> bool:
-    """Return whether the hour's dump is complete, in the way that the source file names."""
-    from tidegate.dumps import Dumps
-
-    with told():
-        settings = load_settings()
-        chosen = _source(source)
-        found = Dumps(chosen, settings.s3, settings.dumps).completeness(
-            dump_hour(context), datetime.now(UTC)
-        )
-        print(f"{source} {hour_text(dump_hour(context))}: {found.why}")  # noqa: T201 - the task's log
-        return found.complete
-
-
 def land(source: str, context: dict[str, Any]) -> str:
     """Land the hour; return what became of it in one line."""
     from tidegate.steps.land import land as land_hours
@@ -63,19 +49,11 @@ def land(source: str, context: dict[str, Any]) -> str:
         return landed.describe()
 
 
-def audit(source: str, context: dict[str, Any]) -> str:
-    """Audit what publishing the hour would put in; a failed critical expectation fails the task."""
-    from tidegate.steps.audit import audit_events, held_error
-
-    with told(), _working(context) as work:
-        audits = audit_events(work, _source(source), [dump_hour(context)])
-        if any(each.held for each in audits):
-            raise held_error(audits)
-        return "\n".join(each.describe() for each in audits) or "published as it was landed"
-
-
 def publish(source: str, context: dict[str, Any]) -> str:
-    """Publish the hour, and the later hours that lose or regain rows by it."""
+    """Audit the hour and publish it, and with it the later hours that lose or regain rows by it.
+
+    A failed critical expectation fails the task.
+    """
     from tidegate.steps.audit import held_error
     from tidegate.steps.publish import publish_events
 

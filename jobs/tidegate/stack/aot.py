@@ -1,8 +1,9 @@
 """Java's AOT cache for the Spark server: classes loaded and methods profiled by an earlier server.
 
 A server with a cache starts in less than half the time and spends a third less on its first hours (JEP
-483, 514 and 515; Java 25 and newer). The first server that has worked for a while leaves one when it is
-stopped; Java itself looks whether a cache fits, and does without it where it does not.
+483, 514 and 515; Java 25 and newer). The first server that a command starts for itself leaves one when it
+is stopped; that of a stack does not, since to write down a long life takes Java minutes. Java itself looks
+whether a cache fits, and does without it where it does not.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tidegate.bring import java_version
 
 LEAST_JAVA = 25
 """The first Java that makes a cache in one step (JEP 514) with method profiles in it (JEP 515)."""
-MAKING_S = 60.0
+MAKING_S = 120.0
 """Seconds that Java may take to write a cache when its server is stopped."""
 WORTH_S = 45.0
 """Seconds that a server has to have lived, so that there is something in its cache."""
@@ -76,14 +77,14 @@ class AotCache:
             scratch.replace(self.file)
 
 
-def find_cache(java: Path, class_path: Sequence[Path], folder: Path, work: Path) -> AotCache:
+def find_cache(java: Path, class_path: Sequence[Path], folder: Path, work: Path | None) -> AotCache:
     """Return the cache for a Java and a class path.
 
     Args:
         java: the program.
         class_path: files, in order.
         folder: where caches are kept.
-        work: the server's own folder.
+        work: the server's own folder, if it is to make a cache where there is none.
     """
     said = hashlib.sha256(str(java.resolve()).encode())
     for file in (java.resolve().parent.parent / "release", *class_path):
@@ -91,6 +92,7 @@ def find_cache(java: Path, class_path: Sequence[Path], folder: Path, work: Path)
             told = file.stat()
             said.update(f"\n{file} {told.st_size} {told.st_mtime_ns}".encode())
     kept = folder / f"spark-{said.hexdigest()[:16]}.aot"
+    if work is None or kept.exists():
+        return AotCache(kept, None)
     version = java_version(java.resolve().parent.parent) or 0
-    can = version >= LEAST_JAVA and not kept.exists()
-    return AotCache(kept, work / "spark.aot" if can else None)
+    return AotCache(kept, work / "spark.aot" if version >= LEAST_JAVA else None)

@@ -81,10 +81,6 @@ class Child:
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._lifeline, f"stop {self._grace}\n".encode())
 
-    def lingers(self, grace: float = 10.0) -> bool:
-        """Return whether it is given longer to end than what is asked for."""
-        return self.poll() is None and self.patience(grace) > grace
-
     def stop(self, grace: float = 10.0) -> int:
         """End the command and all it started, wait for that, and return its exit status."""
         self.ask_to_stop(grace)

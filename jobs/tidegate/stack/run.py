@@ -18,7 +18,7 @@ from tidegate.stack.process import end_marked
 from tidegate.stack.state import StackState, read_state, state_file, supervisor_pid
 
 HOME_MARK = "TIDEGATE_STACK"  # as in supervisor.py, which is too much to import here
-STOP_S = 120.0
+STOP_S = 60.0
 """Seconds a stack may take to stop in order before what is left is killed."""
 Progress = Callable[[str], None]
 

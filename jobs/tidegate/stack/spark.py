@@ -54,6 +54,7 @@ def start_spark(
     cores: str = "*",
     extra_conf: Mapping[str, str] | None = None,
     port: int = 0,
+    make_cache: bool = False,
     progress: bring.Progress | None = None,
 ) -> tuple[Child, str]:
     """Start a Spark Connect server and wait until it answers; it ends with this process.
@@ -69,6 +70,7 @@ def start_spark(
         cores: tasks at a time, or `*` for one a core.
         extra_conf: Spark properties, over those set here.
         port: on loopback; with 0 the system chooses a free one.
+        make_cache: whether it makes Java's AOT cache when it is stopped, where there is none yet.
         progress: is told what is downloaded.
 
     Returns:
@@ -85,6 +87,7 @@ def start_spark(
         cores=cores,
         extra_conf=extra_conf,
         port=port,
+        make_cache=make_cache,
         progress=progress,
     )
     try:
@@ -103,6 +106,7 @@ def launch_spark(
     cores: str = "*",
     extra_conf: Mapping[str, str] | None = None,
     port: int = 0,
+    make_cache: bool = False,
     progress: bring.Progress | None = None,
 ) -> tuple[Child, str]:
     """Do as `start_spark` without waiting; return the server and its token."""
@@ -117,7 +121,7 @@ def launch_spark(
     properties = work / "spark.conf"
     write_private(properties, "".join(f"{key} {value}\n" for key, value in conf.items()))
     class_path = _class_path(jars, pyspark)
-    cache = find_cache(java, class_path, bring.jars_folder(home), work)
+    cache = find_cache(java, class_path, bring.jars_folder(home), work if make_cache else None)
     log.unlink(missing_ok=True)  # the line that is waited for must be this server's
     child = spawn(
         "the Spark Connect server",

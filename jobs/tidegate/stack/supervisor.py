@@ -32,7 +32,6 @@ from tidegate.stack.airflow import (
     prepare,
     wait_for_airflow,
 )
-from tidegate.stack.aot import MAKING
 from tidegate.stack.ports import Ports
 from tidegate.stack.private import USER, load_secrets, write_private
 from tidegate.stack.process import Child, end_marked
@@ -121,8 +120,6 @@ class Supervisor:
         for names, grace in _STOPPING:
             group = [self._children[name] for name in names if name in self._children]
             for child in group:
-                if child.lingers(grace):
-                    self.say(MAKING)
                 child.ask_to_stop(grace)
             for child in group:
                 child.stop(grace)
