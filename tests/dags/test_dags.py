@@ -76,13 +76,9 @@ def test_only_publishing_wakes_derive(land_dags: dict[str, DAG], derive: DAG) ->
     ]
 
 
-def test_one_derive_run_at_a_time_and_one_publication_of_a_source(
-    land_dags: dict[str, DAG], derive: DAG
-) -> None:
+def test_one_derive_run_at_a_time(derive: DAG) -> None:
     assert derive.max_active_runs == 1
     assert derive.get_task("derive").downstream_task_ids == {"report"}
-    for dag in land_dags.values():
-        assert dag.get_task("publish").max_active_tis_per_dag == 1
 
 
 def test_waiting_costs_no_worker(land_dags: dict[str, DAG]) -> None:

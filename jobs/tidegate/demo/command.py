@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _HOURS = 24
 _POLL_S = 2.0
 _DONE = ("success", "failed")
-_AT_ONCE = 4
+_AT_ONCE = 8
 
 QUERY = (
     "SELECT source, date, events, users, sessions, "

@@ -39,7 +39,7 @@ def land_dag(source: Source, runbook: str | None) -> DAG:
         schedule=CronDataIntervalTimetable("0 * * * *", timezone="UTC"),
         start_date=source.since,
         catchup=False,  # history is a backfill that somebody asks for
-        max_active_runs=4,
+        max_active_runs=8,
         default_args=_DEFAULTS,
         tags=["tidegate", name],
     ) as dag:
@@ -58,9 +58,6 @@ def land_dag(source: Source, runbook: str | None) -> DAG:
             doc_md="Runs expectations/events.yml on the candidate. What passes: one commit to "
             "warehouse/events, and its row in ops/publications. What fails is held.",
             outlets=[EVENTS],
-            # Publications of one source follow one another: two at once would only make one of
-            # them look at its duplicates again.
-            max_active_tis_per_dag=1,
         )
         def publish(**context: object) -> str:
             return tasks.publish(name, dict(context))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import HeldError, TidegateError
 from tidegate.hours import floor_hour, hour_text
+from tidegate.orchestration.combine import Answer, Asked, Serve, together
 from tidegate.settings import load_settings
 
 if TYPE_CHECKING:
     from tidegate.source import Source
+    from tidegate.steps.land import Landed
+    from tidegate.steps.publish import Published
     from tidegate.steps.work import Work
 
 DERIVE_CAP = 96
@@ -28,25 +32,15 @@ def dump_hour(context: dict[str, Any]) -> datetime:
 
 def land(source: str, context: dict[str, Any]) -> str:
     """Land the hour; return what became of it in one line."""
-    from tidegate.steps.land import land as land_hours
 
-    with told(), _working(context) as work:
-        landed = land_hours(work, _source(source), [dump_hour(context)])[0]
-        if landed.outcome == "unreadable":
-            raise HeldError(
-                f"held: {source} {hour_text(landed.hour)}: its files could not be read whole",
-                where="warehouse/events (left as it was)",
-                expected="files that can be read to their end and are what their names say",
-                got=landed.error,
-                todo="have the files uploaded again, then clear this task",
-            )
-        if landed.outcome == "missing":
-            raise TidegateError(
-                f"{source} {hour_text(landed.hour)} has no files",
-                got=landed.error,
-                todo="have the dump uploaded, then clear this task",
-            )
-        return landed.describe()
+    def serve(asked: Sequence[Asked]) -> dict[datetime, Answer]:
+        from tidegate.steps.land import land as land_hours
+
+        with _working(asked) as work:
+            landed = land_hours(work, _source(source), [each.hour for each in asked])
+            return {each.hour: _landed(source, each) for each in landed}
+
+    return _together("land", source, context, serve)
 
 
 def publish(source: str, context: dict[str, Any]) -> str:
@@ -54,16 +48,47 @@ def publish(source: str, context: dict[str, Any]) -> str:
 
     A failed critical expectation fails the task.
     """
-    from tidegate.steps.audit import held_error
-    from tidegate.steps.publish import publish_events
 
-    with told(), _working(context) as work:
-        done = publish_events(work, _source(source), [dump_hour(context)])
-        if done.held:
-            raise held_error(done.held)
-        if done.publication is None:
-            return "unchanged: nothing was published"
-        return f"publication {done.publication.publication_id}: {done.publication.rows:,} rows"
+    def serve(asked: Sequence[Asked]) -> dict[datetime, Answer]:
+        from tidegate.steps.publish import publish_events
+
+        with _working(asked) as work:
+            done = publish_events(work, _source(source), [each.hour for each in asked])
+            return {each.hour: _published(done, each.hour) for each in asked}
+
+    return _together("publish", source, context, serve)
+
+
+def _landed(source: str, landed: Landed) -> Answer:
+    if landed.outcome == "unreadable":
+        return HeldError(
+            f"held: {source} {hour_text(landed.hour)}: its files could not be read whole",
+            where="warehouse/events (left as it was)",
+            expected="files that can be read to their end and are what their names say",
+            got=landed.error,
+            todo="have the files uploaded again, then clear this task",
+        )
+    if landed.outcome == "missing":
+        return TidegateError(
+            f"{source} {hour_text(landed.hour)} has no files",
+            got=landed.error,
+            todo="have the dump uploaded, then clear this task",
+        )
+    return landed.describe()
+
+
+def _published(done: Published, hour: datetime) -> Answer:
+    from tidegate.steps.audit import held_error
+
+    if hour in done.held_hours:
+        return held_error(done.held_hours[hour])
+    if done.publication is None or hour not in {s.slice for s in done.publication.slices}:
+        return "unchanged: nothing was published"
+    others = len(done.publication.slices) - 1
+    rows = next(s.rows for s in done.publication.slices if s.slice == hour)
+    return f"publication {done.publication.publication_id}: {rows:,} rows" + (
+        f" (and {others} other slices)" if others else ""
+    )
 
 
 def derive(context: dict[str, Any]) -> list[str]:
@@ -71,8 +96,12 @@ def derive(context: dict[str, Any]) -> list[str]:
     from tidegate.source import load_sources
     from tidegate.steps.derive import derive as derive_tables
     from tidegate.steps.release import release
+    from tidegate.steps.work import working
 
-    with told(), _working(context) as work:
+    with (
+        told(),
+        working(load_settings(), run_id=_run_id(context), tell=_tell) as work,
+    ):
         sources = load_sources(work.settings.sources)
         while True:
             derived = derive_tables(work, sources, DERIVE_CAP)
@@ -108,12 +137,29 @@ def told() -> Iterator[None]:
         raise AirflowFailException(error.describe()) from error
 
 
+def _together(step: str, source: str, context: dict[str, Any], serve: Serve) -> str:
+    """Do a step for the run's hour, together with other runs that want it just now."""
+    with told():
+        settings = load_settings()
+        lake = hashlib.sha256(settings.lake.encode()).hexdigest()[:8]
+        folder = settings.home / "together" / f"{step}-{source}-{lake}"
+        answer = together(folder, Asked(dump_hour(context), _run_id(context)), serve)
+        _tell(answer)
+        return answer
+
+
+def _run_id(context: dict[str, Any]) -> str:
+    run = context["dag_run"]
+    return f"{run.dag_id}/{run.run_id}"
+
+
 @contextmanager
-def _working(context: dict[str, Any]) -> Iterator[Work]:
+def _working(asked: Sequence[Asked]) -> Iterator[Work]:
     from tidegate.steps.work import working
 
-    run = context["dag_run"]
-    with working(load_settings(), run_id=f"{run.dag_id}/{run.run_id}", tell=_tell) as work:
+    runs = {each.hour: each.run_id for each in asked}
+    _tell(f"serving {len(asked)} runs: {', '.join(runs.values())}")
+    with working(load_settings(), run_id=asked[0].run_id, runs=runs, tell=_tell) as work:
         yield work
 
 

@@ -22,8 +22,8 @@ from tidegate.stack.preload import VARIABLE as PRELOAD
 from tidegate.stack.private import USER, Secrets, write_private
 from tidegate.stack.process import Child, spawn
 
-PARALLELISM = 4
-"""Tasks at a time."""
+PARALLELISM = 10
+"""Tasks at a time: most of them wait for the one that serves them (`orchestration.combine`)."""
 START_S = 180.0
 """Seconds that Airflow may take to start (20 on an idle machine with 2 cores)."""
 COMPONENTS: Mapping[str, tuple[str, ...]] = {

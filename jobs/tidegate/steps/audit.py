@@ -146,7 +146,7 @@ def audit_rows(work: Work, audit: Audit, suite: Suite, content: str) -> list[Row
             "observed": each.observed,
             "expected": each.expected,
             "why": each.why,
-            "run_id": work.run_id,
+            "run_id": work.run_of(audit.slices[0]) if audit.slices else work.run_id,
             "audited_at": at,
         }
         for each in audit.results

@@ -220,7 +220,7 @@ def _account(
         landing_id = f"{_dump_text(dump.hour)}.{token}"
         result, row = _book(source, dump, landing_id, counted, repeated.get(dump.hour, 0))
         landed.append(result)
-        rows.append({**row, "run_id": work.run_id})
+        rows.append({**row, "run_id": work.run_of(dump.hour)})
     _quarantine(work, source, batch, token, staged, landed)
     # The landings' rows come last: without them nothing refers to what was staged.
     work.lake.append(LANDINGS, rows)
@@ -438,7 +438,7 @@ def _unreadable(work: Work, source: Source, dump: _Dump, error: str) -> Landed:
                 "bytes": sum(file.size for file in dump.files),
                 "fingerprint": dump.fingerprint,
                 "source_fingerprint": source.fingerprint(),
-                "run_id": work.run_id,
+                "run_id": work.run_of(dump.hour),
                 "landed_at": now(),
             }
         ],

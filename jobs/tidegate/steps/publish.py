@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -32,13 +32,20 @@ class Published:
 
     Attributes:
         publication: what was committed; None where nothing was to be published.
-        held: audits of candidates that were not published.
+        held_hours: the hours that were left out, and the audits that speak against them: their own,
+            or those of later slices that they would spoil.
         audits: all audits.
     """
 
     publication: Publication | None
-    held: tuple[Audit, ...]
+    held_hours: Mapping[datetime, tuple[Audit, ...]]
     audits: tuple[Audit, ...]
+
+    @property
+    def held(self) -> tuple[Audit, ...]:
+        """Audits of candidates that were not published."""
+        every = {each.audit_id: each for found in self.held_hours.values() for each in found}
+        return tuple(every.values())
 
 
 def publish_events(work: Work, source: Source, hours: Sequence[datetime]) -> Published:
@@ -53,7 +60,7 @@ def publish_events(work: Work, source: Source, hours: Sequence[datetime]) -> Pub
     """
     work.ledger.refresh()
     waiting = sorted(set(hours))
-    held: dict[str, Audit] = {}
+    held: dict[datetime, tuple[Audit, ...]] = {}
     seen: dict[str, Audit] = {}
     beaten = 0
     while waiting and beaten < _ATTEMPTS:
@@ -65,12 +72,18 @@ def publish_events(work: Work, source: Source, hours: Sequence[datetime]) -> Pub
             (each, audit) for each, audit in zip(plan.slices, audits, strict=True) if audit.held
         ]
         if failed:
-            held.update({audit.audit_id: audit for _, audit in failed})
             own = {each.hour for each, _ in failed if not each.again}
-            out = _to_blame(source, plan, [each for each, _ in failed])
-            waiting = [hour for hour in waiting if hour not in out]
-            if len(out - own) > 1:
-                waiting = _with_innocent(work, source, waiting, out - own)
+            blamed = {
+                hour: tuple(
+                    audit for each, audit in failed if hour in _to_blame(source, plan, each)
+                )
+                for each, _ in failed
+                for hour in _to_blame(source, plan, each)
+            }
+            waiting = [hour for hour in waiting if hour not in blamed]
+            if len(blamed.keys() - own) > 1:
+                waiting = _with_innocent(work, source, waiting, blamed.keys() - own)
+            held |= {hour: audits for hour, audits in blamed.items() if hour not in waiting}
             continue
         if not plan.slices:
             break
@@ -79,7 +92,7 @@ def publish_events(work: Work, source: Source, hours: Sequence[datetime]) -> Pub
         rows = _shaped(work, plan)
         where = slices_where(events.TABLE, source.source, [s.hour for s in plan.slices])
         if work.ledger.publish(events.TABLE, publication, rows, where):
-            return Published(publication, tuple(held.values()), tuple(seen.values()))
+            return Published(publication, held, tuple(seen.values()))
         beaten += 1
     if beaten:
         raise TidegateError(
@@ -88,27 +101,22 @@ def publish_events(work: Work, source: Source, hours: Sequence[datetime]) -> Pub
             expected=f"to be first within {_ATTEMPTS} tries",
             todo="run the step again when fewer run at once",
         )
-    return Published(None, tuple(held.values()), tuple(seen.values()))
+    return Published(None, held, tuple(seen.values()))
 
 
-def _to_blame(source: Source, plan: Plan, failed: Sequence[PlannedSlice]) -> set[datetime]:
-    """Return the hours that are not to be published because of slices that failed."""
-    out: set[datetime] = set()
-    for each in failed:
-        if not each.again:
-            out.add(each.hour)
-        else:
-            out |= {
-                other.hour
-                for other in plan.slices
-                if not other.again
-                and other.hour < each.hour <= other.hour + source.duplicates.within
-            }
-    return out
+def _to_blame(source: Source, plan: Plan, failed: PlannedSlice) -> set[datetime]:
+    """Return the hours that are not to be published because of a slice that failed."""
+    if not failed.again:
+        return {failed.hour}
+    return {
+        other.hour
+        for other in plan.slices
+        if not other.again and other.hour < failed.hour <= other.hour + source.duplicates.within
+    }
 
 
 def _with_innocent(
-    work: Work, source: Source, waiting: Sequence[datetime], blamed: set[datetime]
+    work: Work, source: Source, waiting: Sequence[datetime], blamed: Set[datetime]
 ) -> list[datetime]:
     """Return the waiting hours, and of the blamed ones those that spoil nothing after all.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ class Work:
         lake: the lake, reached through one Spark session.
         run_id: who did it, as the books record it: an Airflow run, or one of the CLI.
         tell: is given a line of progress at a time.
+        runs: of hours that other runs asked for, those runs.
         ledger: the lake's ledger.
     """
 
@@ -34,17 +35,27 @@ class Work:
     lake: Lake
     run_id: str
     tell: Callable[[str], None] = field(default=_silent)
+    runs: Mapping[datetime, str] = field(default_factory=dict)
     ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ledger", Ledger(self.lake))
 
+    def run_of(self, hour: datetime) -> str:
+        """Return the run that asked for an hour."""
+        return self.runs.get(hour, self.run_id)
+
 
 @contextmanager
 def working(
-    settings: Settings, run_id: str | None = None, tell: Callable[[str], None] = _silent
+    settings: Settings,
+    run_id: str | None = None,
+    tell: Callable[[str], None] = _silent,
+    runs: Mapping[datetime, str] | None = None,
 ) -> Iterator[Work]:
     """Yield what steps work with: a Spark session on the lake's one writing server, tables made.
+
+    The arguments are those of `Work`.
 
     Raises:
         TidegateError: no Spark server answers, or the lake can't be written.
@@ -53,7 +64,7 @@ def working(
         lake = Lake(spark, settings.lake, settings.s3)
         if not lake.exists():
             lake.create_tables()
-        yield Work(settings, lake, run_id or f"cli-{new_id()}", tell)
+        yield Work(settings, lake, run_id or f"cli-{new_id()}", tell, runs or {})
 
 
 def new_id() -> str:
