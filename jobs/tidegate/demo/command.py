@@ -222,7 +222,7 @@ def _section(connection: duckdb.DuckDBPyConnection, title: str, query: str) -> I
     yield title
     if rows:
         for line in table_lines([c[0] for c in columns], [str(c[1]) for c in columns], [rows]):
-            yield f"  {line}"
+            yield f"  {line.rstrip()}"
     else:
         yield "  none"
     yield ""
