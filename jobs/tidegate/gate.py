@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from tidegate.suites import Entry, Severity, Suite
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+_ALONE = threading.Lock()
+"""Great Expectations has one current context a process: audits of several threads follow one another."""
 _EXAMPLES = 3
 """Values shown of those that an expectation did not expect."""
 
@@ -55,6 +58,11 @@ def audit(suite: Suite, rows: DataFrame, facts: Mapping[str, Any]) -> list[Resul
     Returns:
         One result an entry, in the suite's order.
     """
+    with _ALONE:
+        return _audit(suite, rows, facts)
+
+
+def _audit(suite: Suite, rows: DataFrame, facts: Mapping[str, Any]) -> list[Result]:
     by_subject = {
         subject: [(n, e) for n, e in enumerate(suite.entries) if e.of == subject]
         for subject in ("rows", "facts")

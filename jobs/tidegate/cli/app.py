@@ -8,7 +8,7 @@ import sys
 import typer
 
 from tidegate import __version__
-from tidegate.cli import books, check, demo, sql, stack, steps
+from tidegate.cli import books, check, demo, sql, stack, steps, verify
 from tidegate.errors import TidegateError
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.command("audit")(steps.audit)
 app.command("publish")(steps.publish)
 app.command("derive")(steps.derive)
 app.command("release")(steps.release)
+app.command("verify")(verify.verify)
 app.command("sql")(sql.sql)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from tidegate.steps.work import Work
 
 _ATTEMPTS = 5
+_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -103,28 +105,50 @@ def derive(work: Work, sources: Sequence[Source], cap: int | None = None) -> Der
         (each.delta_version for each in taken), default=max(consumed.values(), default=-1)
     )
     engine.fit(work.lake.spark, sum(each.rows for each in taken))
-    made: list[Publication] = []
-    audits: list[Audit] = []
-    behind: list[str] = []
-    for name in sources_in(taken):
+    names = sources_in(taken)
+    for name in names:
         work.tell(f"deriving {name} from {sum(p.source == name for p in taken)} publications")
-        for table in (sessions.TABLE, hourly_activity.TABLE, daily_activity.TABLE):
-            publication, audit = _derive_table(work, table, known[name], version)
-            if audit is not None:
-                audits.append(audit)
-            if publication is not None:
-                made.append(publication)
-            if audit is not None and audit.held:
-                behind.append(name)  # what would be built on it waits with it
-                break
+    # Sources have no slice in common, and Spark plans with one core each.
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        each_came_to = list(
+            pool.map(lambda name: _derive_source(replace(work), known[name], version), names)
+        )
+    audits = [audit for came_to in each_came_to for audit in came_to.audits]
     return Derived(
-        tuple(made),
+        tuple(made for came_to in each_came_to for made in came_to.publications),
         tuple(each for each in audits if each.held),
-        tuple(behind),
+        tuple(
+            name
+            for name, came_to in zip(names, each_came_to, strict=True)
+            if any(each.held for each in came_to.audits)
+        ),
         version,
         sum(len(each.slices) for each in left),
         tuple(audits),
     )
+
+
+@dataclass(frozen=True)
+class _CameTo:
+    """What became of one source."""
+
+    publications: tuple[Publication, ...]
+    audits: tuple[Audit, ...]
+
+
+def _derive_source(work: Work, source: Source, version: int) -> _CameTo:
+    """Bring the tables of one source up to a version of events; `work` is this thread's own."""
+    made: list[Publication] = []
+    audits: list[Audit] = []
+    for table in (sessions.TABLE, hourly_activity.TABLE, daily_activity.TABLE):
+        publication, audit = _derive_table(work, table, source, version)
+        if audit is not None:
+            audits.append(audit)
+        if publication is not None:
+            made.append(publication)
+        if audit is not None and audit.held:
+            break  # what would be built on it waits with it
+    return _CameTo(tuple(made), tuple(audits))
 
 
 def standing(work: Work, sources: Sequence[Source]) -> Derived:

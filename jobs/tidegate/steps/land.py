@@ -75,7 +75,9 @@ class Landed:
 
 
 @dataclass(frozen=True)
-class _Dump:
+class Dump:
+    """The files of an hour, and their fingerprint."""
+
     hour: datetime
     files: tuple[DumpFile, ...]
     fingerprint: str
@@ -106,7 +108,7 @@ def land(work: Work, source: Source, hours: Sequence[datetime]) -> list[Landed]:
         )
     dumps = Dumps(source, work.settings.s3, work.settings.dumps)
     results: dict[datetime, Landed] = {}
-    fresh: list[_Dump] = []
+    fresh: list[Dump] = []
     before = work.ledger.landings(source.source, (min(hours), max(hours)))
     for hour in sorted(set(hours)):
         files = dumps.files(hour)
@@ -115,14 +117,14 @@ def land(work: Work, source: Source, hours: Sequence[datetime]) -> list[Landed]:
                 hour, "missing", error=f"no files at {dumps.template.pattern(hour)}"
             )
             continue
-        dump = _Dump(hour, tuple(files), fingerprint(files))
+        dump = Dump(hour, tuple(files), fingerprint(files))
         same = _same(before.get((source.source, hour)), dump, source)
         if same is not None:
             results[hour] = same
         else:
             fresh.append(dump)
 
-    batch: list[_Dump] = []
+    batch: list[Dump] = []
     for dump in fresh:
         told = [fault for fault in dumps.faults(list(dump.files)).values() if fault]
         if not told and source.format.type == "csv":
@@ -138,7 +140,7 @@ def land(work: Work, source: Source, hours: Sequence[datetime]) -> list[Landed]:
     return [results[hour] for hour in sorted(results)]
 
 
-def _header_faults(dumps: Dumps, dump: _Dump) -> list[str]:
+def _header_faults(dumps: Dumps, dump: Dump) -> list[str]:
     """Return what is wrong with the headers of a dump: they hold it alone, not the whole run."""
     told = []
     for file in dump.files:
@@ -149,7 +151,7 @@ def _header_faults(dumps: Dumps, dump: _Dump) -> list[str]:
     return told
 
 
-def _same(row: Row | None, dump: _Dump, source: Source) -> Landed | None:
+def _same(row: Row | None, dump: Dump, source: Source) -> Landed | None:
     """Return the hour's latest landing if it was of the same files, read in the same way."""
     if (
         row is None
@@ -171,7 +173,7 @@ def _same(row: Row | None, dump: _Dump, source: Source) -> Landed | None:
 
 
 def _land_batch(
-    work: Work, source: Source, dumps: Dumps, batch: Sequence[_Dump]
+    work: Work, source: Source, dumps: Dumps, batch: Sequence[Dump]
 ) -> Iterable[Landed]:
     """Land dumps together; where that fails for a file, one by one, so that each holds only itself."""
     from tidegate.steps.work import new_id
@@ -188,13 +190,13 @@ def _land_batch(
 
 
 def _stage(
-    work: Work, source: Source, dumps: Dumps, batch: Sequence[_Dump], place: str
+    work: Work, source: Source, dumps: Dumps, batch: Sequence[Dump], place: str
 ) -> str | None:
     """Stage what becomes of every line; return what could not be read, if something could not."""
     from pyspark.errors import PySparkException
 
     try:
-        lines = _parsed(work, source, dumps, batch)
+        lines = parsed(work, source, dumps, batch)
         with whole_files(work.lake):
             work.lake.stage(lines.withColumn("_dump", _dump_name()), place, ["_dump", "_outcome"])
     except PySparkException as error:
@@ -208,7 +210,7 @@ def _stage(
 
 
 def _account(
-    work: Work, source: Source, batch: Sequence[_Dump], token: str, place: str
+    work: Work, source: Source, batch: Sequence[Dump], token: str, place: str
 ) -> list[Landed]:
     """Count what was staged, quarantine what is bad, and write the landings down."""
     staged = work.lake.staged(place, schema=f"{staged_schema(source)}, _dump string")
@@ -227,7 +229,11 @@ def _account(
     return landed
 
 
-def _parsed(work: Work, source: Source, dumps: Dumps, batch: Sequence[_Dump]) -> DataFrame:
+def parsed(work: Work, source: Source, dumps: Dumps, batch: Sequence[Dump]) -> DataFrame:
+    """Return what becomes of every line of some dumps: the columns of `staged_schema`.
+
+    To be evaluated within `whole_files`.
+    """
     inputs = [Input(dump.hour, file) for dump in batch for file in dump.files]
     if source.format.type == "parquet":
         return parse(read_parquet(work.lake, inputs), source)
@@ -296,7 +302,7 @@ def _declared(source: Source) -> list[str]:
 
 def _book(
     source: Source,
-    dump: _Dump,
+    dump: Dump,
     landing_id: str,
     counted: dict[tuple[str, str], list[Row]],
     repeated: int,
@@ -391,7 +397,7 @@ def _stage_repeats(
 def _quarantine(
     work: Work,
     source: Source,
-    batch: Sequence[_Dump],
+    batch: Sequence[Dump],
     token: str,
     staged: DataFrame,
     landed: Sequence[Landed],
@@ -418,7 +424,7 @@ def _quarantine(
 # -- what can't be read -----------------------------------------------------------------------------
 
 
-def _unreadable(work: Work, source: Source, dump: _Dump, error: str) -> Landed:
+def _unreadable(work: Work, source: Source, dump: Dump, error: str) -> Landed:
     from tidegate.steps.work import new_id, now
 
     landing_id = f"{_dump_text(dump.hour)}.{new_id()}"

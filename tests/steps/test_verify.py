@@ -1,0 +1,169 @@
+"""Verify: it is content with what the pipeline made, and with nothing that hands made of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+
+from project import HOUR, LINES, NOON, Project, event
+from tidegate.errors import TidegateError
+from tidegate.source import Source
+from tidegate.steps.land import land
+from tidegate.steps.publish import publish_events
+from tidegate.steps.verify import Scope, Verified, parse_sample, verify
+from tidegate.tables import WAREHOUSE
+
+HOURS = [NOON + n * HOUR for n in range(3)]
+MINUTE = timedelta(minutes=1)
+COUNTS = {"events": 7, "sessions": 4, "hourly_activity": 3, "daily_activity": 1}
+
+
+@pytest.fixture
+def source(project: Project) -> Source:
+    """Make, land and publish three hours: repeats, an hour that comes late, a bad line, no user."""
+    made = project.source(columns={})
+    project.put_hour(HOURS[0], [event(1, NOON), event(2, NOON + MINUTE), event(2, NOON), "{"])
+    project.put_hour(HOURS[1], [event(2, NOON), event(3, NOON + HOUR), event(4, NOON, None)])
+    project.put_hour(
+        HOURS[2], [event(5, NOON + 2 * HOUR), event(6, NOON + 5 * MINUTE), event(7, NOON, "u2")]
+    )
+    project.run(made, HOURS[1:])
+    project.run(made, HOURS[:1])
+    return made
+
+
+def differing(found: Verified) -> dict[str, int]:
+    return {each.table: each.differing for each in found.compared}
+
+
+def test_what_the_pipeline_made_holds_and_what_hands_changed_is_found_and_named(
+    project: Project, source: Source
+) -> None:
+    found = verify(project.work(), [source])
+    assert found.holds, found
+    assert {each.table: each.rows for each in found.compared} == COUNTS
+
+    lake = project.work().lake
+    for table, statement in (
+        ("events", "DELETE FROM {} WHERE event_id = '3'"),
+        ("sessions", "UPDATE {} SET event_count = event_count + 1 WHERE user_key = 'u2'"),
+        (
+            "hourly_activity",
+            "INSERT INTO {} VALUES ('web', DATE'2024-03-02', TIMESTAMP'2024-03-02 00:00:00Z', "
+            "'view', 1, 1)",
+        ),
+        ("daily_activity", "UPDATE {} SET events = events + 1"),
+    ):
+        where = next(each for each in WAREHOUSE if each.name == table)
+        project.spark.sql(statement.format(f"delta.`{lake.path(where)}`")).collect()
+    found = verify(project.work(), [source])
+    assert not found.holds
+    assert differing(found) == dict.fromkeys(COUNTS, 1)
+    by_table = {each.table: each.shown[0] for each in found.compared}
+    assert {name: each.kind for name, each in by_table.items()} == {
+        "events": "missing",
+        "sessions": "changed",
+        "hourly_activity": "extra",
+        "daily_activity": "changed",
+    }
+    assert by_table["sessions"].columns == {"event_count": (2, 1)}
+    assert "event_id=3" in by_table["events"].key
+    for name, operation in (("events", "DELETE"), ("sessions", "UPDATE")):
+        cause = by_table[name].cause
+        assert cause is not None
+        assert operation in cause
+
+    # A range that the changed rows lie outside of is well.
+    part = verify(project.work(), [source], Scope(HOURS[2], HOURS[2]))
+    assert differing(part) == {**dict.fromkeys(COUNTS, 0), "daily_activity": 1}
+    users = verify(project.work(), [source], Scope(sample=0.999999))
+    assert differing(users) == {"events": 1, "sessions": 1}
+
+
+def test_a_row_in_a_slice_that_was_never_published_or_of_no_source_is_found(
+    project: Project, source: Source
+) -> None:
+    path = project.work().lake.path(WAREHOUSE[0])
+    columns = "source, dump_date, dump_hour, event_id, event_time, file, line"
+    for name, hour in (("web", "2024-03-05 00:00:00Z"), ("nobody", "2024-03-01 12:00:00Z")):
+        project.spark.sql(
+            f"INSERT INTO delta.`{path}` ({columns}) VALUES ('{name}', DATE'2024-03-05', "
+            f"TIMESTAMP'{hour}', 'x', TIMESTAMP'{hour}', 'f', 1)"
+        ).collect()
+    found = verify(project.work(), [source])
+    assert differing(found)["events"] == 1
+    assert any("'nobody'" in text for text in found.open)
+    assert not any("nobody" in text for text in verify(project.work(), [source], alone=True).open)
+
+
+def test_what_cannot_be_made_again_is_told_with_the_reason(
+    project: Project, source: Source
+) -> None:
+    project.put_hour(HOURS[0], [event(1, NOON, "u9")])
+    for file in project.dumps.glob("2024-03-01-13*"):
+        file.unlink()
+    found = verify(project.work(), [source])
+    assert [text.split(": ", 1)[0] for text in found.open] == [
+        "web 2024-03-01T12",
+        "web 2024-03-01T13",
+    ]
+    assert "have changed" in found.open[0]
+    assert "are gone" in found.open[1]
+    assert not found.holds
+
+    land(project.work(), source, HOURS[:1])
+    publish_events(project.work(), source, HOURS[:1])
+    found = verify(project.work(), [source])
+    assert any("lag behind" in text for text in found.open)
+
+
+def test_the_command_says_so_and_exits_with_1(project: Project, source: Source) -> None:
+    described = {**LINES, "columns": {}, "dumps": source_template(project)}
+    (project.settings.sources / "web.yml").write_text(json.dumps(described))
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "tidegate", "verify", *arguments],
+            env={
+                **os.environ,
+                "TIDEGATE_PROJECT": str(project.root),
+                "TIDEGATE_HOME": str(project.settings.home),
+                "TIDEGATE_LAKE": project.settings.lake,
+                "TIDEGATE_SPARK": str(project.settings.spark),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = run()
+    assert (done.returncode, done.stderr.count("error")) == (0, 0), done.stderr
+    assert "events web: 7 rows as published" in done.stdout
+    path = project.work().lake.path(WAREHOUSE[1])
+    project.spark.sql(f"UPDATE delta.`{path}` SET is_bounce = true WHERE user_key = 'u1'").collect()
+    done = run("web", "--json")
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert not told["holds"]
+    assert sum(each["differing"] for each in told["compared"]) >= 1
+    assert source.source == "web"
+
+
+def source_template(project: Project) -> str:
+    return f"{project.dumps}/{{dump_hour:%Y-%m-%d-%H}}*.json*"
+
+
+@pytest.mark.parametrize(("text", "share"), [("0.1", 0.1), ("1/4", 0.25), ("1", 1.0)])
+def test_a_share_is_a_number_or_a_fraction(text: str, share: float) -> None:
+    assert parse_sample(text) == share
+
+
+@pytest.mark.parametrize("text", ["0", "2", "1/0", "half", "-1"])
+def test_what_is_no_share_is_refused(text: str) -> None:
+    with pytest.raises(TidegateError, match="not a share"):
+        parse_sample(text)
