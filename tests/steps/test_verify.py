@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from datetime import timedelta
 
 import pytest
 
+from conftest import MakeProject
 from project import HOUR, LINES, NOON, Project, event
 from tidegate.errors import TidegateError
 from tidegate.source import Source
@@ -23,18 +25,33 @@ MINUTE = timedelta(minutes=1)
 COUNTS = {"events": 7, "sessions": 4, "hourly_activity": 3, "daily_activity": 1}
 
 
-@pytest.fixture
-def source(project: Project) -> Source:
-    """Make, land and publish three hours: repeats, an hour that comes late, a bad line, no user."""
-    made = project.source(columns={})
+@pytest.fixture(scope="module")
+def built(make_project: MakeProject) -> Project:
+    """Land and publish three hours: repeats, an hour that comes late, a bad line, no user."""
+    project = make_project()
+    source = project.source(columns={})
     project.put_hour(HOURS[0], [event(1, NOON), event(2, NOON + MINUTE), event(2, NOON), "{"])
     project.put_hour(HOURS[1], [event(2, NOON), event(3, NOON + HOUR), event(4, NOON, None)])
     project.put_hour(
         HOURS[2], [event(5, NOON + 2 * HOUR), event(6, NOON + 5 * MINUTE), event(7, NOON, "u2")]
     )
-    project.run(made, HOURS[1:])
-    project.run(made, HOURS[:1])
-    return made
+    project.run(source, HOURS[1:])
+    project.run(source, HOURS[:1])
+    return project
+
+
+@pytest.fixture
+def project(built: Project, make_project: MakeProject) -> Project:
+    """Give a copy of it of the test's own."""
+    copied = make_project()
+    for folder in ("lake", "dumps"):
+        shutil.copytree(built.root / folder, copied.root / folder, dirs_exist_ok=True)
+    return copied
+
+
+@pytest.fixture
+def source(project: Project) -> Source:
+    return project.source(columns={})
 
 
 def differing(found: Verified) -> dict[str, int]:
