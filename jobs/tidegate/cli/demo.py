@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import time
 from typing import Annotated
 
 import typer
@@ -41,9 +43,7 @@ def demo(
         if leave:
             return
         typer.echo("\nIt stays up until Ctrl-C.")
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             while True:
                 check_stack(home)
-                signal.sigtimedwait([], 1.0) if hasattr(signal, "sigtimedwait") else None
-        except KeyboardInterrupt:
-            tell("stopping")
+                time.sleep(1.0)

@@ -46,14 +46,17 @@ def running_stack(
         TidegateError: it could not be started, or one of its processes ended by itself.
     """
     launched = _launch(home.resolve(), project, airflow=airflow)
+    tell = progress or _silent
     try:
-        yield launched.wait(progress or _silent)
+        yield launched.wait(tell)
     except BaseException as error:
+        tell("stopping the stack")
         launched.end()
         fault = fault_of(home)
         if fault is not None and not isinstance(error, KeyboardInterrupt):
             raise fault from error  # the cause: what the caller saw is a consequence
         raise
+    tell("stopping the stack")
     launched.end()
     check_fault(home)
 
