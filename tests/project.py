@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -113,6 +114,17 @@ class Project:
         from tidegate.steps.run import run
 
         return run(self.work(), source, hours)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a command that is to work on this project."""
+        return {
+            **os.environ,
+            "TIDEGATE_PROJECT": str(self.root),
+            "TIDEGATE_HOME": str(self.settings.home),
+            "TIDEGATE_LAKE": self.settings.lake,
+            "TIDEGATE_SPARK": str(self.settings.spark),
+        }
 
     def table(self, table: Table) -> list[Row]:
         """Return the rows of a table of the lake."""

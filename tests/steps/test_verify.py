@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -95,6 +94,10 @@ def test_what_the_pipeline_made_holds_and_what_hands_changed_is_found_and_named(
         assert cause is not None
         assert operation in cause
 
+    nothing = verify(project.work(), [source], Scope(HOURS[0] - 48 * HOUR, HOURS[0] - 24 * HOUR))
+    assert nothing.holds
+    assert {each.rows for each in nothing.compared} == {0}
+
     # A range that the changed rows lie outside of is well.
     part = verify(project.work(), [source], Scope(HOURS[2], HOURS[2]))
     assert differing(part) == {**dict.fromkeys(COUNTS, 0), "daily_activity": 1}
@@ -146,13 +149,7 @@ def test_the_command_says_so_and_exits_with_1(project: Project, source: Source) 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "tidegate", "verify", *arguments],
-            env={
-                **os.environ,
-                "TIDEGATE_PROJECT": str(project.root),
-                "TIDEGATE_HOME": str(project.settings.home),
-                "TIDEGATE_LAKE": project.settings.lake,
-                "TIDEGATE_SPARK": str(project.settings.spark),
-            },
+            env=project.environment,
             capture_output=True,
             text=True,
             check=False,

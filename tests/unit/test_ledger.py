@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -203,13 +202,7 @@ def by_a_kill(project: Project, *arguments: str) -> None:
     """Run a command that is killed between the commit of a publication and its row in the ledger."""
     done = subprocess.run(
         [sys.executable, "-c", _KILLED, *arguments],
-        env={
-            **os.environ,
-            "TIDEGATE_PROJECT": str(project.root),
-            "TIDEGATE_HOME": str(project.settings.home),
-            "TIDEGATE_LAKE": project.settings.lake,
-            "TIDEGATE_SPARK": str(project.settings.spark),
-        },
+        env=project.environment,
         capture_output=True,
         text=True,
         check=False,

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 5
 _AT_ONCE = 2
+_DERIVED = (sessions.TABLE, hourly_activity.TABLE, daily_activity.TABLE)
+"""In the order in which they are built: days are built from sessions too."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def _derive_source(work: Work, source: Source, version: int) -> _CameTo:
     """Bring the tables of one source up to a version of events; `work` is this thread's own."""
     made: list[Publication] = []
     audits: list[Audit] = []
-    for table in (sessions.TABLE, hourly_activity.TABLE, daily_activity.TABLE):
+    for table in _DERIVED:
         publication, audit = _derive_table(work, table, source, version)
         if audit is not None:
             audits.append(audit)
@@ -162,7 +164,7 @@ def standing(work: Work, sources: Sequence[Source]) -> Derived:
         (
             last.input_versions[events.TABLE.name]
             for source in sources
-            for table in (sessions.TABLE, hourly_activity.TABLE, daily_activity.TABLE)
+            for table in _DERIVED
             if (last := work.ledger.last(table, source.source)) is not None
         ),
         default=-1,
@@ -185,7 +187,7 @@ def _consumed(work: Work, known: Mapping[str, Source]) -> dict[str, int]:
     out: dict[str, int] = {}
     for name in known:
         versions = []
-        for table in (sessions.TABLE, hourly_activity.TABLE, daily_activity.TABLE):
+        for table in _DERIVED:
             last = work.ledger.last(table, name)
             versions.append(last.input_versions[events.TABLE.name] if last else -1)
         out[name] = min(versions)

@@ -235,6 +235,8 @@ def parsed(work: Work, source: Source, dumps: Dumps, batch: Sequence[Dump]) -> D
     To be evaluated within `whole_files`.
     """
     inputs = [Input(dump.hour, file) for dump in batch for file in dump.files]
+    if not inputs:
+        return work.lake.frame([], staged_schema(source))
     if source.format.type == "parquet":
         return parse(read_parquet(work.lake, inputs), source)
     if source.format.type == "json":

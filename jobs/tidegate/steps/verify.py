@@ -243,25 +243,24 @@ class _Verification:
         if not wanted:
             return []
         reach = wanted[0] - self.source.duplicates.within
-        landings = self.work.ledger.landings_by_id(
-            str(record.landing_id) for record, _ in self._published.values()
-        )
+        near = {
+            hour: str(record.landing_id)
+            for hour, (record, _) in sorted(self._published.items())
+            if reach <= hour <= wanted[-1]
+        }
+        landings = self.work.ledger.landings_by_id(near.values())
         found = []
-        for hour, (record, _) in sorted(self._published.items()):
-            if not reach <= hour <= wanted[-1]:
-                continue
+        for hour, landing_id in near.items():
             files = tuple(self._dumps.files(hour))
-            landing = landings.get(str(record.landing_id))
-            why = self._unusable(hour, Dump(hour, files, fingerprint(files)), landing)
+            dump = Dump(hour, files, fingerprint(files))
+            why = self._unusable(dump, landings.get(landing_id))
             if why is None:
-                found.append(Dump(hour, files, fingerprint(files)))
+                found.append(dump)
             else:
                 self.open.append(f"{self.source.source} {hour_text(hour)}: {why}")
         return found
 
-    def _unusable(
-        self, hour: datetime, dump: Dump, landing: Mapping[str, Any] | None
-    ) -> str | None:
+    def _unusable(self, dump: Dump, landing: Mapping[str, Any] | None) -> str | None:
         """Return why what was published of an hour can't be made again from its dump, if it can't."""
         if landing is None:
             return "the ledger names a landing that ops/landings does not have"
@@ -272,9 +271,8 @@ class _Verification:
         if landing["source_fingerprint"] != self.source.fingerprint():
             return "the source file has changed since it was landed: land it again"
         if dump.fingerprint != landing["fingerprint"]:
-            latest = self.work.ledger.landings(self.source.source, (hour, hour)).get(
-                (self.source.source, hour)
-            )
+            name, hour = self.source.source, dump.hour
+            latest = self.work.ledger.landings(name, (hour, hour)).get((name, hour))
             if latest is not None and latest["landing_id"] != landing["landing_id"]:
                 return "a newer landing of it is held: tidegate held"
             return "its files have changed since it was landed: land it again"
