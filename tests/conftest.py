@@ -12,11 +12,15 @@ import pytest
 
 from project import REPO, Project
 from tidegate.settings import S3Access
+from tidegate.stack.process import Child
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 MakeProject = Callable[..., Project]
+
+_SERVER: list[Child] = []
+"""The tests' Spark server, while it is to run."""
 
 FEW_ROWS = {
     # Queries of a few rows: to compile them takes most of their time. The tests of the stack run
@@ -40,10 +44,20 @@ def spark_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     os.environ.setdefault("TIDEGATE_JARS", str(REPO / ".tidegate" / "jars"))
     home = tmp_path_factory.mktemp("spark")
     child, url = start_spark(home, s3=S3Access(), log=home / "spark.log", extra_conf=FEW_ROWS)
+    _SERVER.append(child)
     try:
         yield url
     finally:
+        _SERVER.clear()
         child.stop(grace=0.0)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """End the run when the tests' server has: each test after it would wait for it for minutes."""
+    for child in _SERVER:
+        if child.poll() is not None:
+            pytest.exit(f"the tests' Spark server ended:\n{child.log_tail()}", returncode=1)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import re
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
@@ -34,6 +34,7 @@ _HIDDEN = ("_", ".")
 _UNFINISHED = (".tmp", ".part", ".partial", ".inprogress", "._COPYING_")
 _CHUNK = 65_536
 _MAX_HEADER = 1 << 20
+_MAX_FIRST_LINE = 1 << 24
 _MAX_MANIFEST = 1 << 26
 _LOOKERS = 8
 _PAGE = 1000
@@ -145,7 +146,7 @@ class Dumps:
         return Completeness(quiet >= ways.after, what)
 
     def fault(self, file: DumpFile, form: Format | None = None) -> str | None:
-        """Return in what a file is not what its name says, or None: a look at its first bytes only.
+        """Return in what a file is not what its name says, or None: a look at its beginning only.
 
         Args:
             file: the file.
@@ -156,11 +157,39 @@ class Dumps:
 
         """
         kind = form or self.source.format
-        head = self._store.read(file.name, 0, HEAD_BYTES) if file.size else b""
+        head = self._store.read(file.name, 0, _CHUNK) if file.size else b""
         tail = b""
         if kind.type == "parquet" and file.size >= 4:
             tail = self._store.read(file.name, file.size - 4, 4)
-        return file_fault(file.name, file.size, head, kind, tail)
+        told = file_fault(file.name, file.size, head[:HEAD_BYTES], kind, tail)
+        if told is None and kind.type != "parquet" and self._is_endless(file, head):
+            told = (
+                f"{file.name}: the file is not one of lines: expected a line feed within its first "
+                f"{_MAX_FIRST_LINE:,} bytes, got none"
+            )
+        return told
+
+    def _is_endless(self, file: DumpFile, head: bytes) -> bool:
+        """Return whether a file's first line is so long that to read it would endanger the server.
+
+        That is what a file of another format, such as one JSON array, looks like. What is damaged
+        is told by what reads it whole.
+        """
+        packed = file.name.endswith(".gz")
+        if not packed and file.size <= _MAX_FIRST_LINE:
+            return False
+        seen = 0
+        with suppress(zlib.error, EOFError):
+            if b"\n" in (_gunzip_head(head) if packed else head):
+                return False
+        with closing(self._store.stream(file.name)) as chunks, suppress(zlib.error, EOFError):
+            for piece in _gunzip(chunks) if packed else chunks:
+                seen += len(piece)
+                if b"\n" in piece:
+                    return False
+                if seen > _MAX_FIRST_LINE:
+                    return True
+        return False
 
     def faults(self, files: Iterable[DumpFile]) -> dict[str, str]:
         """Return the faults of those files that have one, by name; see `fault`."""
@@ -374,6 +403,11 @@ def _split(line: str, form: Format) -> list[str]:
     # Without `strict` a quote that is never closed would swallow the other names in silence.
     reader = csv.reader([line], delimiter=form.delimiter, quotechar=form.quote, strict=True)
     return next(reader, []) or [""]
+
+
+def _gunzip_head(head: bytes) -> bytes:
+    """Return what the first bytes of a gzip file hold, as far as one look goes."""
+    return zlib.decompressobj(wbits=31).decompress(head, _MAX_HEADER)
 
 
 def _gunzip(chunks: Iterator[bytes]) -> Iterator[bytes]:

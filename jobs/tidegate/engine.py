@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -47,6 +48,8 @@ _LARGE = {
 _LARGE_ROWS = 300_000
 
 _SECONDS_TO_ANSWER = 30
+_RETRIES = 5
+"""How often a call is tried again when the connection fails: for some ten seconds."""
 _STOP_S = 10.0
 """Seconds that a server of a command's own may take to end."""
 
@@ -77,8 +80,18 @@ def session(
         spark = connect(url)
         try:
             yield spark
+        except Exception as error:
+            if isinstance(error, TidegateError) or _answers(url):
+                raise
+            raise TidegateError(
+                "the Spark server ended in the middle of the work",
+                where=f"{_shown(url)}, logs in {settings.home / 'logs'}",
+                got=_said(error),
+                todo="read the end of its log; what was not finished is finished by running it again",
+            ) from error
         finally:
-            spark.stop()
+            if _answers(url):
+                spark.stop()
 
 
 def connect(url: str) -> SparkSession:
@@ -95,11 +108,15 @@ def connect(url: str) -> SparkSession:
     # Errors are raised as well; in a task's log the same one twice, as JSON, only hides it.
     logging.getLogger("pyspark.sql.connect.logging").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module=r"pyspark\..*", category=FutureWarning)
+    warnings.filterwarnings("ignore", message=r"\[RETRIES_EXCEEDED\]")  # raised as well
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
+    from pyspark.sql.connect.client.retries import DefaultPolicy
 
     try:
         spark = SparkSession.builder.remote(url).create()
+        # By default a client waits ten minutes for a server that is gone, and with it the session.
+        spark.client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES, max_backoff=5000)])
         for key, value in {**_SESSION, **_SMALL}.items():
             spark.conf.set(key, value)
     except (PySparkException, OSError) as error:
@@ -164,6 +181,21 @@ def _reachable(url: str) -> None:
             got=str(error),
             todo="start it (tidegate up), or unset TIDEGATE_SPARK to let this command start its own",
         ) from error
+
+
+def _said(error: Exception) -> str:
+    """Return what an error of Spark's client or of its connection says, in a line."""
+    text = str(error)
+    details = re.search(r'details = "([^"]+)', text)
+    return details[1] if details else text.partition("\n")[0][:300]
+
+
+def _answers(url: str) -> bool:
+    try:
+        _reachable(url)
+    except TidegateError:
+        return False
+    return True
 
 
 def _shown(url: str) -> str:

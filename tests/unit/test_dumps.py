@@ -289,6 +289,8 @@ GOOD: dict[str, bytes] = {
     "starts-like-bzip2.csv": b"BZh,other\n",
     "starts-like-parquet.csv": b"PAR1,other\n",
     "upper.GZ": LINE,
+    "long-line.json": b"x" * 16_000_000,
+    "long-lines.json.gz": gzip.compress(b"y" * 16_000_000 + b"\n" + b"y" * 16_000_000),
 }
 BAD: dict[str, tuple[bytes, str]] = {
     "plain.json.gz": (LINE, "expected gzip (bytes 1f 8b at its beginning), got plain text"),
@@ -304,6 +306,8 @@ BAD: dict[str, tuple[bytes, str]] = {
     "a.json.zst": (b"\x28\xb5\x2f\xfdrest", "Zstandard files can't be read"),
     "a.json.BZ2": (bz2.compress(LINE), "bzip2 files can't be read"),
     "a.tar.gz": (gzip.compress(LINE), "tar files can't be read"),
+    "array.json": (b"[" + b'{"id": 1}, ' * 1_600_000 + b"]", "a line feed within its first"),
+    "array.json.gz": (gzip.compress(b"x" * 17_000_000), "a line feed within its first"),
 }
 
 

@@ -1,10 +1,15 @@
-"""The Spark server's command line."""
+"""The Spark server: its command line, and its end in the middle of the work."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tidegate.stack.spark import _class_path
+import pytest
+
+from tidegate import engine
+from tidegate.errors import TidegateError
+from tidegate.settings import S3Access, Settings
+from tidegate.stack.spark import _class_path, start_spark
 
 
 def test_sparks_own_jars_come_before_those_that_they_mend(tmp_path: Path) -> None:
@@ -19,3 +24,21 @@ def test_sparks_own_jars_come_before_those_that_they_mend(tmp_path: Path) -> Non
         "arrow-vector.jar",
         "datasketches-memory-3.0.2.jar",
     ]
+
+
+@pytest.mark.usefixtures("spark_url")  # it has brought the jars
+def test_a_server_that_ends_in_the_middle_of_the_work_is_told(tmp_path: Path) -> None:
+    child, url = start_spark(tmp_path, s3=S3Access(), log=tmp_path / "spark.log")
+    settings = Settings(tmp_path, tmp_path / "home", str(tmp_path / "lake"), spark=url)
+    try:
+        with (
+            pytest.raises(TidegateError, match="ended in the middle of the work") as told,
+            engine.session(settings) as spark,
+        ):
+            assert spark.range(3).count() == 3
+            child.stop(0.0)
+            spark.range(3).count()
+    finally:
+        child.stop(0.0)
+    assert "running it again" in told.value.describe()
+    assert url not in told.value.describe(), "a token is a secret"

@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
     from tidegate.dumps import DumpFile
     from tidegate.lake import Lake
+
+MAX_LINE_BYTES = 1024 * 1024
+"""A longer line is quarantined. To parse one takes some fifty times its length of the server's heap, and
+a server that runs out of it ends, with everybody's work. Kafka's largest message is as long by default."""
+
+MAX_RAW_CHARS = 64 * 1024
+"""How much of a line over `MAX_LINE_BYTES` the quarantine keeps."""
 
 # One file is one partition: with both at their most, Spark neither splits a file nor puts two into a
 # partition. Then the number that monotonically_increasing_id() counts up within a partition (its
@@ -55,7 +62,9 @@ def whole_files(lake: Lake) -> Iterator[None]:
 
 
 def read_text(lake: Lake, inputs: Sequence[Input]) -> DataFrame:
-    """Return `value` (the line), `dump_hour`, `file` and `line` of text files, plain or gzip.
+    """Return `value` (the line), its `bytes`, `dump_hour`, `file` and `line` of text files, plain or gzip.
+
+    What is too long is cut here, before anything else makes copies of it.
 
     Lines end at a line feed only. What is read has to be evaluated within `whole_files`.
     """
@@ -71,7 +80,7 @@ def read_text(lake: Lake, inputs: Sequence[Input]) -> DataFrame:
     return _named(
         lake,
         reader.text(paths).select(
-            "value",
+            *_cut("value"),
             F.expr(f"(monotonically_increasing_id() & {_WITHIN_PARTITION}) + 1").alias("line"),
             F.expr("_metadata.file_path").alias("path"),
         ),
@@ -89,12 +98,20 @@ def read_parquet(lake: Lake, inputs: Sequence[Input]) -> DataFrame:
         lake.spark.read.option("mergeSchema", "true")
         .parquet(*paths)
         .select(
-            F.to_json(F.struct("*")).alias("value"),
+            *_cut("to_json(struct(*))"),
             F.expr("_metadata.row_index + 1").alias("line"),
             F.expr("_metadata.file_path").alias("path"),
         ),
         inputs,
     )
+
+
+def _cut(line: str) -> list[Column]:
+    """Return `value` and `bytes` of a line."""
+    from pyspark.sql import functions as F
+
+    short = f"if(octet_length({line}) > {MAX_LINE_BYTES}, left({line}, {MAX_RAW_CHARS}), {line})"
+    return [F.expr(short).alias("value"), F.expr(f"octet_length({line})").alias("bytes")]
 
 
 def _named(lake: Lake, lines: DataFrame, inputs: Sequence[Input]) -> DataFrame:
@@ -112,7 +129,7 @@ def _named(lake: Lake, lines: DataFrame, inputs: Sequence[Input]) -> DataFrame:
     # A line of a file that is not known would be lost in silence by an inner join.
     known = "coalesce(file, raise_error(concat('no file of the dump is spelled ', path)))"
     return plain.join(F.broadcast(names), "path", "left").select(
-        "value", "dump_hour", F.expr(known).alias("file"), "line"
+        "value", "bytes", "dump_hour", F.expr(known).alias("file"), "line"
     )
 
 

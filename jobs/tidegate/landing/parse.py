@@ -10,18 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tidegate.landing.lines import MAX_LINE_BYTES
 from tidegate.tables.events import TABLE
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
     from tidegate.source import FieldRef, Source, TimeRef
-
-MAX_LINE_BYTES = 16 * 1024 * 1024
-"""A longer line is quarantined: inside `from_json` a string of over 20 MB comes back as broken."""
-
-MAX_RAW_CHARS = 1024 * 1024
-"""How much of a line over `MAX_LINE_BYTES` the quarantine keeps."""
 
 _MAX_COLUMNS = 200_000
 """A line with more delimiters stops Spark's parser, and with it the job."""
@@ -57,7 +52,7 @@ def parse(lines: DataFrame, source: Source, header: Sequence[str] = ()) -> DataF
     """Decide every line.
 
     Args:
-        lines: `value`, `dump_hour`, `file`, `line`.
+        lines: as `lines.read_text` gives them.
         source: how events are read from lines.
         header: names of the columns, for delimited text.
 
@@ -121,9 +116,7 @@ def _columns(source: Source) -> list[Column]:
         F.col("outcome").alias("_outcome"),
         F.col("problem.reason").alias("_reason"),
         F.col("problem.detail").alias("_detail"),
-        F.expr(
-            f"if(outcome = 'quarantined', left(make_valid_utf8(value), {MAX_RAW_CHARS}), null)"
-        ).alias("_raw"),
+        F.expr("if(outcome = 'quarantined', make_valid_utf8(value), null)").alias("_raw"),
         F.expr(
             "if(outcome = 'quarantined' and not is_valid_utf8(value), cast(value as binary), null)"
         ).alias("_raw_bytes"),
@@ -144,7 +137,7 @@ def _json(lines: DataFrame, source: Source) -> DataFrame:
 
     wanted = _struct(_tree(source.references()))
     schema = f"v {wanted}, `{_END}` int"
-    readable = "is_valid_utf8(value) and octet_length(value) <= " + str(MAX_LINE_BYTES)
+    readable = f"bytes <= {MAX_LINE_BYTES} and is_valid_utf8(value)"
     # A byte order mark at the start of a file is no part of its first line.
     clean = lines.withColumn("value", F.expr("if(line = 1, ltrim('\\uFEFF', value), value)"))
     parsed = clean.withColumn(
@@ -195,7 +188,7 @@ def _csv(lines: DataFrame, source: Source, header: Sequence[str]) -> DataFrame:
         f"octet_length(value) - octet_length(replace(value, {_text(source.format.delimiter)}))"
     )
     readable = (
-        f"is_valid_utf8(value) and octet_length(value) <= {MAX_LINE_BYTES} "
+        f"bytes <= {MAX_LINE_BYTES} and is_valid_utf8(value) "
         f"and (octet_length(value) < {_MAX_COLUMNS} or {separators} < {_MAX_COLUMNS})"
     )
     fields = {name or f"_c{at}": F.col(f"p.c{at}") for at, name in enumerate(header)}
@@ -392,12 +385,12 @@ def _problem(values: DataFrame, source: Source) -> Column:  # noqa: ARG001
     future = int(source.accept.future.total_seconds())
     shown = "left(cast({} as string), 100)"
     checks: list[tuple[str, str, str]] = [
-        ("not is_valid_utf8(value)", "not_utf8", "'expected UTF-8'"),
         (
-            f"octet_length(value) > {MAX_LINE_BYTES}",
+            f"bytes > {MAX_LINE_BYTES}",
             "too_long",
-            f"concat('expected at most {MAX_LINE_BYTES} bytes, got ', octet_length(value))",
+            f"concat('expected at most {MAX_LINE_BYTES} bytes, got ', bytes)",
         ),
+        ("not is_valid_utf8(value)", "not_utf8", "'expected UTF-8'"),
         ("trim(both ' \\t\\r' from value) = ''", "blank_line", "'expected an event'"),
     ]
     if is_csv:
