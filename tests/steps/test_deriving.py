@@ -10,30 +10,17 @@ import pytest
 
 from compare import Row, assert_same_rows
 from conftest import MakeProject
+from histories import RULES, assert_reckoned, derived, go, put, tables
 from project import HOUR, NOON, Project, event
-from reckoned import daily_rows, hourly_rows, session_row
-from reckoning import Description, keep_events, read_json_lines, sessions_of
-from tidegate.ledger import Publication
-from tidegate.source import Source
-from tidegate.steps.derive import Derived, derive, standing
-from tidegate.steps.land import land
-from tidegate.steps.publish import publish_events
+from tidegate.steps.derive import derive, standing
 from tidegate.steps.release import release
-from tidegate.tables import WAREHOUSE, daily_activity, events, hourly_activity, sessions
+from tidegate.tables import WAREHOUSE, daily_activity, events, sessions
 from tidegate.tables.books import AUDITS, LANDINGS, PUBLICATIONS, RELEASES
 
 MINUTE = timedelta(minutes=1)
 EVENING = NOON + 8 * HOUR
 HOURS = [EVENING + n * HOUR for n in (0, 1, 2, 3, 4, 5, 40, 41)]
 """Six hours over a midnight, and two hours nearly two days later that bring late events."""
-RULES: dict[str, Any] = {
-    "columns": {},
-    "sessions": {"gap": "30m", "max": "2h"},
-    "duplicates": {"within": "4h"},
-}
-LINES = Description(
-    "web", event_time="at", event_type="type", event_id="id", user_id="user", anonymous_id="anon"
-)
 
 
 def dumps(seed: int) -> dict[datetime, list[Row]]:
@@ -57,56 +44,6 @@ def dumps(seed: int) -> dict[datetime, list[Row]]:
     for hour in HOURS:
         chance.shuffle(made[hour])
     return made
-
-
-def put(project: Project, made: dict[datetime, list[Row]]) -> None:
-    for hour, lines in made.items():
-        project.put_hour(hour, lines)
-
-
-def go(project: Project, source: Source, hours: list[datetime]) -> Publication:
-    land(project.work(), source, hours)
-    found = publish_events(project.work(), source, hours)
-    assert not found.held, [each.describe() for each in found.held]
-    assert found.publication is not None
-    return found.publication
-
-
-def derived(project: Project, source: Source, cap: int | None = None) -> Derived:
-    found = derive(project.work(), [source], cap)
-    assert not found.held, [each.describe() for each in found.held]
-    return found
-
-
-def tables(project: Project) -> dict[str, list[Row]]:
-    return {table.name: project.table(table) for table in WAREHOUSE}
-
-
-def assert_reckoned(project: Project, rules: dict[str, Any] = RULES) -> None:
-    """Compare every derived table with the reckoning of the dumps that lie there."""
-    found = {}
-    for path in sorted(project.dumps.iterdir()):
-        hour = datetime.strptime(path.name[:13] + "+0000", "%Y-%m-%d-%H%z")
-        found[hour] = read_json_lines(LINES, hour, {path.name: path.read_bytes()}).events
-    kept = keep_events(found, int(rules["duplicates"]["within"][:-1])).events
-    whole = sessions_of(kept, 30 * 60, int(rules["sessions"]["max"][:-1]) * 3600)
-    assert_same_rows(
-        project.table(sessions.TABLE), map(session_row, whole), ["user_key", "session_start"]
-    )
-    assert_same_rows(
-        project.table(hourly_activity.TABLE), hourly_rows(kept), ["hour", "event_type"]
-    )
-    daily = project.table(daily_activity.TABLE)
-    for row in daily:
-        assert row.pop("users_sketch")
-    expected = daily_rows(kept, whole)
-    for each in (daily, expected):
-        each.sort(key=lambda row: str(row["date"]))
-    for row, wanted in zip(daily, expected, strict=True):
-        mean = wanted.pop("mean_duration_s")
-        got = row.pop("mean_duration_s")
-        assert got == (None if mean is None else pytest.approx(mean, rel=1e-12))
-        assert row == wanted
 
 
 @pytest.fixture(scope="module")
