@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from compare import Row, assert_same_rows
+from compare import Row, assert_same_rows, exact_rows
 from project import Project
 from reckoned import daily_rows, hourly_rows, session_row, time_text
 from reckoning import Description, keep_events, read_json_lines, sessions_of
@@ -16,13 +16,21 @@ from tidegate.source import Source
 from tidegate.steps.derive import Derived, derive
 from tidegate.steps.land import land
 from tidegate.steps.publish import publish_events
-from tidegate.tables import WAREHOUSE, daily_activity, events, hourly_activity, sessions
+from tidegate.tables import (
+    WAREHOUSE,
+    daily_activity,
+    events,
+    hourly_activity,
+    session_aliases,
+    sessions,
+)
 
 RULES: dict[str, Any] = {
     "columns": {},
     "sessions": {"gap": "30m", "max": "2h"},
     "duplicates": {"within": "4h"},
 }
+WITHIN = timedelta(hours=4)
 _PLACE = ("event_id", "dump_hour", "event_time", "event_type", "user_key")
 LINES = Description(
     "web", event_time="at", event_type="type", event_id="id", user_id="user", anonymous_id="anon"
@@ -49,7 +57,9 @@ def derived(project: Project, source: Source, cap: int | None = None) -> Derived
 
 
 def tables(project: Project) -> dict[str, list[Row]]:
-    return {table.name: project.table(table) for table in WAREHOUSE}
+    """Return the rows of the tables that are a function of the dumps: aliases tell of the way, too."""
+    found = (table for table in WAREHOUSE if table is not session_aliases.TABLE)
+    return {table.name: project.table(table) for table in found}
 
 
 def assert_reckoned(project: Project, rules: dict[str, Any] = RULES) -> None:
@@ -89,3 +99,86 @@ def assert_reckoned(project: Project, rules: dict[str, Any] = RULES) -> None:
         got = row.pop("mean_duration_s")
         assert got == (None if mean is None else pytest.approx(mean, rel=1e-12))
         assert row == wanted
+
+
+Member = tuple[str, datetime]
+"""An event's id and time."""
+
+
+class Ids:
+    """What became of every session id that was ever published, by plain Python.
+
+    Attributes:
+        published: the events of every id, in order, as they were when it was last published.
+        live: those of the ids that are published now.
+    """
+
+    def __init__(self) -> None:
+        self.published: dict[str, list[Member]] = {}
+        self.live: dict[str, list[Member]] = {}
+
+    def look(self, project: Project) -> None:
+        """See what is published now; to be called after every derive run."""
+        work = project.work()
+        last = work.ledger.last(sessions.TABLE, "web")
+        if last is None:
+            return
+        made_of = work.lake.read(events.TABLE, last.input_versions[events.TABLE.name])
+        by_user: dict[str, list[Member]] = {}
+        for row in exact_rows(made_of):
+            by_user.setdefault(row["user_key"], []).append(
+                (row["event_id"], _at(row["event_time"]))
+            )
+        self.live = {
+            row["session_id"]: [
+                (event_id, time)
+                for event_id, time in sorted(by_user[row["user_key"]], key=lambda e: (e[1], e[0]))
+                if _at(row["session_start"]) <= time <= _at(row["session_end"])
+            ]
+            for row in project.table(sessions.TABLE)
+        }
+        assert sum(map(len, self.live.values())) == sum(
+            len(found) for user, found in by_user.items() if user is not None
+        )
+        self.published |= self.live
+
+    def assert_led(self, project: Project) -> None:
+        """Compare `session_aliases` with what it must hold."""
+        expected = []
+        for session, found in self.published.items():
+            if session not in self.live:
+                places = [self._now_in(member) for member in found]
+                expected.append(
+                    {
+                        "session_id": session,
+                        "live_session_id": next((each for each in places if each), None),
+                        "events": [
+                            [event_id, place]
+                            for (event_id, _), place in zip(found, places, strict=True)
+                        ],
+                    }
+                )
+        got = [
+            {
+                "session_id": row["session_id"],
+                "live_session_id": row["live_session_id"],
+                "events": [[e["event_id"], e["session_id"]] for e in row["events"]],
+            }
+            for row in project.table(session_aliases.TABLE)
+        ]
+        assert_same_rows(got, expected, ["session_id"])
+
+    def _now_in(self, member: Member) -> str | None:
+        """Return the session that an event is in: that of its id which is nearest in time."""
+        event_id, time = member
+        near = [
+            (abs(other - time), session)
+            for session, found in self.live.items()
+            for same, other in found
+            if same == event_id and abs(other - time) <= WITHIN
+        ]
+        return min(near)[1] if near else None
+
+
+def _at(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from fractions import Fraction
 
 from compare import Row
-from reckoning import Event, Session, daily_of, hourly_of
+from reckoning import MICROSECOND, Event, Session, daily_of, hourly_of
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def time_text(time: datetime) -> str:
@@ -22,7 +24,9 @@ def time_text(time: datetime) -> str:
 def session_row(session: Session, own_id: str | None = None) -> Row:
     """Return the row of a session in `warehouse/sessions`."""
     first, last = session.events[0], session.events[-1]
-    said = json.dumps([session.source, session.user_key, first.event_id], separators=(",", ":"))
+    micros = (first.event_time - EPOCH) // MICROSECOND
+    about = [session.source, session.user_key, first.event_id, str(micros)]
+    said = json.dumps(about, separators=(",", ":"))
     types = Counter(event.event_type or "" for event in session.events)
     return {
         "source": session.source,

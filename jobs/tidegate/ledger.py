@@ -49,6 +49,7 @@ class Publication:
     fingerprint: str
     run_id: str
     published_at: datetime
+    renames: bool = False
     delta_version: int = -1
 
     @property
@@ -125,6 +126,18 @@ class Ledger:
         # A row may be there twice, where two repaired it at once.
         unique = {each.publication_id: each for each in found}
         return sorted(unique.values(), key=lambda each: each.delta_version)
+
+    def numbered(self, table: Table, source: str, sequence: int) -> Publication:
+        """Return the publication of a source in a table that has this number.
+
+        Raises:
+            LookupError: there is none.
+        """
+        self._book(table)
+        mine = f"{_of(table)} and source = {literal(source)} and sequence = {sequence}"
+        for row in self.lake.book(PUBLICATIONS, mine):
+            return publication_of(row)
+        raise LookupError(f"publication {sequence} of {source} in {table.name}")
 
     def last(self, table: Table, source: str) -> Publication | None:
         """Return the latest publication of a source in a table, or None."""

@@ -55,6 +55,11 @@ FACTS: Mapping[str, Mapping[str, str]] = {
         "sessions_counted": "sum of sessions over the rows",
         "unaccounted": "events_read - events_counted, plus sessions_read - sessions_counted",
     },
+    "session_aliases": {
+        "rows": "rows to be published",
+        "unaccounted": "ids that were taken away, less rows made of them",
+        "dangling": "rows that lead to a session that is not there",
+    },
 }
 """What is known of a candidate beside its rows: table → fact → meaning. Suites ask of them with `of: facts`."""
 

@@ -1,8 +1,8 @@
 """Golden cases: `<table>/<case>/` holds the input of a table and the rows that come of it.
 
 Events, landings and quarantine are made of dump files by `source.yml`; the other tables of rows of
-their input tables, `<input>.jsonl`, with `rules.json` for sessions. `expected.json` holds all rows, without what
-differs from run to run.
+their input tables, `<input>.jsonl`, with `rules.json` for sessions; aliases of events before a change
+(`before.jsonl`) and after it. `expected.json` holds all rows, without what differs from run to run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tidegate.lake import Lake, table_named
 from tidegate.source import load_source
 from tidegate.steps.land import land
 from tidegate.steps.publish import publish_events
-from tidegate.tables import WAREHOUSE, daily_activity, hourly_activity, sessions
+from tidegate.tables import WAREHOUSE, daily_activity, hourly_activity, session_aliases, sessions
 
 HERE = Path(__file__).parent
 CASES = sorted(path.parent.relative_to(HERE).as_posix() for path in HERE.glob("*/*/expected.json"))
@@ -33,19 +33,34 @@ FIRST = parse_hour("2024-03-01T12")
 VOLATILE = {"landing_id", "run_id", "landed_at", "fingerprint", "source_fingerprint"}
 
 
-def _rows(lake: Lake, folder: Path, table: str) -> Any:
-    lines = (folder / f"{table}.jsonl").read_text().splitlines()
+def _rows(lake: Lake, folder: Path, table: str, file: str | None = None) -> Any:
+    lines = (folder / f"{file or table}.jsonl").read_text().splitlines()
     return lake.frame(map(json.loads, lines), table_named(table).ddl)
 
 
-def _sessions(lake: Lake, folder: Path) -> Any:
+def _sessions(lake: Lake, folder: Path, file: str = "events") -> Any:
     said = json.loads((folder / "rules.json").read_text())
     rules = sessions.Rules(gap=parse_duration(said["gap"]), max=parse_duration(said["max"]))
-    return sessions.sessionize(_rows(lake, folder, "events"), rules)
+    return sessions.sessionize(_rows(lake, folder, "events", file), rules)
+
+
+def _aliases(lake: Lake, folder: Path) -> Any:
+    """Build what becomes of the ids of `before.jsonl` by the events of `events.jsonl`."""
+    old, new = _sessions(lake, folder, "before"), _sessions(lake, folder)
+    lost = old.join(new, "session_id", "left_anti")
+    were = session_aliases.members(_rows(lake, folder, "events", "before"), lost)
+    return session_aliases.build(
+        lost.join(session_aliases.listed(were), "session_id"),
+        _rows(lake, folder, "session_aliases"),
+        old.select("session_id"),
+        session_aliases.members(_rows(lake, folder, "events"), new),
+        HOUR,
+    )
 
 
 BUILD: dict[str, Callable[[Lake, Path], Any]] = {
     "sessions": _sessions,
+    "session_aliases": _aliases,
     "hourly_activity": lambda lake, folder: hourly_activity.build(_rows(lake, folder, "events")),
     "daily_activity": lambda lake, folder: daily_activity.build(
         _rows(lake, folder, "events"), _rows(lake, folder, "sessions")

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from compare import Row
 from conftest import MakeProject
-from histories import RULES, assert_reckoned
+from histories import RULES, Ids, assert_reckoned
 from project import HOUR, Project, event
 from tidegate.engine import connect
 from tidegate.source import Source
@@ -132,6 +132,7 @@ def _play(history: History, project: Project, at_once: bool) -> None:
     source = project.source(**RULES)
     for hour, dump in {**history.right, **history.wrong}.items():
         project.put_hour(hour, dump)
+    ids = Ids()
     for number, hours in enumerate(history.batches):
         if number == len(history.batches) - 1:
             for hour in history.wrong:
@@ -142,8 +143,11 @@ def _play(history: History, project: Project, at_once: bool) -> None:
             _go(project, source, hours)
             if number in history.derived:
                 _derive(project, source)
+        ids.look(project)
     _derive(project, source)
     assert_reckoned(project)
+    ids.look(project)
+    ids.assert_led(project)
 
 
 _FEW = settings(

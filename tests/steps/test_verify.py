@@ -21,7 +21,13 @@ from tidegate.tables import WAREHOUSE
 
 HOURS = [NOON + n * HOUR for n in range(3)]
 MINUTE = timedelta(minutes=1)
-COUNTS = {"events": 7, "sessions": 4, "hourly_activity": 3, "daily_activity": 1}
+COUNTS = {
+    "events": 7,
+    "sessions": 4,
+    "hourly_activity": 3,
+    "daily_activity": 1,
+    "session_aliases": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +80,7 @@ def test_what_the_pipeline_made_holds_and_what_hands_changed_is_found_and_named(
             "'view', 1, 1)",
         ),
         ("daily_activity", "UPDATE {} SET events = events + 1"),
+        ("session_aliases", "DELETE FROM {}"),
     ):
         where = next(each for each in WAREHOUSE if each.name == table)
         project.spark.sql(statement.format(f"delta.`{lake.path(where)}`")).collect()
@@ -86,6 +93,7 @@ def test_what_the_pipeline_made_holds_and_what_hands_changed_is_found_and_named(
         "sessions": "changed",
         "hourly_activity": "extra",
         "daily_activity": "changed",
+        "session_aliases": "missing",
     }
     assert by_table["sessions"].columns == {"event_count": (2, 1)}
     assert "event_id=3" in by_table["events"].key

@@ -8,19 +8,29 @@ what is derived belongs together, whatever lands meanwhile.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tidegate import engine
 from tidegate.errors import TidegateError
 from tidegate.hours import HOUR, hours_text
-from tidegate.lake import Row, literal, parse_time, slices_where
+from tidegate.lake import literal, slices_where
 from tidegate.ledger import Publication, SliceRecord, sources_in
+from tidegate.steps import aliases
 from tidegate.steps.audit import Audit, audit_rows, run_suite, suite_of
-from tidegate.tables import Table, daily_activity, events, hourly_activity, sessions
+from tidegate.steps.candidates import Candidate, Taken, by_slice, new_place
+from tidegate.steps.sessions import Stretch, build_sessions
+from tidegate.tables import (
+    Table,
+    daily_activity,
+    events,
+    hourly_activity,
+    session_aliases,
+    sessions,
+)
 from tidegate.tables.books import AUDITS
 
 if TYPE_CHECKING:
@@ -56,31 +66,6 @@ class Derived:
     audits: tuple[Audit, ...] = field(default=())
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """The staged new content of some slices of a derived table: rows by slice, those without included."""
-
-    table: Table
-    place: str
-    slices: Mapping[datetime, int]
-    facts: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class _Taken:
-    """What a derived table has not consumed of a source."""
-
-    source: Source
-    version: int
-    publications: tuple[Publication, ...]
-    last: Publication | None
-
-    @property
-    def sequence(self) -> int:
-        """The number that the next publication has."""
-        return self.last.sequence + 1 if self.last else 1
-
-
 def derive(work: Work, sources: Sequence[Source], cap: int | None = None) -> Derived:
     """Bring sessions and aggregates up to what is published of events.
 
@@ -107,7 +92,9 @@ def derive(work: Work, sources: Sequence[Source], cap: int | None = None) -> Der
         (each.delta_version for each in taken), default=max(consumed.values(), default=-1)
     )
     engine.fit(work.lake.spark, sum(each.rows for each in taken))
-    names = sources_in(taken)
+    # A run that was killed may have published sessions, and not what follows from them.
+    unfollowed = {name for name in known if aliases.pending(work, name)}
+    names = sorted(unfollowed.union(sources_in(taken)))
     for name in names:
         work.tell(f"deriving {name} from {sum(p.source == name for p in taken)} publications")
     # Sources have no slice in common, and Spark plans with one core each.
@@ -149,7 +136,10 @@ def _derive_source(work: Work, source: Source, version: int) -> _CameTo:
         if publication is not None:
             made.append(publication)
         if audit is not None and audit.held:
-            break  # what would be built on it waits with it
+            return _CameTo(tuple(made), tuple(audits))  # what would be built on it waits with it
+    followed = _follow(work, source)
+    made += followed.publications
+    audits += followed.audits
     return _CameTo(tuple(made), tuple(audits))
 
 
@@ -173,7 +163,8 @@ def standing(work: Work, sources: Sequence[Source]) -> Derived:
         sorted(
             name
             for name, reached in consumed.items()
-            if any(
+            if aliases.pending(work, name)
+            or any(
                 each.delta_version <= version
                 for each in work.ledger.publications(events.TABLE, name, after_version=reached)
             )
@@ -219,25 +210,51 @@ def _derive_table(
         if not taken.publications:
             return None, None
         if table is sessions.TABLE:
-            candidate = _sessions(work, taken)
+            candidate = build_sessions(work, taken)
         elif table is hourly_activity.TABLE:
             candidate = _hourly(work, taken)
         else:
             inputs[sessions.TABLE.name] = work.lake.version(sessions.TABLE)
             candidate = _daily(work, taken, inputs[sessions.TABLE.name])
-        audit = _audit(work, candidate, source)
-        if audit.held:
-            return None, audit
-        publication = _publication(work, candidate, taken, inputs, audit)
-        rows = work.lake.staged(candidate.place, schema=table.ddl)
-        if candidate.slices:
-            where = slices_where(table, source.source, list(candidate.slices))
-        else:
-            where = f"source = {literal(source.source)} and false"
-        work.tell(f"publishing {table.name} of {source.source}: {len(candidate.slices)} slices")
-        if work.ledger.publish(table, publication, _shaped(rows, table, candidate), where):
+        publication, audit = _publish(work, candidate, taken, inputs)
+        if audit.held or publication is not None:
             return publication, audit
-    raise TidegateError(
+    raise _beaten(table, source)
+
+
+def _follow(work: Work, source: Source) -> _CameTo:
+    """Bring the aliases of sessions up to the sessions published, one publication of those at a time."""
+    table = session_aliases.TABLE
+    made: list[Publication] = []
+    audits: list[Audit] = []
+    beaten = 0
+    while beaten < _ATTEMPTS:
+        changes = aliases.pending(work, source.source)
+        if not changes:
+            break
+        change = changes[0]
+        inputs = {
+            events.TABLE.name: change.input_versions[events.TABLE.name],
+            sessions.TABLE.name: change.delta_version,
+        }
+        last = work.ledger.last(table, source.source)
+        candidate = aliases.build_aliases(work, source, change)
+        taken = Taken(source, change.delta_version, (change,), last)
+        publication, audit = _publish(work, candidate, taken, inputs)
+        audits.append(audit)
+        if audit.held:
+            break
+        if publication is None:
+            beaten += 1
+        else:
+            made.append(publication)
+    else:
+        raise _beaten(table, source)
+    return _CameTo(tuple(made), tuple(audits))
+
+
+def _beaten(table: Table, source: Source) -> TidegateError:
+    return TidegateError(
         f"another run published {table.name} of {source.source} faster, again and again",
         where=f"warehouse/{table.name}",
         expected="one derive run at a time",
@@ -245,9 +262,29 @@ def _derive_table(
     )
 
 
+def _publish(
+    work: Work, candidate: Candidate, taken: Taken, inputs: Mapping[str, int]
+) -> tuple[Publication | None, Audit]:
+    """Audit a candidate and publish it; no publication where it is held, or where another was faster."""
+    table, source = candidate.table, taken.source
+    audit = _audit(work, candidate, source)
+    if audit.held:
+        return None, audit
+    publication = _publication(work, candidate, taken, inputs, audit)
+    rows = work.lake.staged(candidate.place, schema=table.ddl)
+    if candidate.slices:
+        where = slices_where(table, source.source, list(candidate.slices))
+    else:
+        where = f"source = {literal(source.source)} and false"
+    work.tell(f"publishing {table.name} of {source.source}: {len(candidate.slices)} slices")
+    if work.ledger.publish(table, publication, _shaped(rows, table, candidate), where):
+        return publication, audit
+    return None, audit
+
+
 def _take(
     work: Work, table: Table, source: Source, version: int, last: Publication | None
-) -> _Taken:
+) -> Taken:
     """Return the publications of a table's inputs that it has not consumed, up to `version`."""
     done = last.input_versions if last else {}
     found = [
@@ -261,204 +298,21 @@ def _take(
         found += work.ledger.publications(
             sessions.TABLE, source.source, after_version=done.get(sessions.TABLE.name, -1)
         )
-    return _Taken(source, version, tuple(found), last)
-
-
-# -- sessions ---------------------------------------------------------------------------------------
-
-
-def _sessions(work: Work, taken: _Taken) -> _Candidate:
-    source, name = taken.source, taken.source.source
-    rules = sessions.Rules(gap=source.sessions.gap, max=source.sessions.max)
-    place = _place(work, sessions.TABLE, name)
-    published = work.lake.read(events.TABLE, taken.version).where(
-        f"source = {literal(name)} and user_key is not null"
-    )
-    changed_hours = sorted({s.slice for p in taken.publications for s in p.slices})
-    changed = published.where(_in_dumps(changed_hours))
-    if taken.last is None:
-        needed, stale = changed, None
-    else:
-        needed, stale = _affected(work, taken, published, changed_hours, rules, place)
-
-    rebuilt = f"{place}/rebuilt"
-    work.lake.stage(sessions.sessionize(needed, rules), rebuilt)
-    fresh = work.lake.staged(rebuilt, schema=sessions.TABLE.ddl)
-    found = _by_slice(work, sessions.TABLE, rebuilt, "event_count")
-    in_sessions = sum(each["event_count"] for each in found.values())
-    slices = set(found)
-    kept = None
-    if stale is not None:
-        slices |= _hours(stale, "start_hour")
-        if slices:
-            # A slice is replaced whole: what of it is not stale goes in again as it is.
-            kept = (
-                work.lake.read(sessions.TABLE)
-                .where(slices_where(sessions.TABLE, name, sorted(slices)))
-                .join(stale.select("session_id"), "session_id", "left_anti")
-                .select(*sessions.TABLE.column_names)
-            )
-    whole = fresh if kept is None else fresh.unionByName(kept)
-    target = f"{place}/candidate"
-    work.lake.stage(whole, target)
-    counts = {hour: each["n"] for hour, each in _by_slice(work, sessions.TABLE, target).items()}
-    read = needed.count()
-    return _Candidate(
-        sessions.TABLE,
-        target,
-        {hour: counts.get(hour, 0) for hour in sorted(slices)},
-        {
-            "rows": sum(counts.values()),
-            "events_read": read,
-            "events_in_sessions": in_sessions,
-            "unaccounted": abs(read - in_sessions),
-        },
-    )
-
-
-def _affected(
-    work: Work,
-    taken: _Taken,
-    published: DataFrame,
-    changed_hours: Sequence[datetime],
-    rules: sessions.Rules,
-    place: str,
-) -> tuple[DataFrame, DataFrame]:
-    """Return the events to build sessions of again, and the published sessions that they replace."""
-    from pyspark.sql import functions as F
-
-    key = F.expr(sessions.KEY)
-    gained = (
-        published.where(_in_dumps(changed_hours))
-        .select(key.alias("k"), F.unix_micros("event_time").alias("t"))
-        .withColumn("h", F.expr("t div 3600000000"))
-        .groupBy("k", "h")
-        .agg(F.min("t").alias("lo"), F.max("t").alias("hi"))
-        .select("k", "lo", "hi")
-    )
-    stretches = _stretches(taken.publications, rules)
-    fed = F.arrays_overlap(
-        "dump_hours", F.expr(f"array({', '.join(literal(h) for h in changed_hours)})")
-    )
-    target = f"{place}/ranges"
-    own_ids = taken.source.sessions.id is not None
-    while True:
-        near = (
-            work.lake.read(sessions.TABLE)
-            .where(f"source = {literal(taken.source.source)}")
-            .where("true" if own_ids else _near(stretches, rules.gap))
-            .select(
-                "session_id",
-                key.alias("k"),
-                F.unix_micros("session_start").alias("lo"),
-                F.unix_micros("session_end").alias("hi"),
-                "start_hour",
-                "dump_hours",
-                fed.alias("fed"),
-            )
-        )
-        # A session that a changed dump had fed may have lost any of its events.
-        touched = gained.unionByName(near.where("fed").select("k", "lo", "hi"))
-        keys = touched.select("k").distinct()
-        old = near.join(keys, "k", "left_semi")
-        ranges = sessions.affected(touched, old, rules)
-        work.lake.stage(ranges, target)
-        found = work.lake.staged(target, schema="k string, lo bigint, hi bigint, end bigint")
-        wider = None if own_ids else _wider(found, stretches, rules)
-        if wider is None:
-            break
-        stretches = wider
-    stale = (
-        near.alias("s")
-        .join(
-            found.alias("r"),
-            F.expr("s.k = r.k and s.lo between r.lo and r.hi"),
-            "left_semi",
-        )
-        .select("session_id", "start_hour", "dump_hours")
-    )
-    dumps = set(changed_hours) | _hours(
-        stale.select(F.explode("dump_hours").alias("dump_hour")), "dump_hour"
-    )
-    needed = (
-        published.where(_in_dumps(sorted(dumps)))
-        .withColumn("k", key)
-        .withColumn("t", F.unix_micros("event_time"))
-        .alias("e")
-        .join(
-            found.alias("r"),
-            F.expr("e.k = r.k and e.t between r.lo and r.hi"),
-            "left_semi",
-        )
-        .drop("k", "t")
-    )
-    return needed, stale
-
-
-Stretch = tuple[datetime, datetime]
-
-
-def _stretches(publications: Iterable[Publication], rules: sessions.Rules) -> list[Stretch]:
-    """Return the stretches of time whose events changed, close ones folded into one."""
-    hours = sorted({hour for each in publications for hour in each.event_hours})
-    folded: list[Stretch] = []
-    for hour in hours:
-        if folded and hour - folded[-1][1] <= rules.gap + rules.max:
-            folded[-1] = (folded[-1][0], hour + HOUR)
-        else:
-            folded.append((hour, hour + HOUR))
-    return folded
-
-
-def _near(stretches: Sequence[Stretch], gap: timedelta) -> str:
-    """Return the predicate of sessions within `gap` of the stretches: literals, so that files are skipped."""
-    if not stretches:
-        return "false"
-    return " or ".join(
-        f"(session_end >= {literal(lo - gap)} and session_start <= {literal(hi + gap)})"
-        for lo, hi in stretches
-    )
-
-
-def _wider(
-    ranges: DataFrame, stretches: Sequence[Stretch], rules: sessions.Rules
-) -> list[Stretch] | None:
-    """Return wider stretches where an island reaches beyond the sessions that were looked at, or None.
-
-    Only sessions cut at `max` follow each other without a pause, so this is rare.
-    """
-    wider = []
-    grown = False
-    for lo, hi in stretches:
-        row = (
-            ranges.where(f"end > {_us(hi)} and lo <= {_us(hi + rules.gap)} and end >= {_us(lo)}")
-            .selectExpr("max(end) as end")
-            .collect()[0]
-        )
-        if row["end"] is None:
-            wider.append((lo, hi))
-        else:
-            grown = True
-            wider.append((lo, datetime.fromtimestamp(-(-row["end"] // 1_000_000), UTC)))
-    return wider if grown else None
-
-
-def _us(time: datetime) -> int:
-    return (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return Taken(source, version, tuple(found), last)
 
 
 # -- aggregates -------------------------------------------------------------------------------------
 
 
-def _hourly(work: Work, taken: _Taken) -> _Candidate:
+def _hourly(work: Work, taken: Taken) -> Candidate:
     hours = sorted({hour for each in taken.publications for hour in each.event_hours})
     happened = _happened(work, taken, [(hour, hour + HOUR) for hour in hours])
-    place = _place(work, hourly_activity.TABLE, taken.source.source)
+    place = new_place(work, hourly_activity.TABLE, taken.source.source)
     work.lake.stage(hourly_activity.build(happened).coalesce(1), place)
-    found = _by_slice(work, hourly_activity.TABLE, place, "events")
+    found = by_slice(work, hourly_activity.TABLE, place, "events")
     read, counted = happened.count(), sum(each["events"] for each in found.values())
     counts = {hour: each["n"] for hour, each in found.items()}
-    return _Candidate(
+    return Candidate(
         hourly_activity.TABLE,
         place,
         {hour: counts.get(hour, 0) for hour in hours},
@@ -471,7 +325,7 @@ def _hourly(work: Work, taken: _Taken) -> _Candidate:
     )
 
 
-def _daily(work: Work, taken: _Taken, sessions_version: int) -> _Candidate:
+def _daily(work: Work, taken: Taken, sessions_version: int) -> Candidate:
     days = sorted(
         {
             _day(time)
@@ -488,14 +342,14 @@ def _daily(work: Work, taken: _Taken, sessions_version: int) -> _Candidate:
         f"source = {literal(taken.source.source)} and start_date in "
         f"({', '.join(literal(day.date()) for day in days) or 'null'})"
     )
-    place = _place(work, daily_activity.TABLE, taken.source.source)
+    place = new_place(work, daily_activity.TABLE, taken.source.source)
     work.lake.stage(daily_activity.build(happened, started).coalesce(1), place)
-    found = _by_slice(work, daily_activity.TABLE, place, "events", "sessions")
+    found = by_slice(work, daily_activity.TABLE, place, "events", "sessions")
     read, counted = happened.count(), sum(each["events"] for each in found.values())
     sessions_read = started.count()
     sessions_counted = sum(each["sessions"] for each in found.values())
     counts = {day: each["n"] for day, each in found.items()}
-    return _Candidate(
+    return Candidate(
         daily_activity.TABLE,
         place,
         {day: counts.get(day, 0) for day in days},
@@ -510,20 +364,7 @@ def _daily(work: Work, taken: _Taken, sessions_version: int) -> _Candidate:
     )
 
 
-def _by_slice(work: Work, table: Table, place: str, *sums: str) -> dict[datetime, Row]:
-    """Return by slice the number of staged rows, `n`, and sums of some columns."""
-    from pyspark.sql import functions as F
-
-    time = F.col(table.slice_time).cast("timestamp").alias("slice")
-    grouped = (
-        work.lake.staged(place, schema=table.ddl)
-        .groupBy(time)
-        .agg(F.count(F.lit(1)).alias("n"), *(F.sum(name).alias(name) for name in sums))
-    )
-    return {parse_time(row["slice"]): row for row in work.lake.rows(grouped)}
-
-
-def _happened(work: Work, taken: _Taken, stretches: Sequence[Stretch]) -> DataFrame:
+def _happened(work: Work, taken: Taken, stretches: Sequence[Stretch]) -> DataFrame:
     """Return a source's published events that happened in the stretches (end excluded).
 
     The predicate is of literals over the event time, whose minima and maxima Delta keeps by file.
@@ -547,7 +388,7 @@ def _happened(work: Work, taken: _Taken, stretches: Sequence[Stretch]) -> DataFr
 # -- auditing and publishing ------------------------------------------------------------------------
 
 
-def _audit(work: Work, candidate: _Candidate, source: Source) -> Audit:
+def _audit(work: Work, candidate: Candidate, source: Source) -> Audit:
     suite = suite_of(work, candidate.table)
     audit = run_suite(
         suite,
@@ -561,7 +402,7 @@ def _audit(work: Work, candidate: _Candidate, source: Source) -> Audit:
 
 
 def _publication(
-    work: Work, candidate: _Candidate, taken: _Taken, inputs: Mapping[str, int], audit: Audit
+    work: Work, candidate: Candidate, taken: Taken, inputs: Mapping[str, int], audit: Audit
 ) -> Publication:
     from tidegate.steps.work import new_id, now
 
@@ -579,6 +420,7 @@ def _publication(
         fingerprint=rules_fingerprint(taken.source),
         run_id=work.run_id,
         published_at=now(),
+        renames=candidate.renames,
     )
 
 
@@ -588,36 +430,11 @@ def rules_fingerprint(source: Source) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
-def _shaped(rows: DataFrame, table: Table, candidate: _Candidate) -> DataFrame:
+def _shaped(rows: DataFrame, table: Table, candidate: Candidate) -> DataFrame:
     """Return rows in a file a slice for tables of many rows, in one for the small ones."""
     if table is sessions.TABLE:
         return rows.repartition(max(1, min(len(candidate.slices), 64)), table.slice_time)
     return rows.coalesce(1)
-
-
-def _place(work: Work, table: Table, source: str) -> str:
-    from tidegate.steps.work import new_id
-
-    return work.lake.staging(table.name, source, new_id())
-
-
-def _in_dumps(hours: Sequence[datetime]) -> str:
-    """Return the predicate of events of some dumps: literals of partition and slice columns."""
-    if not hours:
-        return "false"
-    days = sorted({hour.astimezone(UTC).date() for hour in hours})
-    return (
-        f"dump_date in ({', '.join(literal(day) for day in days)}) "
-        f"and dump_hour in ({', '.join(literal(hour) for hour in hours)})"
-    )
-
-
-def _hours(frame: DataFrame, column: str) -> set[datetime]:
-    """Return the different hours in a column of hours: as many as slices, not as rows."""
-    from pyspark.sql import functions as F
-
-    rows = frame.select(F.unix_seconds(column).alias("s")).distinct().collect()
-    return {datetime.fromtimestamp(row["s"], UTC) for row in rows}
 
 
 def _day(time: datetime) -> datetime:

@@ -16,12 +16,21 @@ from tidegate import engine
 from tidegate.dumps import Dumps, fingerprint
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_text, hours_text
-from tidegate.lake import literal, parse_time
+from tidegate.lake import literal, parse_time, slices_where
 from tidegate.landing.lines import whole_files
 from tidegate.landing.parse import event_columns
 from tidegate.ledger import published_landings
+from tidegate.steps import aliases
 from tidegate.steps.land import Dump, parsed
-from tidegate.tables import WAREHOUSE, Table, daily_activity, events, hourly_activity, sessions
+from tidegate.tables import (
+    WAREHOUSE,
+    Table,
+    daily_activity,
+    events,
+    hourly_activity,
+    session_aliases,
+    sessions,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -35,6 +44,7 @@ _BYTES_A_ROW = 100
 _PARTS = 1_000_000
 _EVENT_KEY = "coalesce(source_session_id, user_key, event_id)"
 _SESSION_KEY = "coalesce(source_session_id, user_key)"
+_MEMBERS = "array<struct<event_id:string,event_time:timestamp>>"
 _JSON = {
     "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"
 }  # by default the microseconds are cut
@@ -233,7 +243,43 @@ class _Verification:
                 (daily_activity.TABLE, daily_activity.build(every, built)),
             ):
                 out.append(self._compare(table, rows, self._of(table)))
+            known = self._of(session_aliases.TABLE)
+            out.append(
+                self._compare(session_aliases.TABLE, self._aliases(known, every, built), known)
+            )
         return out
+
+    def _aliases(self, known: DataFrame, every: DataFrame, built: DataFrame) -> DataFrame:
+        """Return the aliases that there should be.
+
+        Which ids were ever published no dump can tell: that is taken from the table, as it was before
+        somebody else wrote to it. Where they lead is reckoned anew.
+        """
+        from pyspark.sql import functions as F
+
+        table = session_aliases.TABLE
+        foreign = _foreign(self.work, table)
+        if foreign:
+            first = min(row["version"] for row in foreign)
+            since = self.work.ledger.publications(
+                table, self.source.source, after_version=first - 1
+            )
+            slices = sorted({each.slice for made in since for each in made.slices})
+            again = slices_where(table, self.source.source, slices) if slices else "false"
+            before = self.work.lake.read(table, first - 1).where(
+                f"source = {literal(self.source.source)}"
+            )
+            known = known.where(again).unionByName(before.where(f"not ({again})"))
+        were_in = known.select(F.explode("events.session_id").alias("session_id")).distinct()
+        return session_aliases.build(
+            built.join(were_in, "session_id")
+            .where("false")
+            .withColumn("members", F.lit(None).cast(_MEMBERS)),
+            known.join(built.select("session_id"), "session_id", "left_anti"),
+            were_in,
+            session_aliases.members(every, built),
+            self.source.duplicates.within,
+        )
 
     def _of(self, table: Table) -> DataFrame:
         return self.work.lake.read(table).where(f"source = {literal(self.source.source)}")
@@ -311,13 +357,12 @@ class _Verification:
         )
         late = [
             table.name
-            for table in WAREHOUSE
-            if table is not events.TABLE
-            and (
-                (last := self.work.ledger.last(table, name)) is None
-                or last.input_versions[events.TABLE.name] < newest
-            )
+            for table in (sessions.TABLE, hourly_activity.TABLE, daily_activity.TABLE)
+            if (last := self.work.ledger.last(table, name)) is None
+            or last.input_versions[events.TABLE.name] < newest
         ]
+        if aliases.pending(self.work, name):
+            late.append(session_aliases.TABLE.name)
         if late:
             self.open.append(
                 f"{name}: {', '.join(late)} lag behind what is published of events: "
@@ -401,18 +446,26 @@ class _Verification:
 _OWN = ("CREATE TABLE", "ADD COLUMNS", "SET TBLPROPERTIES", "CHANGE COLUMN", "OPTIMIZE", "VACUUM")
 
 
-def _foreign_commits(work: Work, table: Table) -> str | None:
-    """Return what the commits were that have no record of a publication."""
+def _foreign(work: Work, table: Table) -> list[Mapping[str, Any]]:
+    """Return the commits to a table that have no record of a publication, newest first."""
     history = work.lake.rows(
         work.lake.spark.sql(f"DESCRIBE HISTORY delta.`{work.lake.path(table)}`").selectExpr(
             "version", "timestamp", "operation", "userMetadata"
         )
     )
-    foreign = [
-        f"version {row['version']} ({row['operation']}, {row['timestamp']})"
+    return [
+        row
         for row in history
         if '"tidegate"' not in (row["userMetadata"] or "")
         and not any(row["operation"].startswith(own) for own in _OWN)
+    ]
+
+
+def _foreign_commits(work: Work, table: Table) -> str | None:
+    """Return in words what the commits were that Tidegate did not make."""
+    foreign = [
+        f"version {row['version']} ({row['operation']}, {row['timestamp']})"
+        for row in _foreign(work, table)
     ]
     if not foreign:
         return None

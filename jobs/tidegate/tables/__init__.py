@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tidegate.tables import books, daily_activity, events, hourly_activity, sessions
+from tidegate.tables import (
+    books,
+    daily_activity,
+    events,
+    hourly_activity,
+    session_aliases,
+    sessions,
+)
 from tidegate.tables.model import Column, Table
 
 WAREHOUSE: tuple[Table, ...] = (
@@ -10,6 +17,7 @@ WAREHOUSE: tuple[Table, ...] = (
     sessions.TABLE,
     hourly_activity.TABLE,
     daily_activity.TABLE,
+    session_aliases.TABLE,
 )
 """Published tables, each after the tables that it is built from."""
 

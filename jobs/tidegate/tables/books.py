@@ -111,6 +111,11 @@ PUBLICATIONS = Table(
         Column("input_versions", "map<string,bigint>", "versions of the tables it was built from"),
         Column("audit_ids", "array<string>", "the audits that let it pass"),
         Column("fingerprint", "string", "of the source file's part that decides its rows"),
+        Column(
+            "renames",
+            "boolean",
+            "of sessions: whether published ids are no more, or lead elsewhere",
+        ),
         Column("run_id", "string", "the run that published it"),
         Column("published_at", "timestamp", "when, UTC"),
     ),

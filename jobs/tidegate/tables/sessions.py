@@ -24,7 +24,11 @@ TABLE = Table(
         Column("source", "string", "name of the source"),
         Column("start_date", "date", "UTC date on which the session starts"),
         Column("start_hour", "timestamp", "UTC hour in which the session starts"),
-        Column("session_id", "string", "hash of source, user and first event; or the source's own"),
+        Column(
+            "session_id",
+            "string",
+            "hash of source, user and first event (id and time); or the source's own",
+        ),
         Column("source_session_id", "string", "the source's own session id, where it has one"),
         Column("user_key", "string", "whose session it is"),
         Column("session_start", "timestamp", "time of the first event, UTC"),
@@ -176,7 +180,9 @@ def _collapse(assigned: DataFrame) -> DataFrame:
         F.expr("date_trunc('hour', timestamp_micros(first.t))").alias("start_hour"),
         F.expr(
             "coalesce(source_session_id, "
-            "left(sha2(to_json(array(source, first.user_key, first.event_id)), 256), 32))"
+            # With its time: after the window of duplicates an id may come again, as another event.
+            "left(sha2(to_json(array(source, first.user_key, first.event_id, "
+            "cast(first.t as string))), 256), 32))"
         ).alias("session_id"),
         "source_session_id",
         F.col("first.user_key").alias("user_key"),

@@ -1,0 +1,91 @@
+"""What derived tables are built from and built as: what was taken, and what was staged of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from tidegate.lake import Row, literal, parse_time
+from tidegate.ledger import Publication
+from tidegate.tables import Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from tidegate.source import Source
+    from tidegate.steps.work import Work
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The staged new content of some slices of a derived table.
+
+    Attributes:
+        table: the table.
+        place: where it is staged.
+        slices: rows by slice, those without included.
+        facts: what its suite may ask for beside its rows.
+        renames: of sessions: whether published ids are no more, or lead elsewhere.
+    """
+
+    table: Table
+    place: str
+    slices: Mapping[datetime, int]
+    facts: Mapping[str, Any]
+    renames: bool = False
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a derived table has not consumed of a source."""
+
+    source: Source
+    version: int
+    publications: tuple[Publication, ...]
+    last: Publication | None
+
+    @property
+    def sequence(self) -> int:
+        """The number that the next publication has."""
+        return self.last.sequence + 1 if self.last else 1
+
+
+def by_slice(work: Work, table: Table, place: str, *sums: str) -> dict[datetime, Row]:
+    """Return by slice the number of staged rows, `n`, and sums of some columns."""
+    from pyspark.sql import functions as F
+
+    time = F.col(table.slice_time).cast("timestamp").alias("slice")
+    grouped = (
+        work.lake.staged(place, schema=table.ddl)
+        .groupBy(time)
+        .agg(F.count(F.lit(1)).alias("n"), *(F.sum(name).alias(name) for name in sums))
+    )
+    return {parse_time(row["slice"]): row for row in work.lake.rows(grouped)}
+
+
+def new_place(work: Work, table: Table, source: str) -> str:
+    """Return a new place under staging for a candidate."""
+    from tidegate.steps.work import new_id
+
+    return work.lake.staging(table.name, source, new_id())
+
+
+def in_dumps(hours: Sequence[datetime]) -> str:
+    """Return the predicate of events of some dumps: literals of partition and slice columns."""
+    if not hours:
+        return "false"
+    days = sorted({hour.astimezone(UTC).date() for hour in hours})
+    return (
+        f"dump_date in ({', '.join(literal(day) for day in days)}) "
+        f"and dump_hour in ({', '.join(literal(hour) for hour in hours)})"
+    )
+
+
+def hours_in(frame: DataFrame) -> set[datetime]:
+    """Return the different hours in a DataFrame of one column: as many as slices, not as rows."""
+    from pyspark.sql import functions as F
+
+    rows = frame.select(F.unix_seconds(frame.columns[0]).alias("s")).distinct().collect()
+    return {datetime.fromtimestamp(row["s"], UTC) for row in rows}
