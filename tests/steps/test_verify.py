@@ -129,6 +129,17 @@ def test_a_row_in_a_slice_that_was_never_published_or_of_no_source_is_found(
     assert not any("nobody" in text for text in verify(project.work(), [source], alone=True).open)
 
 
+def test_a_dump_that_changed_between_two_verifications_is_read_again(
+    project: Project, source: Source
+) -> None:
+    assert verify(project.work(), [source]).holds
+    lines = [event(1, NOON, "u3"), event(2, NOON + MINUTE), event(8, NOON)]
+    project.put_hour(HOURS[0], lines)
+    project.run(source, HOURS[:1])
+    found = verify(project.work(), [source])
+    assert found.holds, found
+
+
 def test_what_cannot_be_made_again_is_told_with_the_reason(
     project: Project, source: Source
 ) -> None:

@@ -199,6 +199,7 @@ class _Verification:
         self.scope = scope
         self.open: list[str] = []
         self._foreign: dict[str, str | None] = {}
+        self._kept: list[DataFrame] = []
         self._dumps = Dumps(source, work.settings.s3, work.settings.dumps)
         self._published = published_landings(work.ledger.publications(events.TABLE, source.source))
 
@@ -214,11 +215,20 @@ class _Verification:
             self.work.lake.spark,
             sum(f.size for each in whole for f in each.files) // _BYTES_A_ROW,
         )
-        with whole_files(self.work.lake):
-            return self._compare_all(whole, hours)
+        try:
+            with whole_files(self.work.lake):
+                return self._compare_all(whole, hours)
+        finally:
+            for frame in self._kept:
+                frame.unpersist()
+
+    def _keep(self, frame: DataFrame) -> DataFrame:
+        """Have the server keep a DataFrame until the verification is over."""
+        self._kept.append(frame.persist())
+        return frame
 
     def _compare_all(self, whole: Sequence[Dump], hours: Sequence[datetime]) -> list[Compared]:
-        given = self._events(whole, hours).persist()
+        given = self._keep(self._events(whole, hours))
         published = self._of(events.TABLE)
         # What lies outside the range, or can't be read again, is taken as it is published.
         taken = _in(sorted(self._published.keys() - set(hours)))
@@ -234,7 +244,7 @@ class _Verification:
             return out
         every = given.unionByName(published.select(*given.columns).where(taken))
         rules = sessions.Rules(gap=self.source.sessions.gap, max=self.source.sessions.max)
-        built = sessions.sessionize(every.where(users), rules).persist()
+        built = self._keep(sessions.sessionize(every.where(users), rules))
         there = self._of(sessions.TABLE).where(self.scope.users(_SESSION_KEY))
         out.append(self._compare(sessions.TABLE, built, there))
         if self.scope.sample >= 1:
@@ -328,12 +338,16 @@ class _Verification:
         """Return the events that the dumps give for some hours."""
         from pyspark.sql import functions as F
 
+        from tidegate.steps.work import new_id
+
         columns = list(event_columns(self.source))
-        lines = (
+        lines = self._keep(
             parsed(self.work, self.source, self._dumps, whole)
             .where("_outcome = 'event'")
+            # The server knows what it keeps by its plan, and the same paths make the same plan: without
+            # a mark of its own, this would be what an earlier verification read of them.
+            .where(f"{literal(new_id())} is not null")
             .select(*columns)
-            .persist()
         )
         if self.source.fields.event_id is None:
             return lines.where(_in(hours))
@@ -393,7 +407,7 @@ class _Verification:
             )
 
         both = rows(given, 1).unionByName(rows(published, -1))
-        summed = both.groupBy("slice", "key", "row").agg(F.sum("sign").alias("n")).persist()
+        summed = self._keep(both.groupBy("slice", "key", "row").agg(F.sum("sign").alias("n")))
         unequal = (
             summed.where("n != 0")
             .groupBy("slice", "key")
