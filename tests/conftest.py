@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 MakeProject = Callable[..., Project]
+CopyProject = Callable[[Project], Project]
 
 _SERVER: list[Child] = []
 """The tests' Spark server, while it is to run."""
@@ -97,6 +98,16 @@ def make_project(
         return Project(root, spark, spark_url, suites)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def copy_project(tmp_path_factory: pytest.TempPathFactory) -> CopyProject:
+    """Give a copier of projects, for tests that begin where another one got to: steps take seconds."""
+
+    def copy(other: Project) -> Project:
+        return Project.copied(other, tmp_path_factory.mktemp("copy") / "project")
+
+    return copy
 
 
 @pytest.fixture

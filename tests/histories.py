@@ -81,7 +81,8 @@ def assert_reckoned(project: Project, rules: dict[str, Any] = RULES) -> None:
         ],
         ["event_id"],
     )
-    whole = sessions_of(kept, 30 * 60, int(rules["sessions"]["max"][:-1]) * 3600)
+    gap, longest = rules["sessions"]["gap"], rules["sessions"]["max"]
+    whole = sessions_of(kept, int(gap[:-1]) * 60, int(longest[:-1]) * 3600)
     assert_same_rows(
         project.table(sessions.TABLE), map(session_row, whole), ["user_key", "session_start"]
     )

@@ -63,10 +63,7 @@ class Project:
     """
 
     def __init__(self, root: Path, spark: SparkSession, url: str, suites: str = "small") -> None:
-        self.root = root
-        self.spark = spark
-        self.settings = Settings(root, root / "home", str(root / "lake"), spark=url)
-        self.dumps = root / "dumps"
+        self._place(root, spark, url)
         for folder in (self.dumps, self.settings.sources):
             folder.mkdir(parents=True)
         if suites == "real":
@@ -75,6 +72,20 @@ class Project:
             self.settings.expectations.mkdir()
             for table in WAREHOUSE:
                 self.suite(table.name, _SMALL.format(table=table.name))
+
+    @classmethod
+    def copied(cls, other: Project, root: Path) -> Project:
+        """Return a copy of a project in a folder that is not there yet: dumps, suites, lake."""
+        shutil.copytree(other.root, root)
+        made = cls.__new__(cls)
+        made._place(root, other.spark, str(other.settings.spark))
+        return made
+
+    def _place(self, root: Path, spark: SparkSession, url: str) -> None:
+        self.root = root
+        self.spark = spark
+        self.settings = Settings(root, root / "home", str(root / "lake"), spark=url)
+        self.dumps = root / "dumps"
 
     def suite(self, table: str, text: str) -> None:
         """Write the suite of a table."""

@@ -175,20 +175,27 @@ class Lake:
                 )
         return {name: kind for name, kind in wanted.items() if name not in present}
 
-    def book(self, table: Table, where: str = "true", select: str = "*") -> list[Row]:
+    def book(
+        self,
+        table: Table,
+        where: str = "true",
+        select: Sequence[str] = ("*",),
+        version: int | None = None,
+    ) -> list[Row]:
         """Return rows of a small table, quickly.
 
         Args:
             table: which.
             where: predicate, in words that Spark and DuckDB both know.
             select: columns, or aggregates over all rows, likewise.
+            version: of the table; None for the latest.
 
         Returns:
             Times are ISO 8601 text (see `parse_time`).
         """
         if self._by_duckdb:
-            return self.books.rows(f"{table.area}/{table.name}", where, select)
-        return self.rows(self.read(table).where(where).selectExpr(select))
+            return self.books.rows(f"{table.area}/{table.name}", where, select, version)
+        return self.rows(self.read(table, version).where(where).selectExpr(*select))
 
     def history(self, table: Table, limit: int) -> list[tuple[int, str | None]]:
         """Return (version, user metadata) of a table's last commits, newest first."""

@@ -46,7 +46,9 @@ class Publication:
     inputs: tuple[str, ...]
     input_versions: dict[str, int]
     audit_ids: tuple[str, ...]
-    fingerprint: str
+    configuration: str
+    code_version: int
+    suite: str
     run_id: str
     published_at: datetime
     renames: bool = False
@@ -143,26 +145,34 @@ class Ledger:
         """Return the latest publication of a source in a table, or None."""
         return self._book(table).last.get(source)
 
+    def lasts(self, table: Table) -> dict[str, Publication]:
+        """Return the latest publication of each source in a table."""
+        return self._book(table).last
+
     def landings(
-        self, source: str | None = None, hours: tuple[datetime, datetime] | None = None
-    ) -> dict[tuple[str, datetime], Row]:
-        """Return the latest landing of each hour: (source, hour) → row of `ops/landings`.
+        self,
+        source: str,
+        hours: tuple[datetime, datetime] | None = None,
+        configuration: str | None = None,
+    ) -> dict[datetime, Row]:
+        """Return the latest landing of each hour of a source: hour → row of `ops/landings`.
 
         Args:
-            source: only this source's.
+            source: whose.
             hours: only this range, both inclusive.
+            configuration: only landings by this one.
         """
-        where = ["true"]
-        if source is not None:
-            where.append(f"source = {literal(source)}")
+        where = [f"source = {literal(source)}"]
         if hours is not None:
             where.append(f"dump_hour between {literal(hours[0])} and {literal(hours[1])}")
-        latest: dict[tuple[str, datetime], Row] = {}
+        if configuration is not None:
+            where.append(f"configuration = {literal(configuration)}")
+        latest: dict[datetime, Row] = {}
         for row in sorted(
             self.lake.book(LANDINGS, " and ".join(where)),
             key=lambda row: (parse_time(row["landed_at"]), row["landing_id"]),
         ):
-            latest[row["source"], parse_time(row["dump_hour"])] = row
+            latest[parse_time(row["dump_hour"])] = row
         return latest
 
     def landings_by_id(self, ids: Iterable[str]) -> dict[str, Row]:
@@ -250,7 +260,9 @@ class Ledger:
     def _read(self, table: Table) -> _Book:
         """Read the last publication of each source, and how far the rows reach."""
         known = self.lake.book(
-            PUBLICATIONS, _of(table), "source, publication_id, sequence, delta_version"
+            PUBLICATIONS,
+            _of(table),
+            ("source", "publication_id", "sequence", "delta_version"),
         )
         newest: dict[str, int] = {}
         for row in known:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -120,20 +120,28 @@ class Books:
         # Not the pool of threads that waits on the network: Python threads share the connection.
         self._lock = threading.Lock()
 
-    def rows(self, table: str, where: str, select: str = "*") -> list[dict[str, Any]]:
+    def rows(
+        self,
+        table: str,
+        where: str,
+        select: Sequence[str] = ("*",),
+        version: int | None = None,
+    ) -> list[dict[str, Any]]:
         """Return rows of a table.
 
         Args:
             table: its place below the lake, such as `ops/landings`.
             where: predicate.
             select: columns, or aggregates over all rows.
+            version: of the table; None for the latest.
 
         Returns:
             Values as JSON has them; times as ISO 8601 text in UTC.
         """
+        pin = "" if version is None else f", version := {version}"
         found = self._fetch(
-            f"SELECT to_json(t) FROM (SELECT {select} FROM "
-            f"delta_scan({_text(f'{self._base}/{table}')}) WHERE {where}) t"
+            f"SELECT to_json(t) FROM (SELECT {', '.join(select)} FROM "
+            f"delta_scan({_text(f'{self._base}/{table}')}{pin}) WHERE {where}) t"
         )
         return [json.loads(row[0]) for row in found]
 

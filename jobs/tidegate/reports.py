@@ -1,18 +1,30 @@
-"""What the books say: hours by source, and what is held. Through DuckDB, without a JVM."""
+"""What the books say: hours by source, what is held, what is stale. Through DuckDB, without a JVM."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+from tidegate.configuration import changes, definition, fingerprint
+from tidegate.tables import BY_NAME, REBUILDABLE
 
 if TYPE_CHECKING:
     import duckdb
 
+    from tidegate.source import Source
+
 _LATEST = """
-WITH latest AS (
-    SELECT * FROM ops.landings
+WITH in_force AS (
+    SELECT source, configuration FROM ops.publications WHERE table_name = 'events'
+    QUALIFY row_number() OVER (PARTITION BY source ORDER BY sequence DESC) = 1
+), latest AS (
+    SELECT l.* FROM ops.landings l LEFT JOIN in_force f USING (source)
+    -- A rebuild that was held or killed leaves landings that stand for nothing.
+    WHERE f.configuration IS NULL OR f.configuration = l.configuration
     QUALIFY row_number() OVER (
-        PARTITION BY source, dump_hour ORDER BY landed_at DESC, landing_id DESC) = 1
+        PARTITION BY l.source, dump_hour ORDER BY landed_at DESC, landing_id DESC) = 1
 ), published AS (
     SELECT source, s.slice AS dump_hour, s.landing_id AS landing_id, delta_version
     FROM (SELECT source, sequence, delta_version, unnest(slices) AS s
@@ -84,6 +96,83 @@ LEFT JOIN failed f ON f.source = l.source AND f.dump_hour = l.dump_hour
 GROUP BY l.source ORDER BY l.source
 """
 )
+
+
+_BUILT = """
+WITH newest AS (
+    SELECT table_name, source, configuration, code_version FROM ops.publications
+    QUALIFY row_number() OVER (PARTITION BY table_name, source ORDER BY sequence DESC) = 1
+), standing AS (
+    SELECT table_name, source, suite
+    FROM (SELECT table_name, source, sequence, suite, unnest(slices).slice AS slice
+          FROM ops.publications)
+    QUALIFY row_number() OVER (PARTITION BY table_name, source, slice ORDER BY sequence DESC) = 1
+), passed AS (
+    SELECT table_name, source, suite, count(*) AS n FROM standing GROUP BY ALL
+)
+SELECT n.table_name, n.source, n.configuration, n.code_version,
+       (SELECT any_value(definition) FROM ops.configurations c
+        WHERE c.configuration = n.configuration) AS definition,
+       (SELECT map_from_entries(list({k: suite, v: p.n})) FROM passed p
+        WHERE p.table_name = n.table_name AND p.source = n.source AND suite IS NOT NULL) AS suites
+FROM newest n
+"""
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A table of a source that is not what the source file, the suite and the code of today make of it.
+
+    Attributes:
+        table_name: the table.
+        source: whose rows.
+        why: what has changed since it was built.
+    """
+
+    table_name: str
+    source: str
+    why: str
+
+    @property
+    def todo(self) -> str:
+        """What to do next."""
+        return f"tidegate rebuild {self.table_name} {self.source}"
+
+
+def stale(
+    connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], suites: Mapping[str, str]
+) -> list[Stale]:
+    """Return what a rebuild would change, in the order in which to do it.
+
+    Args:
+        connection: of `query.connect`.
+        sources: as their files are now; others are not looked at.
+        suites: the fingerprint of each table's suite.
+    """
+    found = []
+    known = {source.source: source for source in sources}
+    order = [table.name for table in REBUILDABLE]
+    rows = [row for row in connection.execute(_BUILT).fetchall() if row[0] in order]
+    for name, source, built_by, code, said, passed in sorted(
+        rows, key=lambda row: (order.index(row[0]), row[1])
+    ):
+        if source not in known:
+            continue
+        table = BY_NAME[name]
+        why = []
+        if code != table.version:
+            why.append(f"it was built by version {code} of its code, this is {table.version}")
+        elif built_by != fingerprint(known[source], table):
+            now = definition(known[source], table)
+            parts = ", ".join(changes(json.loads(said or "{}"), now))
+            why.append(f"{known[source].path.name} has changed ({parts})")
+        older = sum(n for suite, n in (passed or {}).items() if suite != suites.get(name))
+        if older and name in suites:
+            every = sum(passed.values())
+            why.append(f"{older} of {every} slices passed another suite than {name}.yml is now")
+        if why:
+            found.append(Stale(name, source, "; ".join(why)))
+    return found
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from tidegate.tables import WAREHOUSE, daily_activity, hourly_activity, session_
 HERE = Path(__file__).parent
 CASES = sorted(path.parent.relative_to(HERE).as_posix() for path in HERE.glob("*/*/expected.json"))
 FIRST = parse_hour("2024-03-01T12")
-VOLATILE = {"landing_id", "run_id", "landed_at", "fingerprint", "source_fingerprint"}
+VOLATILE = {"landing_id", "run_id", "landed_at", "fingerprint", "configuration"}
 
 
 def _rows(lake: Lake, folder: Path, table: str, file: str | None = None) -> Any:

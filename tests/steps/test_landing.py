@@ -234,14 +234,6 @@ def test_hours_before_since_are_refused(project: Project) -> None:
         land(project.work(), project.source(since="2024-03-01T13"), [NOON, NOON + HOUR])
 
 
-def test_a_changed_source_file_lands_the_same_files_anew(project: Project) -> None:
-    project.put_hour(NOON, [event(1, NOON, n=7)])
-    publish(project, project.source(columns={}), 0)
-    [landed], _ = publish(project, project.source(), 0)
-    assert landed.outcome == "landed"
-    assert [row["n"] for row in project.table(events.TABLE)] == [7]
-
-
 def test_a_column_of_another_type_than_the_tables_is_an_error_that_names_both(
     project: Project,
 ) -> None:

@@ -177,6 +177,42 @@ def test_an_older_version_of_a_table_can_be_read(project: Project) -> None:
     assert lake.version(RELEASES) == version + 1
 
 
+def test_a_book_says_the_same_whoever_reads_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = project.work().lake
+    rows = [
+        {
+            "sequence": n,
+            "release_id": f"r'{n}",
+            "released_at": NOON + n * HOUR,
+            "versions": {"a": n},
+        }
+        for n in range(3)
+    ]
+    lake.append(RELEASES, rows[:2])
+    version = lake.version(RELEASES)
+    lake.append(RELEASES, rows[2:])
+    found = []
+    for quick in (True, False):
+        monkeypatch.setattr(Lake, "_by_duckdb", quick)
+        some = ("sequence", "release_id", "versions", "released_at")
+        late = f"released_at > {literal(NOON)}"
+        read = sorted(lake.book(RELEASES, late, some), key=lambda row: int(row["sequence"]))
+        found.append(
+            [
+                [{**row, "released_at": parse_time(row["released_at"])} for row in read],
+                lake.book(
+                    RELEASES, select=["max(sequence) as n", "count(*) as m"], version=version
+                ),
+                [number for number, _ in lake.history(RELEASES, 2)],
+            ]
+        )
+    assert found[0] == found[1]
+    assert found[0][0] == rows[1:]
+    assert found[0][1] == [{"n": 1, "m": 2}]
+
+
 def test_a_table_that_does_not_exist_is_told_with_those_that_do() -> None:
     assert table_named("sessions") is sessions.TABLE
     with pytest.raises(TidegateError, match="no such table") as told:

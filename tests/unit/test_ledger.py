@@ -39,7 +39,9 @@ def publication(sequence: int, source: str = "web", rows: int = 1, *hours: int) 
         inputs=("l0",),
         input_versions={"x": 3},
         audit_ids=("a",),
-        fingerprint="f",
+        configuration="f",
+        code_version=1,
+        suite="s",
         run_id="r",
         published_at=NOON + timedelta(microseconds=123456),
     )

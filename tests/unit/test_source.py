@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tidegate.configuration import changes, fingerprint
 from tidegate.errors import SourceError, TidegateError
 from tidegate.source import (
     FieldRef,
@@ -23,6 +25,7 @@ from tidegate.source import (
     split_path,
 )
 from tidegate.source.sql import sql_references
+from tidegate.tables import Table, events, hourly_activity, sessions
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -364,24 +367,60 @@ CHANGES: list[dict[str, Any]] = [
     {"format": {"type": "csv"}},
     {"accept": {"late": "1h"}},
     {"sessions": {"id": "s"}},
+    {"duplicates": {"within": "48h"}},
     {"dumps": "s3://b/{dump_hour:%Y-%m-%d}/{dump_hour:%H}/*.csv"},
 ]
 SAME: list[dict[str, Any]] = [
     {"since": "2016-01-01T00"},
     {"complete": {"files": 3}},
-    {"sessions": {"gap": "1h"}},
-    {"duplicates": {"within": "48h"}},
     {"dumps": "s3://other/x/{dump_hour:%Y-%m-%d}/{dump_hour:%H}/*.gz"},
 ]
 
 
-def test_the_fingerprint_tells_what_decides_landed_rows_and_nothing_else() -> None:
-    base = source().fingerprint()
-    prints = {source(**change).fingerprint() for change in CHANGES}
-    assert len(prints) == len(CHANGES)
+GAPS: list[dict[str, Any]] = [{"sessions": {"gap": "1h"}}, {"sessions": {"max": "1h30m"}}]
+
+
+@pytest.mark.parametrize(
+    ("table", "mine", "others"),
+    [
+        (events.TABLE, CHANGES, [*SAME, *GAPS]),
+        (sessions.TABLE, GAPS, [*SAME, *CHANGES]),
+        (hourly_activity.TABLE, [], [*SAME, *CHANGES, *GAPS]),
+    ],
+    ids=lambda each: each.name if isinstance(each, Table) else "",
+)
+def test_a_fingerprint_tells_what_decides_the_rows_of_a_table_and_nothing_else(
+    table: Table, mine: list[dict[str, Any]], others: list[dict[str, Any]]
+) -> None:
+    base = fingerprint(source(), table)
+    prints = {fingerprint(source(**change), table) for change in mine}
+    assert len(prints) == len(mine)
     assert base not in prints
-    assert {source(**same).fingerprint() for same in SAME} == {base}
+    assert {fingerprint(source(**other), table) for other in others} == {base}
     assert len(base) == 16
+    assert fingerprint(source(), replace(table, version=2)) != base
+
+
+FULL: dict[str, Any] = {
+    "format": {"type": "csv", "delimiter": "\t", "header": ["t", "u", "b"], "quote": None},
+    "fields": {"event_time": {"path": "t", "unit": "epoch_ms"}, "user_id": {"sql": "lower(u)"}},
+    "columns": {"a": {"path": "b", "type": "decimal(10,2)"}},
+    "accept": {"late": "0s", "future": "1d2h3m4s"},
+}
+
+
+@pytest.mark.parametrize("change", [FULL, {"format": "parquet"}, *CHANGES, *GAPS], ids=str)
+def test_a_definition_written_down_makes_the_same_source_again(change: dict[str, Any]) -> None:
+    was = source(**change)
+    said = json.loads(json.dumps(was.definition()))
+    now = source(since="2020-01-01T00", complete={"files": 7})
+    again = now.defined_as(said)
+    assert again.definition() == was.definition()
+    assert (again.fields, again.columns, again.format) == (was.fields, was.columns, was.format)
+    assert (again.since, again.complete) == (now.since, now.complete)
+    assert again.dumps.root == now.dumps.root
+    assert changes(was.definition(), again.definition()) == []
+    assert changes(now.definition(), again.definition()) != []
 
 
 def write(folder: Path, name: str, **keys: Any) -> Path:

@@ -65,6 +65,8 @@ def run(
         for landing in ran.landed:
             if landing.outcome in ("unreadable", "missing"):
                 typer.echo(landing.describe(), err=True)
+        for text in ran.derived.outdated:
+            typer.echo(text, err=True)
         typer.echo(f"release {ran.release.release_id} in {settings.lake}")
     if ran.exit_status:
         raise typer.Exit(ran.exit_status)
@@ -144,8 +146,12 @@ def derive(lake: LakeOpt = None, cap: Cap = None) -> None:
     typer.echo(describe(derived))
     for each in derived.held:
         typer.echo(each.describe(), err=True)
+    for text in derived.outdated:
+        typer.echo(text, err=True)
     if derived.held:
         raise typer.Exit(EXIT_HELD)
+    if derived.outdated:
+        raise typer.Exit(EXIT_FAULT)
 
 
 def release(lake: LakeOpt = None) -> None:

@@ -108,7 +108,7 @@ def derive(context: dict[str, Any]) -> list[str]:
             release(work, derived)
             # What is held takes nothing, so the next round would only meet it again.
             if not derived.waiting or derived.held:
-                return [each.describe() for each in derived.held]
+                return [*(each.describe() for each in derived.held), *derived.outdated]
 
 
 def report(held: list[str]) -> None:
@@ -116,10 +116,10 @@ def report(held: list[str]) -> None:
     with told():
         if held:
             raise HeldError(
-                "held by the gate: derived tables of some sources stay as they were",
-                expected="every critical expectation met",
+                "derived tables of some sources stay as they were",
+                expected="every critical expectation met, and rows of one version of the code",
                 got="\n    " + "\n    ".join(held),
-                todo="mend what the expectation names; the next derive run takes it up again",
+                todo="mend what is named; the next derive run takes it up again",
             )
 
 

@@ -6,9 +6,9 @@ The models only hold what is well-formed in itself; what must agree between keys
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,12 +18,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from tidegate.durations import parse_duration
+from tidegate.durations import duration_text, parse_duration
 from tidegate.errors import TidegateError
 from tidegate.hours import parse_hour
 from tidegate.nearest import hint
@@ -63,8 +64,9 @@ def _duration_or_zero(value: object) -> timedelta:
     return parse_duration(value, zero=True)
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-DurationOrZero = Annotated[timedelta, BeforeValidator(_duration_or_zero)]
+_AS_WRITTEN = PlainSerializer(duration_text, when_used="json")
+Duration = Annotated[timedelta, BeforeValidator(_duration), _AS_WRITTEN]
+DurationOrZero = Annotated[timedelta, BeforeValidator(_duration_or_zero), _AS_WRITTEN]
 
 
 class Model(BaseModel):
@@ -377,21 +379,33 @@ class Source(Model):
         }
         return {key: ref for key, ref in found.items() if ref is not None}
 
-    def fingerprint(self) -> str:
-        """Return 16 hex digits of what decides the rows landed from given files.
+    def definition(self) -> dict[str, Any]:
+        """Return what of the file decides rows: JSON in its own words, which `defined_as` takes.
 
-        A landing with another fingerprint has to be done anew. `since`, `complete`, and the root of
-        `dumps` are not in it: moving the dumps changes no row.
+        `since`, `complete`, and the root of `dumps` are not in it: moving the dumps changes no row.
         """
-        dumped = self.model_dump(mode="json", include={"fields", "columns", "format", "accept"})
-        session_id = self.sessions.id
-        dumped["session_id"] = (
-            session_id.model_dump(mode="json") if session_id is not None else None
+        said = self.model_dump(
+            mode="json", include={"fields", "columns", "accept", "duplicates", "sessions"}
         )
-        dumped["names"] = self.dumps.inner.text
-        dumped["source"] = self.source
-        text = json.dumps(dumped, sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        # Only csv may be told more than its name.
+        told = None if self.format.type == "csv" else {"type"}
+        said["format"] = self.format.model_dump(mode="json", include=told)
+        said["names"] = self.dumps.inner.text
+        return said
+
+    def defined_as(self, definition: Mapping[str, Any]) -> Source:
+        """Return the source with parts of its definition replaced, as `definition` gives them."""
+        said = {key: value for key, value in definition.items() if key != "names"}
+        if "sessions" in said:
+            said["sessions"] = {**self.definition()["sessions"], **said["sessions"]}
+        names = definition.get("names", self.dumps.inner.text)
+        dumps = self.dumps
+        if names != dumps.inner.text:
+            dumps = replace(dumps, text=dumps.root + names, inner=parse_hour_text(names))
+        fixed = {name: getattr(self, name) for name in ("source", "since", "complete", "path")}
+        whole = {**self.definition(), **said}
+        del whole["names"]
+        return Source.model_validate({**fixed, **whole, "dumps": dumps})
 
 
 def _got(value: object) -> str:

@@ -13,6 +13,7 @@ from tidegate.errors import HeldError
 from tidegate.hours import hour_text, hours_text
 from tidegate.lake import Row, literal, parse_time
 from tidegate.ledger import published_landings
+from tidegate.steps.in_force import in_force
 from tidegate.steps.plan import Plan, PlannedSlice, make_plan, rows_of
 from tidegate.suites import Suite, load_suite
 from tidegate.tables import Table, events
@@ -79,7 +80,7 @@ def audit_events(work: Work, source: Source, hours: Sequence[datetime]) -> list[
     Returns:
         One audit a slice, later slices that would lose or regain rows included.
     """
-    return audit_plan(work, make_plan(work, source, hours))
+    return audit_plan(work, make_plan(work, in_force(work, source), hours))
 
 
 def audit_plan(work: Work, plan: Plan) -> list[Audit]:

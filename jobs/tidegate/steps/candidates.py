@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.lake import Row, literal, parse_time
 from tidegate.ledger import Publication
-from tidegate.tables import Table
+from tidegate.tables import Table, events
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -39,12 +39,26 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Taken:
-    """What a derived table has not consumed of a source."""
+    """What a derived table has not consumed of a source.
+
+    Attributes:
+        source: whose, by the configuration in force, or that is to be.
+        inputs: the versions of the tables to build from, by their names.
+        publications: what was published of those since.
+        last: the derived table's last publication.
+        whole: whether all of the source is to be built again, not only what was taken.
+    """
 
     source: Source
-    version: int
+    inputs: Mapping[str, int]
     publications: tuple[Publication, ...]
     last: Publication | None
+    whole: bool = False
+
+    @property
+    def version(self) -> int:
+        """The version of events."""
+        return self.inputs[events.TABLE.name]
 
     @property
     def sequence(self) -> int:

@@ -7,7 +7,6 @@ what is derived belongs together, whatever lands meanwhile.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -15,13 +14,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tidegate import engine
+from tidegate.configuration import fingerprint
 from tidegate.errors import TidegateError
 from tidegate.hours import HOUR, hours_text
 from tidegate.lake import literal, slices_where
 from tidegate.ledger import Publication, SliceRecord, sources_in
 from tidegate.steps import aliases
 from tidegate.steps.audit import Audit, audit_rows, run_suite, suite_of
-from tidegate.steps.candidates import Candidate, Taken, by_slice, new_place
+from tidegate.steps.candidates import Candidate, Taken, by_slice, hours_in, new_place
+from tidegate.steps.in_force import in_force, is_outdated, outdated_text, record
 from tidegate.steps.sessions import Stretch, build_sessions
 from tidegate.tables import (
     Table,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 5
 _AT_ONCE = 2
-_DERIVED = (sessions.TABLE, hourly_activity.TABLE, daily_activity.TABLE)
+DERIVED = (sessions.TABLE, hourly_activity.TABLE, daily_activity.TABLE)
 """In the order in which they are built: days are built from sessions too."""
 
 
@@ -53,6 +54,7 @@ class Derived:
         publications: what was published, in order.
         held: audits of candidates that were not.
         behind: sources whose derived tables lag behind `version`.
+        outdated: what can't be added to, since other code made it: a rebuild has to come first.
         version: the version of `warehouse/events` that the run took.
         waiting: slices of events that were left for the next run.
         audits: all audits.
@@ -64,6 +66,7 @@ class Derived:
     version: int
     waiting: int
     audits: tuple[Audit, ...] = field(default=())
+    outdated: tuple[str, ...] = ()
 
 
 def derive(work: Work, sources: Sequence[Source], cap: int | None = None) -> Derived:
@@ -79,6 +82,12 @@ def derive(work: Work, sources: Sequence[Source], cap: int | None = None) -> Der
     """
     work.ledger.refresh()
     known = {source.source: source for source in sources}
+    outdated = [
+        outdated_text(work, source, table)
+        for source in sources
+        for table in DERIVED
+        if is_outdated(work, source, table)
+    ]
     consumed = _consumed(work, known)
     fresh = [
         each
@@ -106,41 +115,41 @@ def derive(work: Work, sources: Sequence[Source], cap: int | None = None) -> Der
     return Derived(
         tuple(made for came_to in each_came_to for made in came_to.publications),
         tuple(each for each in audits if each.held),
-        tuple(
-            name
-            for name, came_to in zip(names, each_came_to, strict=True)
-            if any(each.held for each in came_to.audits)
-        ),
+        tuple(name for name, came_to in zip(names, each_came_to, strict=True) if came_to.stopped),
         version,
         sum(len(each.slices) for each in left),
         tuple(audits),
+        tuple(outdated),
     )
 
 
 @dataclass(frozen=True)
 class _CameTo:
-    """What became of one source."""
+    """What became of one source; stopped, if some of its tables were not brought up."""
 
     publications: tuple[Publication, ...]
     audits: tuple[Audit, ...]
+    stopped: bool
 
 
 def _derive_source(work: Work, source: Source, version: int) -> _CameTo:
     """Bring the tables of one source up to a version of events; `work` is this thread's own."""
     made: list[Publication] = []
     audits: list[Audit] = []
-    for table in _DERIVED:
+    for table in DERIVED:
+        if is_outdated(work, source, table):
+            return _CameTo(tuple(made), tuple(audits), stopped=True)
         publication, audit = _derive_table(work, table, source, version)
         if audit is not None:
             audits.append(audit)
         if publication is not None:
             made.append(publication)
-        if audit is not None and audit.held:
-            return _CameTo(tuple(made), tuple(audits))  # what would be built on it waits with it
-    followed = _follow(work, source)
+        if audit is not None and audit.held:  # what would be built on it waits with it
+            return _CameTo(tuple(made), tuple(audits), stopped=True)
+    followed = _follow(work, in_force(work, source))
     made += followed.publications
     audits += followed.audits
-    return _CameTo(tuple(made), tuple(audits))
+    return _CameTo(tuple(made), tuple(audits), followed.stopped)
 
 
 def standing(work: Work, sources: Sequence[Source]) -> Derived:
@@ -154,7 +163,7 @@ def standing(work: Work, sources: Sequence[Source]) -> Derived:
         (
             last.input_versions[events.TABLE.name]
             for source in sources
-            for table in _DERIVED
+            for table in DERIVED
             if (last := work.ledger.last(table, source.source)) is not None
         ),
         default=-1,
@@ -170,7 +179,13 @@ def standing(work: Work, sources: Sequence[Source]) -> Derived:
             )
         )
     )
-    return Derived((), (), behind, version, 0)
+    outdated = tuple(
+        outdated_text(work, source, table)
+        for source in sources
+        for table in DERIVED
+        if is_outdated(work, source, table)
+    )
+    return Derived((), (), behind, version, 0, (), outdated)
 
 
 def _consumed(work: Work, known: Mapping[str, Source]) -> dict[str, int]:
@@ -178,7 +193,7 @@ def _consumed(work: Work, known: Mapping[str, Source]) -> dict[str, int]:
     out: dict[str, int] = {}
     for name in known:
         versions = []
-        for table in _DERIVED:
+        for table in DERIVED:
             last = work.ledger.last(table, name)
             versions.append(last.input_versions[events.TABLE.name] if last else -1)
         out[name] = min(versions)
@@ -204,22 +219,27 @@ def _derive_table(
 ) -> tuple[Publication | None, Audit | None]:
     """Build, audit and publish what a source's unconsumed publications change in one table."""
     for _ in range(_ATTEMPTS):
-        last = work.ledger.last(table, source.source)
-        taken = _take(work, table, source, version, last)
-        inputs = {events.TABLE.name: version}
+        taken = take(work, table, in_force(work, source), version)
         if not taken.publications:
             return None, None
-        if table is sessions.TABLE:
-            candidate = build_sessions(work, taken)
-        elif table is hourly_activity.TABLE:
-            candidate = _hourly(work, taken)
-        else:
-            inputs[sessions.TABLE.name] = work.lake.version(sessions.TABLE)
-            candidate = _daily(work, taken, inputs[sessions.TABLE.name])
-        publication, audit = _publish(work, candidate, taken, inputs)
+        publication, audit = build_and_publish(work, table, taken)
         if audit.held or publication is not None:
             return publication, audit
-    raise _beaten(table, source)
+    raise beaten_error(table, source)
+
+
+def build_and_publish(work: Work, table: Table, taken: Taken) -> tuple[Publication | None, Audit]:
+    """Build of a derived table what was taken, audit and publish it.
+
+    Returns:
+        The publication, None where it is held or where another one was faster; and the audit.
+    """
+    build = {
+        sessions.TABLE: build_sessions,
+        hourly_activity.TABLE: _hourly,
+        daily_activity.TABLE: _daily,
+    }[table]
+    return _publish(work, build(work, taken), taken)
 
 
 def _follow(work: Work, source: Source) -> _CameTo:
@@ -239,21 +259,21 @@ def _follow(work: Work, source: Source) -> _CameTo:
         }
         last = work.ledger.last(table, source.source)
         candidate = aliases.build_aliases(work, source, change)
-        taken = Taken(source, change.delta_version, (change,), last)
-        publication, audit = _publish(work, candidate, taken, inputs)
+        publication, audit = _publish(work, candidate, Taken(source, inputs, (change,), last))
         audits.append(audit)
         if audit.held:
-            break
+            return _CameTo(tuple(made), tuple(audits), stopped=True)
         if publication is None:
             beaten += 1
         else:
             made.append(publication)
     else:
-        raise _beaten(table, source)
-    return _CameTo(tuple(made), tuple(audits))
+        raise beaten_error(table, source)
+    return _CameTo(tuple(made), tuple(audits), stopped=False)
 
 
-def _beaten(table: Table, source: Source) -> TidegateError:
+def beaten_error(table: Table, source: Source) -> TidegateError:
+    """Return the error of one who never came first."""
     return TidegateError(
         f"another run published {table.name} of {source.source} faster, again and again",
         where=f"warehouse/{table.name}",
@@ -262,17 +282,18 @@ def _beaten(table: Table, source: Source) -> TidegateError:
     )
 
 
-def _publish(
-    work: Work, candidate: Candidate, taken: Taken, inputs: Mapping[str, int]
-) -> tuple[Publication | None, Audit]:
+def _publish(work: Work, candidate: Candidate, taken: Taken) -> tuple[Publication | None, Audit]:
     """Audit a candidate and publish it; no publication where it is held, or where another was faster."""
     table, source = candidate.table, taken.source
     audit = _audit(work, candidate, source)
     if audit.held:
         return None, audit
-    publication = _publication(work, candidate, taken, inputs, audit)
+    record(work, source, table)
+    publication = _publication(work, candidate, taken, audit)
     rows = work.lake.staged(candidate.place, schema=table.ddl)
-    if candidate.slices:
+    if taken.whole:
+        where = f"source = {literal(source.source)}"
+    elif candidate.slices:
         where = slices_where(table, source.source, list(candidate.slices))
     else:
         where = f"source = {literal(source.source)} and false"
@@ -282,10 +303,17 @@ def _publish(
     return None, audit
 
 
-def _take(
-    work: Work, table: Table, source: Source, version: int, last: Publication | None
-) -> Taken:
-    """Return the publications of a table's inputs that it has not consumed, up to `version`."""
+def take(work: Work, table: Table, source: Source, version: int, *, whole: bool = False) -> Taken:
+    """Return the publications of a table's inputs that it has not consumed.
+
+    Args:
+        work: where.
+        table: the derived table.
+        source: whose, by the configuration to build by.
+        version: of events, up to which they are taken.
+        whole: whether all is to be built again, whatever was taken.
+    """
+    last = work.ledger.last(table, source.source)
     done = last.input_versions if last else {}
     found = [
         each
@@ -294,18 +322,24 @@ def _take(
         )
         if each.delta_version <= version
     ]
+    inputs = {events.TABLE.name: version}
     if table is daily_activity.TABLE:
-        found += work.ledger.publications(
-            sessions.TABLE, source.source, after_version=done.get(sessions.TABLE.name, -1)
+        name = sessions.TABLE.name
+        built = work.ledger.publications(
+            sessions.TABLE, source.source, after_version=done.get(name, -1)
         )
-    return Taken(source, version, tuple(found), last)
+        # Not the version that the table has by now: what came since was not taken.
+        inputs[name] = built[-1].delta_version if built else done.get(name, 0)
+        found += built
+    return Taken(source, inputs, tuple(found), last, whole)
 
 
 # -- aggregates -------------------------------------------------------------------------------------
 
 
 def _hourly(work: Work, taken: Taken) -> Candidate:
-    hours = sorted({hour for each in taken.publications for hour in each.event_hours})
+    touched = {hour for each in taken.publications for hour in each.event_hours}
+    hours = sorted(_every(work, hourly_activity.TABLE, taken) if taken.whole else touched)
     happened = _happened(work, taken, [(hour, hour + HOUR) for hour in hours])
     place = new_place(work, hourly_activity.TABLE, taken.source.source)
     work.lake.stage(hourly_activity.build(happened).coalesce(1), place)
@@ -325,20 +359,20 @@ def _hourly(work: Work, taken: Taken) -> Candidate:
     )
 
 
-def _daily(work: Work, taken: Taken, sessions_version: int) -> Candidate:
-    days = sorted(
-        {
-            _day(time)
-            for each in taken.publications
-            for time in (
-                each.event_hours
-                if each.table_name == events.TABLE.name
-                else [s.slice for s in each.slices]
-            )
-        }
-    )
+def _daily(work: Work, taken: Taken) -> Candidate:
+    touched = {
+        time
+        for each in taken.publications
+        for time in (
+            each.event_hours
+            if each.table_name == events.TABLE.name
+            else [s.slice for s in each.slices]
+        )
+    }
+    found_in = _every(work, daily_activity.TABLE, taken) if taken.whole else touched
+    days = sorted({_day(time) for time in found_in})
     happened = _happened(work, taken, [(day, day + timedelta(days=1)) for day in days])
-    started = work.lake.read(sessions.TABLE, sessions_version).where(
+    started = work.lake.read(sessions.TABLE, taken.inputs[sessions.TABLE.name]).where(
         f"source = {literal(taken.source.source)} and start_date in "
         f"({', '.join(literal(day.date()) for day in days) or 'null'})"
     )
@@ -364,11 +398,26 @@ def _daily(work: Work, taken: Taken, sessions_version: int) -> Candidate:
     )
 
 
+def _every(work: Work, table: Table, taken: Taken) -> set[datetime]:
+    """Return all hours with events, and the slices that the table has now."""
+    from pyspark.sql import functions as F
+
+    mine = f"source = {literal(taken.source.source)}"
+    happened = work.lake.read(events.TABLE, taken.version).where(mine)
+    there = work.lake.read(table).where(mine).select(F.col(table.slice_time).cast("timestamp"))
+    return hours_in(happened.select(F.expr("date_trunc('hour', event_time)"))) | hours_in(there)
+
+
 def _happened(work: Work, taken: Taken, stretches: Sequence[Stretch]) -> DataFrame:
     """Return a source's published events that happened in the stretches (end excluded).
 
     The predicate is of literals over the event time, whose minima and maxima Delta keeps by file.
     """
+    found = work.lake.read(events.TABLE, taken.version).where(
+        f"source = {literal(taken.source.source)}"
+    )
+    if taken.whole:
+        return found
     folded: list[Stretch] = []
     for lo, hi in stretches:
         if folded and folded[-1][1] == lo:
@@ -378,11 +427,7 @@ def _happened(work: Work, taken: Taken, stretches: Sequence[Stretch]) -> DataFra
     within = " or ".join(
         f"(event_time >= {literal(lo)} and event_time < {literal(hi)})" for lo, hi in folded
     )
-    return (
-        work.lake.read(events.TABLE, taken.version)
-        .where(f"source = {literal(taken.source.source)}")
-        .where(within or "false")
-    )
+    return found.where(within or "false")
 
 
 # -- auditing and publishing ------------------------------------------------------------------------
@@ -401,9 +446,7 @@ def _audit(work: Work, candidate: Candidate, source: Source) -> Audit:
     return audit
 
 
-def _publication(
-    work: Work, candidate: Candidate, taken: Taken, inputs: Mapping[str, int], audit: Audit
-) -> Publication:
+def _publication(work: Work, candidate: Candidate, taken: Taken, audit: Audit) -> Publication:
     from tidegate.steps.work import new_id, now
 
     return Publication(
@@ -415,19 +458,15 @@ def _publication(
         rows=int(candidate.facts["rows"]),
         event_hours=(),
         inputs=tuple(each.publication_id for each in taken.publications),
-        input_versions=dict(inputs),
+        input_versions=dict(taken.inputs),
         audit_ids=(audit.audit_id,),
-        fingerprint=rules_fingerprint(taken.source),
+        configuration=fingerprint(taken.source, candidate.table),
+        code_version=candidate.table.version,
+        suite=suite_of(work, candidate.table).fingerprint,
         run_id=work.run_id,
         published_at=now(),
         renames=candidate.renames,
     )
-
-
-def rules_fingerprint(source: Source) -> str:
-    """Return a hash of what of a source file decides its derived rows."""
-    said = f"{source.fingerprint()}/{source.sessions!r}"
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def _shaped(rows: DataFrame, table: Table, candidate: Candidate) -> DataFrame:

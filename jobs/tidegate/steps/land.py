@@ -9,12 +9,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from tidegate import engine
+from tidegate.configuration import fingerprint as fingerprint_of
 from tidegate.dumps import DumpFile, Dumps, HeaderError, fingerprint
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_text, hours_text
 from tidegate.lake import Row, literal, slices_where
 from tidegate.landing.lines import Input, read_parquet, read_text, whole_files
 from tidegate.landing.parse import parse, staged_schema
+from tidegate.steps.in_force import in_force, refuse_outdated
 from tidegate.tables import events
 from tidegate.tables.books import LANDINGS, QUARANTINE
 
@@ -95,8 +97,15 @@ def land(work: Work, source: Source, hours: Sequence[datetime]) -> list[Landed]:
         What became of each hour, in order.
 
     Raises:
-        TidegateError: the dumps can't be listed, or an expression of the source file fails.
+        TidegateError: the dumps can't be listed, an expression of the source file fails, or other code
+            made what is published.
     """
+    refuse_outdated(work, source)
+    return land_as(work, in_force(work, source, tell=True), hours)
+
+
+def land_as(work: Work, source: Source, hours: Sequence[datetime]) -> list[Landed]:
+    """Land hours by just this source, whether or not it is in force; else as `land`."""
     early = [hour for hour in hours if hour < source.since]
     if early:
         raise TidegateError(
@@ -109,7 +118,9 @@ def land(work: Work, source: Source, hours: Sequence[datetime]) -> list[Landed]:
     dumps = Dumps(source, work.settings.s3, work.settings.dumps)
     results: dict[datetime, Landed] = {}
     fresh: list[Dump] = []
-    before = work.ledger.landings(source.source, (min(hours), max(hours)))
+    before = work.ledger.landings(
+        source.source, (min(hours), max(hours)), fingerprint_of(source, events.TABLE)
+    )
     for hour in sorted(set(hours)):
         files = dumps.files(hour)
         if not files:
@@ -118,7 +129,7 @@ def land(work: Work, source: Source, hours: Sequence[datetime]) -> list[Landed]:
             )
             continue
         dump = Dump(hour, tuple(files), fingerprint(files))
-        same = _same(before.get((source.source, hour)), dump, source)
+        same = _same(before.get(hour), dump)
         if same is not None:
             results[hour] = same
         else:
@@ -151,14 +162,9 @@ def _header_faults(dumps: Dumps, dump: Dump) -> list[str]:
     return told
 
 
-def _same(row: Row | None, dump: Dump, source: Source) -> Landed | None:
-    """Return the hour's latest landing if it was of the same files, read in the same way."""
-    if (
-        row is None
-        or row["status"] != "landed"
-        or row["fingerprint"] != dump.fingerprint
-        or row["source_fingerprint"] != source.fingerprint()
-    ):
+def _same(row: Row | None, dump: Dump) -> Landed | None:
+    """Return the hour's latest landing by this configuration if it was of the same files."""
+    if row is None or row["status"] != "landed" or row["fingerprint"] != dump.fingerprint:
         return None
     return Landed(
         dump.hour,
@@ -371,7 +377,7 @@ def _book(
         "quarantined_by_reason": dict(reasons),
         "absent": absent,
         "fingerprint": dump.fingerprint,
-        "source_fingerprint": source.fingerprint(),
+        "configuration": fingerprint_of(source, events.TABLE),
         "landed_at": now(),
     }
     return result, row
@@ -410,7 +416,7 @@ def _quarantine(
     hours = [dump.hour for dump in batch]
     where = slices_where(QUARANTINE, source.source, hours)
     bad = sum(sum(each.quarantined.values()) for each in landed)
-    if not bad and not work.lake.book(QUARANTINE, where, "source, file, line"):
+    if not bad and not work.lake.book(QUARANTINE, where, ["source", "file", "line"]):
         return
     rows = staged.where("_outcome = 'quarantined'").select(
         "source",
@@ -445,7 +451,7 @@ def _unreadable(work: Work, source: Source, dump: Dump, error: str) -> Landed:
                 ],
                 "bytes": sum(file.size for file in dump.files),
                 "fingerprint": dump.fingerprint,
-                "source_fingerprint": source.fingerprint(),
+                "configuration": fingerprint_of(source, events.TABLE),
                 "run_id": work.run_of(dump.hour),
                 "landed_at": now(),
             }

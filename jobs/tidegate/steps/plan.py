@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tidegate.configuration import fingerprint
 from tidegate.lake import literal, parse_time
 from tidegate.landing.parse import event_columns
 from tidegate.ledger import SliceRecord, published_landings
@@ -80,11 +81,19 @@ class Plan:
     withheld: str | None
 
 
-def make_plan(work: Work, source: Source, hours: Iterable[datetime]) -> Plan:
+def make_plan(
+    work: Work, source: Source, hours: Iterable[datetime], *, whole: bool = False
+) -> Plan:
     """Plan the publication of the latest landings of some hours.
 
     Hours whose latest landing is published already, or could not be read, or that were never landed, are
     not in the plan.
+
+    Args:
+        work: where.
+        source: whose, as it is in force, or is to be.
+        hours: the dump hours.
+        whole: whether those that are published as they were landed are in the plan too.
     """
     wanted = sorted(set(hours))
     last = work.ledger.last(events.TABLE, source.source)
@@ -99,16 +108,15 @@ def make_plan(work: Work, source: Source, hours: Iterable[datetime]) -> Plan:
         if window[0] <= hour <= window[1]
     }
     before = {hour: _standing(record) for hour, (record, _) in published.items()}
-    landed = {
-        hour: row
-        for (_, hour), row in work.ledger.landings(source.source, (wanted[0], wanted[-1])).items()
-    }
+    landed = work.ledger.landings(
+        source.source, (wanted[0], wanted[-1]), fingerprint(source, events.TABLE)
+    )
     changed = {
         hour: Standing(row["landing_id"], row["events"])
         for hour in wanted
         if (row := landed.get(hour)) is not None
         and row["status"] == "landed"
-        and (hour not in before or before[hour].landing_id != row["landing_id"])
+        and (whole or hour not in before or before[hour].landing_id != row["landing_id"])
     }
     if not changed:
         return Plan(source, sequence, (), None)

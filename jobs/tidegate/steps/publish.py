@@ -8,12 +8,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tidegate import engine
+from tidegate.configuration import fingerprint
 from tidegate.errors import TidegateError
 from tidegate.hours import hours_text
 from tidegate.lake import parse_time, slices_where
 from tidegate.landing.parse import event_columns
 from tidegate.ledger import Publication, SliceRecord
-from tidegate.steps.audit import Audit, audit_plan
+from tidegate.steps.audit import Audit, audit_plan, suite_of
+from tidegate.steps.in_force import in_force, record, refuse_outdated
+from tidegate.steps.land import land
 from tidegate.steps.plan import Plan, PlannedSlice, make_plan, rows_of
 from tidegate.tables import events
 
@@ -48,7 +51,7 @@ class Published:
         return tuple(every.values())
 
 
-def publish_events(work: Work, source: Source, hours: Sequence[datetime]) -> Published:
+def publish_events(work: Work, asked: Source, hours: Sequence[datetime]) -> Published:
     """Publish the latest landings of some hours, all that pass in one commit.
 
     An hour that fails its audit stays out, and so does one that would change a later slice so that
@@ -56,7 +59,7 @@ def publish_events(work: Work, source: Source, hours: Sequence[datetime]) -> Pub
     source comes first, duplicates are looked for again, and what changed is audited again.
 
     Raises:
-        TidegateError: others were faster too often.
+        TidegateError: others were faster too often, or other code made what is published.
     """
     work.ledger.refresh()
     waiting = sorted(set(hours))
@@ -64,6 +67,9 @@ def publish_events(work: Work, source: Source, hours: Sequence[datetime]) -> Pub
     seen: dict[str, Audit] = {}
     beaten = 0
     while waiting and beaten < _ATTEMPTS:
+        refuse_outdated(work, asked)
+        source = in_force(work, asked)
+        _land_again(work, source, waiting)
         plan = make_plan(work, source, waiting)
         engine.fit(work.lake.spark, sum(each.standing.candidates for each in plan.slices))
         audits = audit_plan(work, plan)
@@ -87,21 +93,48 @@ def publish_events(work: Work, source: Source, hours: Sequence[datetime]) -> Pub
             continue
         if not plan.slices:
             break
-        work.tell(f"publishing {source.source} {hours_text(s.hour for s in plan.slices)}")
-        publication = _publication(work, plan, audits)
-        rows = _shaped(work, plan)
-        where = slices_where(events.TABLE, source.source, [s.hour for s in plan.slices])
-        if work.ledger.publish(events.TABLE, publication, rows, where):
+        publication = publish_plan(work, plan, audits)
+        if publication is not None:
             return Published(publication, held, tuple(seen.values()))
         beaten += 1
     if beaten:
-        raise TidegateError(
-            "others published this source faster, again and again",
-            where=f"warehouse/events, source {source.source}",
-            expected=f"to be first within {_ATTEMPTS} tries",
-            todo="run the step again when fewer run at once",
-        )
+        raise beaten_error(asked)
     return Published(None, held, tuple(seen.values()))
+
+
+def publish_plan(work: Work, plan: Plan, audits: Sequence[Audit]) -> Publication | None:
+    """Publish a plan that passed its audits; None where another publication was faster."""
+    source = plan.source
+    work.tell(f"publishing {source.source} {hours_text(s.hour for s in plan.slices)}")
+    record(work, source, events.TABLE)
+    publication = _publication(work, plan, audits)
+    rows = _shaped(work, plan)
+    where = slices_where(events.TABLE, source.source, [s.hour for s in plan.slices])
+    done = work.ledger.publish(events.TABLE, publication, rows, where)
+    return publication if done else None
+
+
+def beaten_error(source: Source) -> TidegateError:
+    """Return the error of one who never came first."""
+    return TidegateError(
+        "others published this source faster, again and again",
+        where=f"warehouse/events, source {source.source}",
+        expected=f"to be first within {_ATTEMPTS} tries",
+        todo="run the step again when fewer run at once",
+    )
+
+
+def _land_again(work: Work, source: Source, hours: Sequence[datetime]) -> None:
+    """Land hours again that were landed by another configuration only: one that was in force then."""
+    within = (hours[0], hours[-1])
+    every = work.ledger.landings(source.source, within)
+    mine = fingerprint(source, events.TABLE)
+    if any(row["configuration"] != mine for row in every.values()):
+        known = work.ledger.landings(source.source, within, mine)
+        others = [hour for hour in hours if hour in every and hour not in known]
+        if others:
+            for each in land(work, source, others):
+                work.tell(each.describe())
 
 
 def _to_blame(source: Source, plan: Plan, failed: PlannedSlice) -> set[datetime]:
@@ -147,7 +180,9 @@ def _publication(work: Work, plan: Plan, audits: Sequence[Audit]) -> Publication
         inputs=tuple(each.standing.landing_id for each in plan.slices),
         input_versions={},
         audit_ids=tuple(each.audit_id for each in audits),
-        fingerprint=plan.source.fingerprint(),
+        configuration=fingerprint(plan.source, events.TABLE),
+        code_version=events.TABLE.version,
+        suite=suite_of(work, events.TABLE).fingerprint,
         run_id=work.run_id,
         published_at=now(),
     )

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tidegate.lake import literal, parse_time
+from tidegate.errors import TidegateError
+from tidegate.lake import Row
+from tidegate.steps.corrections import corrections
 from tidegate.tables import WAREHOUSE, events
-from tidegate.tables.books import RELEASES
+from tidegate.tables.books import CORRECTIONS, RELEASES
 
 if TYPE_CHECKING:
+    from tidegate.ledger import Publication
     from tidegate.steps.derive import Derived
     from tidegate.steps.work import Work
+
+
+_ATTEMPTS = 5
+_COMMITS = 4
+"""How many commits are looked at for the last release: others, such as a compaction, may have come after
+it. Only its row can be missing: the next release begins by writing it."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +30,7 @@ class Release:
     """Versions pinned together, and the sources whose derived tables lag behind."""
 
     release_id: str
+    sequence: int
     versions: dict[str, int]
     publications: tuple[str, ...]
     behind: tuple[str, ...]
@@ -26,54 +38,128 @@ class Release:
 
 
 def release(work: Work, derived: Derived) -> Release:
-    """Pin the versions that a derive run brought together.
+    """Pin the versions that a derive run brought together, and tell what it changes after the fact.
 
     Events are pinned at the version that the run consumed, not at what came since. Where nothing
     changed since the last release, that one is returned.
+
+    The commit to `ops/corrections` is what makes a release: it carries the release's row, and its number
+    goes to the first that asks for it. The row itself is written after it, and repaired from it.
+
+    Raises:
+        TidegateError: others made releases faster, again and again.
     """
+    for _ in range(_ATTEMPTS):
+        last = _repaired(work)
+        made = _next(work, derived, last)
+        if made is None:
+            assert last is not None, "the first release is always new"
+            return _release_of(last, is_new=False)
+        before = last["versions"] if last else None
+        rows = corrections(work, before, made["versions"]) if before else []
+        told = {"release_id": made["release_id"], "sequence": made["sequence"]}
+        work.lake.replace(
+            CORRECTIONS,
+            work.lake.frame([{**row, **told} for row in rows], CORRECTIONS.ddl).coalesce(1),
+            f"sequence = {made['sequence']}",
+            record={"tidegate": made},
+            app="release",
+            number=made["sequence"],
+        )
+        last = _repaired(work)
+        if last is not None and last["release_id"] == made["release_id"]:
+            work.tell(f"release {made['release_id']}" + _told(rows))
+            return _release_of(last)
+    raise TidegateError(
+        "others made releases faster, again and again",
+        where=work.lake.path(RELEASES),
+        expected=f"to be first within {_ATTEMPTS} tries",
+        todo="run the step again when fewer run at once",
+    )
+
+
+def _next(work: Work, derived: Derived, last: Row | None) -> Row | None:
+    """Return the row of the next release; None where nothing changed since the last one."""
     from tidegate.steps.work import new_id, now
 
+    work.ledger.refresh()
     versions = {table.name: work.lake.version(table) for table in WAREHOUSE}
     if derived.version >= 0:
         versions[events.TABLE.name] = derived.version
-    last = _last(work)
-    behind = tuple(sorted(derived.behind))
-    if last is not None and last.versions == versions and last.behind == behind:
-        return last
-    since = last.versions if last else {}
-    ids = [
-        each.publication_id
-        for table in WAREHOUSE
-        for each in work.ledger.publications(table, after_version=since.get(table.name, -1))
-        if each.delta_version <= versions[table.name]
-    ]
-    made = Release(new_id(), versions, tuple(ids), behind)
-    work.lake.append(
-        RELEASES,
-        [
-            {
-                "release_id": made.release_id,
-                "released_at": now(),
-                "versions": made.versions,
-                "publications": made.publications,
-                "behind": made.behind,
-                "run_id": work.run_id,
-            }
-        ],
-    )
-    work.tell(f"release {made.release_id}")
-    return made
-
-
-def _last(work: Work) -> Release | None:
-    newest = work.lake.book(RELEASES, select="max(released_at) AS at")[0]["at"]
-    if newest is None:
+    behind = sorted(derived.behind)
+    if last is not None and last["versions"] == versions and (last["behind"] or []) == behind:
         return None
-    row = work.lake.book(RELEASES, f"released_at = {literal(parse_time(newest))}")[0]
+    since = last["versions"] if last else {}
+    return {
+        "release_id": new_id(),
+        "sequence": last["sequence"] + 1 if last else 1,
+        "released_at": now(),
+        "versions": versions,
+        "publications": [
+            each.publication_id
+            for table in WAREHOUSE
+            for each in work.ledger.publications(table, after_version=since.get(table.name, -1))
+            if each.delta_version <= versions[table.name]
+        ],
+        "behind": behind,
+        "configurations": _configurations(work, versions),
+        "run_id": work.run_id,
+    }
+
+
+def _repaired(work: Work) -> Row | None:
+    """Return the row of the last release, written first if a kill prevented it; None if there is none."""
+    newest = work.lake.book(RELEASES, select=["max(sequence) AS n"])[0]["n"] or 0
+    for _, text in work.lake.history(CORRECTIONS, _COMMITS):
+        made = _record(text)
+        if made is not None:
+            if made["sequence"] > newest:
+                work.lake.append_next(RELEASES, [made], "release", made["sequence"])
+                newest = made["sequence"]
+            break
+    rows = work.lake.book(RELEASES, f"sequence = {newest}")
+    return rows[0] if rows else None
+
+
+def _told(rows: list[Row]) -> str:
+    after_the_fact = sum(row["cause"] != "new" for row in rows)
+    return f", which corrects {after_the_fact:,} published numbers" if after_the_fact else ""
+
+
+def _record(text: str | None) -> Row | None:
+    """Return the release that a commit made, if it made one."""
+    found = json.loads(text).get("tidegate") if text else None
+    return found if isinstance(found, dict) else None
+
+
+def _release_of(row: Row, *, is_new: bool = True) -> Release:
     return Release(
         row["release_id"],
+        row["sequence"],
         row["versions"],
         tuple(row["publications"]),
         tuple(row["behind"] or ()),
-        is_new=False,
+        is_new,
     )
+
+
+def _configurations(work: Work, versions: Mapping[str, int]) -> list[Row]:
+    """Return by table and source what the rows of some versions were made by."""
+    found = []
+    for table in WAREHOUSE:
+        newest: dict[str, Publication] = dict(work.ledger.lasts(table))
+        pinned = versions[table.name]
+        if any(each.delta_version > pinned for each in newest.values()):
+            upto = work.ledger.publications(table)
+            newest = {each.source: each for each in upto if each.delta_version <= pinned}
+        found += [
+            {
+                "table_name": table.name,
+                "source": source,
+                "configuration": each.configuration,
+                "code_version": each.code_version,
+                "suite": each.suite,
+            }
+            for source, each in sorted(newest.items())
+        ]
+    return found

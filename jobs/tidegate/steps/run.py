@@ -36,11 +36,12 @@ class Ran:
 
     @property
     def exit_status(self) -> int:
-        """0 done; 1 hours without files; 3 something is held."""
+        """0 done; 1 hours without files, or tables that other code made; 3 something is held."""
         unreadable = any(each.outcome == "unreadable" for each in self.landed)
         if self.held or unreadable:
             return EXIT_HELD
-        return EXIT_FAULT if any(each.outcome == "missing" for each in self.landed) else 0
+        missing = any(each.outcome == "missing" for each in self.landed)
+        return EXIT_FAULT if missing or self.derived.outdated else 0
 
     def as_json(self) -> dict[str, object]:
         """Return it for scripts."""

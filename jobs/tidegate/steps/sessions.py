@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 from tidegate.hours import HOUR
 from tidegate.lake import literal, slices_where
 from tidegate.ledger import Publication
-from tidegate.steps.candidates import Candidate, Taken, by_slice, in_dumps, new_place
+from tidegate.steps.candidates import (
+    Candidate,
+    Taken,
+    by_slice,
+    hours_in,
+    in_dumps,
+    new_place,
+)
 from tidegate.tables import events, session_aliases, sessions
 
 if TYPE_CHECKING:
@@ -45,7 +52,9 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
         f"source = {literal(name)} and user_key is not null"
     )
     changed_hours = sorted({s.slice for p in taken.publications for s in p.slices})
-    if taken.last is None:
+    if taken.whole:
+        found = _all(work, taken, published)
+    elif taken.last is None:
         found = Affected(published.where(in_dumps(changed_hours)), None, frozenset())
     else:
         found = _affected(work, taken, published, changed_hours, rules, place)
@@ -57,7 +66,7 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
     in_sessions = sum(each["event_count"] for each in made.values())
     slices = found.slices | made.keys()
     kept = None
-    if found.stale is not None and slices:
+    if found.stale is not None and slices and not taken.whole:
         # A slice is replaced whole: what of it is not stale goes in again as it is.
         kept = (
             work.lake.read(sessions.TABLE)
@@ -84,6 +93,16 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
     )
 
 
+def _all(work: Work, taken: Taken, published: DataFrame) -> Affected:
+    """Return all sessions of a source as affected."""
+    there = (
+        work.lake.read(sessions.TABLE)
+        .where(f"source = {literal(taken.source.source)}")
+        .select("session_id", "start_hour", "dump_hours")
+    )
+    return Affected(published, there, frozenset(hours_in(there.select("start_hour"))))
+
+
 def _renames(work: Work, source: str, found: Affected, fresh: DataFrame) -> bool:
     """Return whether published ids are no more, or have to lead elsewhere than they do."""
     from pyspark.sql import functions as F
@@ -93,7 +112,7 @@ def _renames(work: Work, source: str, found: Affected, fresh: DataFrame) -> bool
     if found.slices and not found.stale.join(fresh, "session_id", "left_anti").isEmpty():
         return True
     mine = f"source = {literal(source)}"
-    if not work.lake.book(session_aliases.TABLE, mine, "count(*) as n")[0]["n"]:
+    if not work.lake.book(session_aliases.TABLE, mine, ["count(*) as n"])[0]["n"]:
         return False
     known = work.lake.read(session_aliases.TABLE).where(mine)
     led = known.select(F.explode("events").alias("e")).select("e.event_id", "e.session_id")

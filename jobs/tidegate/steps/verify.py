@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from tidegate import engine
+from tidegate import configuration, engine
 from tidegate.dumps import Dumps, fingerprint
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_text, hours_text
@@ -21,6 +21,7 @@ from tidegate.landing.lines import whole_files
 from tidegate.landing.parse import event_columns
 from tidegate.ledger import published_landings
 from tidegate.steps import aliases
+from tidegate.steps.in_force import in_force, is_outdated, outdated_text
 from tidegate.steps.land import Dump, parsed
 from tidegate.tables import (
     WAREHOUSE,
@@ -169,7 +170,7 @@ def verify(
     compared: list[Compared] = []
     unsettled = [] if alone else _unknown(work, {source.source for source in sources})
     for source in sources:
-        found = _Verification(work, source, scope or Scope())
+        found = _Verification(work, in_force(work, source, tell=True), scope or Scope())
         compared += found.run()
         unsettled += found.open
     return Verified(tuple(compared), tuple(unsettled))
@@ -207,6 +208,11 @@ class _Verification:
         """Compare all tables."""
         if not self._published:
             return []
+        self.open += [
+            outdated_text(self.work, self.source, table)
+            for table in WAREHOUSE
+            if is_outdated(self.work, self.source, table)
+        ]
         wanted = [hour for hour in sorted(self._published) if self.scope.takes(hour)]
         whole = self._whole_dumps(wanted)
         hours = [each.hour for each in whole if self.scope.takes(each.hour)]
@@ -324,11 +330,13 @@ class _Verification:
             return "its files are gone: what is published was made of " + ", ".join(
                 each["name"] for each in landing["files"]
             )
-        if landing["source_fingerprint"] != self.source.fingerprint():
-            return "the source file has changed since it was landed: land it again"
+        if landing["configuration"] != configuration.fingerprint(self.source, events.TABLE):
+            return "it was landed by another configuration: tidegate rebuild events"
         if dump.fingerprint != landing["fingerprint"]:
             name, hour = self.source.source, dump.hour
-            latest = self.work.ledger.landings(name, (hour, hour)).get((name, hour))
+            latest = self.work.ledger.landings(name, (hour, hour), landing["configuration"]).get(
+                hour
+            )
             if latest is not None and latest["landing_id"] != landing["landing_id"]:
                 return "a newer landing of it is held: tidegate held"
             return "its files have changed since it was landed: land it again"

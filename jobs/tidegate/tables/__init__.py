@@ -21,14 +21,19 @@ WAREHOUSE: tuple[Table, ...] = (
 )
 """Published tables, each after the tables that it is built from."""
 
+REBUILDABLE: tuple[Table, ...] = WAREHOUSE[:-1]
+"""Tables that can be built anew from what they are made of; aliases tell what happened."""
+
 OPS: tuple[Table, ...] = (
     books.LANDINGS,
     books.QUARANTINE,
     books.AUDITS,
     books.PUBLICATIONS,
     books.RELEASES,
+    books.CORRECTIONS,
+    books.CONFIGURATIONS,
 )
 
 BY_NAME: dict[str, Table] = {table.name: table for table in (*WAREHOUSE, *OPS)}
 
-__all__ = ["BY_NAME", "OPS", "WAREHOUSE", "Column", "Table"]
+__all__ = ["BY_NAME", "OPS", "REBUILDABLE", "WAREHOUSE", "Column", "Table"]

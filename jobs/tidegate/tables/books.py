@@ -28,7 +28,7 @@ LANDINGS = Table(
             "absent", "array<string>", "declared fields and columns that no event had a value for"
         ),
         Column("fingerprint", "string", "hash of names, sizes and ETags of the files"),
-        Column("source_fingerprint", "string", "hash of what of the source file decides the rows"),
+        Column("configuration", "string", "fingerprint of the configuration that it was read by"),
         Column("run_id", "string", "the run that landed it"),
         Column("landed_at", "timestamp", "when, UTC"),
     ),
@@ -110,7 +110,9 @@ PUBLICATIONS = Table(
         Column("inputs", "array<string>", "ids of the publications it was built from"),
         Column("input_versions", "map<string,bigint>", "versions of the tables it was built from"),
         Column("audit_ids", "array<string>", "the audits that let it pass"),
-        Column("fingerprint", "string", "of the source file's part that decides its rows"),
+        Column("configuration", "string", "fingerprint of what decides its rows beside its inputs"),
+        Column("code_version", "int", "version of the code that made the rows"),
+        Column("suite", "string", "fingerprint of the suite that let it pass"),
         Column(
             "renames",
             "boolean",
@@ -131,12 +133,19 @@ RELEASES = Table(
     area="ops",
     columns=(
         Column("release_id", "string", "id of the release"),
+        Column("sequence", "bigint", "number of the release, from 1"),
         Column("released_at", "timestamp", "when, UTC"),
         Column("versions", "map<string,bigint>", "version of each warehouse table"),
         Column(
             "publications", "array<string>", "publications that are new since the release before"
         ),
         Column("behind", "array<string>", "sources whose derived tables lag behind their events"),
+        Column(
+            "configurations",
+            "array<struct<table_name:string,source:string,configuration:string,code_version:int,"
+            "suite:string>>",
+            "what each table's rows of each source were made by",
+        ),
         Column("run_id", "string", "the run that made it"),
     ),
     key=("release_id",),
@@ -144,4 +153,52 @@ RELEASES = Table(
     partition=(),
     statistics=("released_at",),
     meaning="a release",
+)
+
+CORRECTIONS = Table(
+    name="corrections",
+    area="ops",
+    columns=(
+        Column("release_id", "string", "the release that shows it first"),
+        Column("sequence", "bigint", "number of that release"),
+        Column("table_name", "string", "the published table that changed"),
+        Column("source", "string", "name of the source"),
+        Column("date", "date", "UTC date that the number is about"),
+        Column("hour", "timestamp", "UTC hour that it is about; NULL: the whole day"),
+        Column("event_type", "string", "the event type that it is about, of an hour"),
+        Column("metric", "string", "column of the table"),
+        Column("before", "double", "what the release before showed; NULL for nothing"),
+        Column("after", "double", "what this release shows; NULL for nothing"),
+        Column("delta", "double", "after - before, nothing counted as 0"),
+        Column(
+            "cause",
+            "string",
+            "new (a day goes on), late, corrected, duplicate, configuration; several with commas",
+        ),
+        Column("publications", "array<string>", "publications of the table that made the change"),
+    ),
+    key=("sequence", "table_name", "source", "date", "hour", "event_type", "metric"),
+    slice=(),
+    partition=(),
+    statistics=("sequence", "date"),
+    meaning="a published number that a release changed",
+)
+
+CONFIGURATIONS = Table(
+    name="configurations",
+    area="ops",
+    columns=(
+        Column("configuration", "string", "fingerprint of what decides a table's rows"),
+        Column("table_name", "string", "the table"),
+        Column("source", "string", "name of the source"),
+        Column("definition", "string", "the source file's part in it, JSON in the file's words"),
+        Column("code_version", "int", "version of the code"),
+        Column("run_id", "string", "the run that published by it first"),
+        Column("recorded_at", "timestamp", "when, UTC"),
+    ),
+    key=("configuration",),
+    slice=(),
+    partition=(),
+    statistics=(),
+    meaning="a configuration that rows were published by",
 )

@@ -30,6 +30,7 @@ class Table:
         statistics: columns that Delta keeps minima and maxima of, so that readers can skip files;
             minima of long strings cost a third of a write.
         meaning: one row is …
+        version: of what the code makes of the same input: raised with every change that changes rows.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Table:
     partition: tuple[str, ...]
     statistics: tuple[str, ...]
     meaning: str
+    version: int = 1
 
     @property
     def slice_time(self) -> str:

@@ -1,0 +1,126 @@
+"""`tidegate rebuild`: tables anew by the configuration of today."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tidegate.cli.options import DumpsOpt, JsonOpt, LakeOpt, teller
+from tidegate.errors import EXIT_FAULT, EXIT_HELD, TidegateError
+from tidegate.nearest import hint
+from tidegate.settings import Settings, load_settings
+from tidegate.tables import REBUILDABLE, Table
+
+if TYPE_CHECKING:
+    from tidegate.source import Source
+
+TableArg = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[TABLE]", help="A table; all that `tidegate status` calls stale without."
+    ),
+]
+SourceArg = Annotated[
+    str | None,
+    typer.Argument(metavar="[SOURCE]", help="A name or a source file's path; all sources without."),
+]
+
+
+def rebuild(
+    table: TableArg = None,
+    source: SourceArg = None,
+    dumps: DumpsOpt = None,
+    lake: LakeOpt = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Build tables anew by the source files, suites and code of today, and swap them in.
+
+    `events` is landed again from its dumps, the others are built from published events. A table is replaced
+    whole by one publication, or not at all; what is built from it follows.
+    """
+    from tidegate.source import find_source, load_sources
+    from tidegate.steps.derive import derive
+    from tidegate.steps.rebuild import rebuild as build
+    from tidegate.steps.release import release
+    from tidegate.steps.work import working
+
+    settings = load_settings(lake=lake, dumps=dumps)
+    sources = [find_source(source, settings.sources)] if source else load_sources(settings.sources)
+    wanted = _wanted(settings, _table(table), sources)
+    if not wanted:
+        typer.echo("nothing is stale" if table is None else "there is no source")
+        return
+    with working(settings, tell=teller()) as work:
+        done = [build(work, each, its) for each, its in wanted]
+        derived = derive(work, sources)
+        made = release(work, derived)
+    held = [*(audit for each in done for audit in each.held), *derived.held]
+    if as_json:
+        told = {
+            "rebuilt": [
+                {
+                    "table": each.table,
+                    "source": each.source,
+                    "publication_id": each.publication and each.publication.publication_id,
+                    "rows": each.publication and each.publication.rows,
+                    "slices": each.publication and len(each.publication.slices),
+                }
+                for each in done
+            ],
+            "held": [audit.describe() for audit in held],
+            "release": made.release_id,
+        }
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        for each in done:
+            rows = (
+                f"{each.publication.rows:,} rows in {len(each.publication.slices)} slices"
+                if each.publication
+                else "left as it was"
+            )
+            typer.echo(f"{each.table} of {each.source}: {rows}")
+        for publication in derived.publications:
+            typer.echo(f"{publication.table_name} of {publication.source} followed")
+        for audit in held:
+            typer.echo(audit.describe(), err=True)
+        for text in derived.outdated:
+            typer.echo(text, err=True)
+        typer.echo(f"release {made.release_id}" + ("" if made.is_new else " (nothing new)"))
+    if held:
+        raise typer.Exit(EXIT_HELD)
+    if derived.outdated:
+        raise typer.Exit(EXIT_FAULT)
+
+
+def _table(name: str | None) -> Table | None:
+    if name is None:
+        return None
+    known = {table.name: table for table in REBUILDABLE}
+    if name not in known:
+        raise TidegateError(
+            f"{name!r} is no table that can be built anew",
+            expected=f"one of {', '.join(known)}",
+            got=f"{name!r}; {hint(name, known)}",
+            todo="leave it out for all that `tidegate status` calls stale",
+        )
+    return known[name]
+
+
+def _wanted(
+    settings: Settings, table: Table | None, sources: Sequence[Source]
+) -> list[tuple[Table, Source]]:
+    """Return what to build, each table after those that it is built from."""
+    from tidegate.cli.books import suite_fingerprints
+    from tidegate.query import connect
+    from tidegate.reports import stale
+
+    if table is not None:
+        return [(table, source) for source in sources]
+    with connect(settings) as connection:
+        found = stale(connection, sources, suite_fingerprints(settings))
+    by_name = {each.name: each for each in REBUILDABLE}
+    known = {source.source: source for source in sources}
+    return [(by_name[each.table_name], known[each.source]) for each in found]

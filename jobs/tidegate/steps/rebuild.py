@@ -1,0 +1,149 @@
+"""Rebuild: a table is built anew by the configuration of today, apart, and swapped in by one publication.
+
+Readers keep what is there until then, and hourly runs go on by the configuration in force. Where one of
+them publishes meanwhile, the rebuild takes that in and tries again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tidegate import engine
+from tidegate.configuration import fingerprint
+from tidegate.errors import TidegateError
+from tidegate.hours import hour_text
+from tidegate.ledger import Publication, published_landings
+from tidegate.steps import derive, publish
+from tidegate.steps.audit import Audit, audit_plan
+from tidegate.steps.in_force import in_force
+from tidegate.steps.land import Landed, land_as
+from tidegate.steps.plan import make_plan
+from tidegate.tables import REBUILDABLE, Table, events, session_aliases, sessions
+
+if TYPE_CHECKING:
+    from tidegate.source import Source
+    from tidegate.steps.work import Work
+
+_ATTEMPTS = 5
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What became of one table of one source.
+
+    Attributes:
+        table: its name.
+        source: whose rows.
+        publication: what was swapped in; None where the gate held it, or nothing is published.
+        audits: all audits; what is held may have older rows meanwhile.
+    """
+
+    table: str
+    source: str
+    publication: Publication | None
+    audits: tuple[Audit, ...]
+
+    @property
+    def held(self) -> tuple[Audit, ...]:
+        """Audits that speak against it."""
+        return tuple(each for each in self.audits if each.held)
+
+
+def rebuild(work: Work, table: Table, source: Source) -> Rebuilt:
+    """Build one table of a source anew by its file as it is now; all of it, or nothing.
+
+    Raises:
+        TidegateError: a dump that published rows were made of is gone or can't be read, the table has
+            no build of its own, or others were faster too often.
+    """
+    work.ledger.refresh()
+    if table is events.TABLE:
+        return _rebuild_events(work, source)
+    if table not in REBUILDABLE:
+        raise TidegateError(
+            f"{table.name} can't be built anew",
+            expected=f"one of {', '.join(each.name for each in REBUILDABLE)}",
+            todo=f"it tells what became of published ids, and follows {sessions.TABLE.name} by itself"
+            if table is session_aliases.TABLE
+            else None,
+        )
+    for _ in range(_ATTEMPTS):
+        made = work.ledger.last(events.TABLE, source.source)
+        if made is None:
+            return Rebuilt(table.name, source.source, None, ())
+        work.tell(f"building {table.name} of {source.source} anew")
+        engine.fit(work.lake.spark, _published_rows(work, source))
+        # Its own rules are those of the file; what events it is built from is another table's matter.
+        rules = source if table is sessions.TABLE else in_force(work, source)
+        taken = derive.take(work, table, rules, made.delta_version, whole=True)
+        publication, audit = derive.build_and_publish(work, table, taken)
+        if publication is not None or audit.held:
+            return Rebuilt(table.name, source.source, publication, (audit,))
+    raise derive.beaten_error(table, source)
+
+
+def _rebuild_events(work: Work, source: Source) -> Rebuilt:
+    audits: dict[str, Audit] = {}
+    for _ in range(_ATTEMPTS):
+        published = _published(work, source)
+        if not published:
+            return Rebuilt(events.TABLE.name, source.source, None, ())
+        work.tell(f"landing {len(published)} hours of {source.source} anew")
+        _whole_or_nothing(source, land_as(work, source, published))
+        plan = make_plan(work, source, published, whole=True)
+        engine.fit(work.lake.spark, sum(each.standing.candidates for each in plan.slices))
+        found = audit_plan(work, plan)
+        audits |= {each.audit_id: each for each in found}
+        if any(each.held for each in found):
+            return Rebuilt(events.TABLE.name, source.source, None, tuple(audits.values()))
+        publication = publish.publish_plan(work, plan, found)
+        if publication is not None:
+            audits |= _publish_others(work, source)
+            return Rebuilt(events.TABLE.name, source.source, publication, tuple(audits.values()))
+    raise publish.beaten_error(source)
+
+
+def _published(work: Work, source: Source) -> list[datetime]:
+    """Return the hours of which something is published."""
+    return sorted(published_landings(work.ledger.publications(events.TABLE, source.source)))
+
+
+def _published_rows(work: Work, source: Source) -> int:
+    state = published_landings(work.ledger.publications(events.TABLE, source.source))
+    return sum(record.rows for record, _ in state.values())
+
+
+def _whole_or_nothing(source: Source, landed: Sequence[Landed]) -> None:
+    lost = [each for each in landed if each.outcome in ("missing", "unreadable")]
+    if lost:
+        more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
+        raise TidegateError(
+            f"{len(lost)} published hours of {source.source} can't be landed anew",
+            where=str(source.path),
+            expected="every dump that published rows were made of",
+            got="; ".join(f"{hour_text(e.hour)}: {e.error}" for e in lost[:_SHOWN]) + more,
+            todo="bring the files back, or undo the change of the source file; nothing was changed",
+        )
+
+
+def _publish_others(work: Work, source: Source) -> dict[str, Audit]:
+    """Land and publish what was held before; what is held again holds only itself."""
+    work.ledger.refresh()
+    mine = fingerprint(source, events.TABLE)
+    landed = work.ledger.landings(source.source)
+    waiting = sorted(
+        hour
+        for hour, row in landed.items()
+        if row["configuration"] != mine and hour >= source.since
+    )
+    if not waiting:
+        return {}
+    found = land_as(work, source, waiting)
+    for each in found:
+        work.tell(each.describe())
+    done = publish.publish_events(work, source, [each.hour for each in found if each.landing_id])
+    return {each.audit_id: each for each in done.audits}
