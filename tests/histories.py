@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from compare import Row, assert_same_rows, exact_rows
-from project import Project
+from project import HOUR, Project
 from reckoned import daily_rows, hourly_rows, session_row, time_text
 from reckoning import Description, keep_events, read_json_lines, sessions_of
 from tidegate.ledger import Publication
@@ -65,10 +66,12 @@ def tables(project: Project) -> dict[str, list[Row]]:
 def assert_reckoned(project: Project, rules: dict[str, Any] = RULES) -> None:
     """Compare every published table with the reckoning of the dumps that lie there."""
     found = {}
+    accept = {key: _duration(value) for key, value in rules.get("accept", {}).items()}
+    about = replace(LINES, **accept)
     for path in sorted(project.dumps.iterdir()):
         hour = datetime.strptime(path.name[:13] + "+0000", "%Y-%m-%d-%H%z")
-        found[hour] = read_json_lines(LINES, hour, {path.name: path.read_bytes()}).events
-    kept = keep_events(found, int(rules["duplicates"]["within"][:-1])).events
+        found[hour] = read_json_lines(about, hour, {path.name: path.read_bytes()}).events
+    kept = keep_events(found, _duration(rules["duplicates"]["within"]) // HOUR).events
     assert_same_rows(
         [{name: row[name] for name in _PLACE} for row in project.table(events.TABLE)],
         [
@@ -81,8 +84,8 @@ def assert_reckoned(project: Project, rules: dict[str, Any] = RULES) -> None:
         ],
         ["event_id"],
     )
-    gap, longest = rules["sessions"]["gap"], rules["sessions"]["max"]
-    whole = sessions_of(kept, int(gap[:-1]) * 60, int(longest[:-1]) * 3600)
+    gap, longest = (_duration(rules["sessions"][key]).total_seconds() for key in ("gap", "max"))
+    whole = sessions_of(kept, gap, longest)
     assert_same_rows(
         project.table(sessions.TABLE), map(session_row, whole), ["user_key", "session_start"]
     )
@@ -100,6 +103,10 @@ def assert_reckoned(project: Project, rules: dict[str, Any] = RULES) -> None:
         got = row.pop("mean_duration_s")
         assert got == (None if mean is None else pytest.approx(mean, rel=1e-12))
         assert row == wanted
+
+
+def _duration(text: str) -> timedelta:
+    return int(text[:-1]) * {"m": timedelta(minutes=1), "h": HOUR, "d": 24 * HOUR}[text[-1]]
 
 
 Member = tuple[str, datetime]

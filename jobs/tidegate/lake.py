@@ -29,7 +29,11 @@ TABLE_PROPERTIES = {
     # A checkpoint costs a pass over all files; hourly tables commit often.
     "delta.checkpointInterval": "50",
 }
-
+_BOOK_PROPERTIES = {
+    # Every run adds a few rows: the append that makes it fifty small files folds them into one, so that
+    # what it costs to look a thing up does not grow with the number of runs.
+    "delta.autoOptimize.autoCompact": "true",
+}
 
 _ATTEMPTS = 20
 _AT_ONCE = 3
@@ -105,6 +109,7 @@ class Lake:
     def _creation(self, table: Table) -> str:
         properties = {
             **TABLE_PROPERTIES,
+            **(_BOOK_PROPERTIES if table in OPS else {}),
             "delta.dataSkippingStatsColumns": ",".join(table.statistics),
         }
         options = ", ".join(f"'{k}' = '{v}'" for k, v in properties.items())

@@ -21,7 +21,7 @@ from reckoned import EVENT_DDL, event_row, session_row
 from reckoning import Event, sessions_of
 from tidegate.lake import Lake
 from tidegate.tables import sessions
-from tidegate.tables.sessions import Rules, affected, sessionize
+from tidegate.tables.sessions import Rules, affected, resumed, sessionize
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -169,8 +169,13 @@ def _both(chance: random.Random, history: History, user: str) -> History:
     return _late(chance, _fewer(chance, history, user), user)
 
 
-def update(lake: Lake, before: Sequence[Event], after: Sequence[Event], own: bool) -> list[Row]:
-    """Do what a derive run does, on rows instead of tables: old sessions, changed dumps, affected ranges."""
+def update(
+    lake: Lake, before: Sequence[Event], after: Sequence[Event], own: bool
+) -> tuple[list[Row], int]:
+    """Do what a derive run does, on rows instead of tables: old sessions, changed dumps, affected ranges.
+
+    Returns the sessions, and how many ranges ended before their island did.
+    """
     from pyspark.sql import functions as F
 
     dumps = {
@@ -205,11 +210,6 @@ def update(lake: Lake, before: Sequence[Event], after: Sequence[Event], own: boo
     fed = stretches.where(f"arrays_overlap(dump_hours, array({texts}))").select("k", "lo", "hi")
     ranges = affected(gained.unionByName(fed), stretches.select("k", "lo", "hi"), RULES)
     found = ranges.localCheckpoint()
-    stale = (
-        stretches.alias("s")
-        .join(found.alias("r"), F.expr("s.k = r.k and s.lo between r.lo and r.hi"), "left_semi")
-        .select("session_id", "dump_hours")
-    )
     needed = (
         events.withColumn("k", key)
         .withColumn("t", F.unix_micros("event_time"))
@@ -217,8 +217,18 @@ def update(lake: Lake, before: Sequence[Event], after: Sequence[Event], own: boo
         .join(found.alias("r"), F.expr("e.k = r.k and e.t between r.lo and r.hi"), "left_semi")
         .drop("k", "t")
     )
+    built = sessionize(needed, RULES).localCheckpoint()
+    starts = built.select("session_id", key.alias("k"), F.unix_micros("session_start").alias("lo"))
+    ended = resumed(found, stretches, starts).localCheckpoint()
+    stale, fresh = (
+        each.alias("s")
+        .join(ended.alias("r"), F.expr("s.k = r.k and s.lo between r.lo and r.hi"), "left_semi")
+        .select("session_id")
+        for each in (stretches, starts)
+    )
     kept = old.join(stale, "session_id", "left_anti").select(*sessions.TABLE.column_names)
-    return exact_rows(sessionize(needed, RULES).unionByName(kept))
+    made = built.join(fresh, "session_id").select(*sessions.TABLE.column_names)
+    return exact_rows(made.unionByName(kept)), ended.where("is_resumed").count()
 
 
 def framed(lake: Lake, events: Sequence[Event], own: bool) -> DataFrame:
@@ -250,7 +260,8 @@ def test_an_update_of_what_changed_equals_sessionizing_everything_anew(
         later = [event for event in changed if event.dump_hour >= FIRST_CHANGED]
         before += history
         after += fixed + later
-    found = update(lake, before, after, own)
+    found, ended = update(lake, before, after, own)
+    assert own or ended > 0, "no history in which the old sessions go on"
     anew = exact_rows(sessionize(framed(lake, after, own), RULES))
     by_user = _told(before, after)
     try:

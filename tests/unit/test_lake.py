@@ -167,6 +167,15 @@ def test_a_number_that_was_used_appends_nothing_more(project: Project) -> None:
     assert sorted(row["release_id"] for row in project.table(RELEASES)) == ["other", "r1", "r2"]
 
 
+def test_a_book_stays_in_few_files_however_often_rows_are_added(project: Project) -> None:
+    lake = project.work().lake
+    numbers = [*range(55)]
+    for number in numbers:
+        lake.append(RELEASES, [{"sequence": number}])
+    assert sorted(row["sequence"] for row in lake.book(RELEASES)) == numbers
+    assert len(lake.read(RELEASES).inputFiles()) < 50
+
+
 def test_an_older_version_of_a_table_can_be_read(project: Project) -> None:
     lake = project.work().lake
     version = lake.version(RELEASES)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from tidegate.durations import parse_duration
 from tidegate.lake import literal, slices_where
 from tidegate.ledger import Publication
 from tidegate.steps.candidates import Candidate, by_slice, hours_in, in_dumps, new_place
+from tidegate.steps.stretches import fold, sessions_near
 from tidegate.tables import events, session_aliases, sessions
+from tidegate.tables.books import CONFIGURATIONS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -16,6 +21,8 @@ if TYPE_CHECKING:
     from tidegate.steps.work import Work
 
 _ALIASES = session_aliases.TABLE
+SPAN = ("start_hour", "unix_micros(session_start) as lo", "unix_micros(session_end) as hi")
+"""What `near` asks of sessions, of rows of `warehouse/sessions`."""
 
 
 def pending(work: Work, source: str) -> list[Publication]:
@@ -52,8 +59,8 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
         f"{place}/moved", schema="session_id string, event_id string, t bigint"
     )
 
-    mine = work.lake.read(_ALIASES).where(f"source = {literal(name)}")
-    touched = _touched(mine, old, new, moved)
+    near_by = near(work, source, old.unionByName(new).selectExpr(*SPAN))
+    touched = _touched(work.lake.read(_ALIASES).where(near_by), old, new, moved)
     retired = lost.join(session_aliases.listed(were), "session_id")
     built = session_aliases.build(
         retired,
@@ -67,7 +74,8 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
     slices = hours_in(touched.select("start_hour").unionByName(rows.select("start_hour")))
     # A slice is replaced whole: what of it is not touched goes in again as it is.
     kept = (
-        mine.where(slices_where(_ALIASES, name, sorted(slices)))
+        work.lake.read(_ALIASES)
+        .where(slices_where(_ALIASES, name, sorted(slices)))
         .join(touched.select("session_id"), "session_id", "left_anti")
         .select(*_ALIASES.column_names)
         if slices
@@ -86,7 +94,7 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
             "dangling": rows.where("live_session_id is not null")
             .join(
                 work.lake.read(sessions.TABLE, change.delta_version)
-                .where(f"source = {literal(name)}")
+                .where(near(work, source, rows.selectExpr(*SPAN)))
                 .selectExpr("session_id as live_session_id"),
                 "live_session_id",
                 "left_anti",
@@ -94,6 +102,38 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
             .count(),
         },
     )
+
+
+def near(work: Work, source: Source, spans: DataFrame) -> str:
+    """Return the predicate of sessions, or aliases, whose events can be those of some sessions.
+
+    One id stands for one event only within the window of duplicates, so they are near in time. The source's
+    own sessions can be anywhere.
+
+    Args:
+        work: where.
+        source: whose.
+        spans: `start_hour`, `lo` and `hi` (µs, first and last event) of the sessions.
+    """
+    mine = f"source = {literal(source.source)}"
+    if source.sessions.id is not None:
+        return mine
+    margin = _widest_window(work, source)
+    rows = spans.groupBy("start_hour").agg({"lo": "min", "hi": "max"}).collect()
+    stretches = fold(((_time(row["min(lo)"]), _time(row["max(hi)"])) for row in rows), 2 * margin)
+    return f"{mine} and ({sessions_near(stretches, margin)})"
+
+
+def _widest_window(work: Work, source: Source) -> timedelta:
+    """Return the widest window of duplicates that ids of a source were ever matched in."""
+    where = f"source = {literal(source.source)} and table_name = {literal(events.TABLE.name)}"
+    said = [json.loads(row["definition"]) for row in work.lake.book(CONFIGURATIONS, where)]
+    known = (parse_duration(each["duplicates"]["within"], zero=True) for each in said)
+    return max(known, default=source.duplicates.within)
+
+
+def _time(us: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
 
 
 def _touched(mine: DataFrame, old: DataFrame, new: DataFrame, moved: DataFrame) -> DataFrame:

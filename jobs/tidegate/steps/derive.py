@@ -23,7 +23,8 @@ from tidegate.steps import aliases
 from tidegate.steps.audit import Audit, audit_rows, run_suite, suite_of
 from tidegate.steps.candidates import Candidate, Taken, by_slice, hours_in, new_place
 from tidegate.steps.in_force import in_force, is_outdated, outdated_text, record
-from tidegate.steps.sessions import Stretch, build_sessions
+from tidegate.steps.sessions import build_sessions
+from tidegate.steps.stretches import Stretch, fold, happened_in
 from tidegate.tables import (
     Table,
     daily_activity,
@@ -131,25 +132,39 @@ class _CameTo:
     audits: tuple[Audit, ...]
     stopped: bool
 
+    def then(self, other: _CameTo) -> _CameTo:
+        """Return it with what came next."""
+        return _CameTo(
+            (*self.publications, *other.publications),
+            (*self.audits, *other.audits),
+            self.stopped or other.stopped,
+        )
+
 
 def _derive_source(work: Work, source: Source, version: int) -> _CameTo:
     """Bring the tables of one source up to a version of events; `work` is this thread's own."""
-    made: list[Publication] = []
-    audits: list[Audit] = []
-    for table in DERIVED:
-        if is_outdated(work, source, table):
-            return _CameTo(tuple(made), tuple(audits), stopped=True)
-        publication, audit = _derive_table(work, table, source, version)
-        if audit is not None:
-            audits.append(audit)
-        if publication is not None:
-            made.append(publication)
-        if audit is not None and audit.held:  # what would be built on it waits with it
-            return _CameTo(tuple(made), tuple(audits), stopped=True)
-    followed = _follow(work, in_force(work, source))
-    made += followed.publications
-    audits += followed.audits
-    return _CameTo(tuple(made), tuple(audits), followed.stopped)
+    # Hours are built from events alone, so they need not wait for sessions, and Spark plans on one core.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        hourly = pool.submit(_bring_up, replace(work), hourly_activity.TABLE, source, version)
+        came_to = _bring_up(work, sessions.TABLE, source, version)
+        came_to = came_to.then(hourly.result())
+    if not came_to.stopped:  # what would be built on it waits with it
+        came_to = came_to.then(_bring_up(work, daily_activity.TABLE, source, version))
+    if not came_to.stopped:
+        came_to = came_to.then(_follow(work, in_force(work, source)))
+    return came_to
+
+
+def _bring_up(work: Work, table: Table, source: Source, version: int) -> _CameTo:
+    """Bring one table of a source up to a version of events."""
+    if is_outdated(work, source, table):
+        return _CameTo((), (), stopped=True)
+    publication, audit = _derive_table(work, table, source, version)
+    return _CameTo(
+        (publication,) if publication is not None else (),
+        (audit,) if audit is not None else (),
+        stopped=audit is not None and audit.held,
+    )
 
 
 def standing(work: Work, sources: Sequence[Source]) -> Derived:
@@ -418,16 +433,7 @@ def _happened(work: Work, taken: Taken, stretches: Sequence[Stretch]) -> DataFra
     )
     if taken.whole:
         return found
-    folded: list[Stretch] = []
-    for lo, hi in stretches:
-        if folded and folded[-1][1] == lo:
-            folded[-1] = (folded[-1][0], hi)
-        else:
-            folded.append((lo, hi))
-    within = " or ".join(
-        f"(event_time >= {literal(lo)} and event_time < {literal(hi)})" for lo, hi in folded
-    )
-    return found.where(within or "false")
+    return found.where(happened_in(fold(stretches)))
 
 
 # -- auditing and publishing ------------------------------------------------------------------------

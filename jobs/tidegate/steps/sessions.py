@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tidegate.hours import HOUR
-from tidegate.lake import literal, slices_where
-from tidegate.ledger import Publication
+from tidegate.lake import Row, literal, slices_where
+from tidegate.steps import aliases
 from tidegate.steps.candidates import (
     Candidate,
     Taken,
@@ -18,14 +18,21 @@ from tidegate.steps.candidates import (
     in_dumps,
     new_place,
 )
+from tidegate.steps.stretches import Stretch, fold, sessions_near
 from tidegate.tables import events, session_aliases, sessions
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from tidegate.source import Source
     from tidegate.steps.work import Work
 
-_STALE = "session_id string, start_hour timestamp, dump_hours array<timestamp>"
+_STALE = (
+    "session_id string, start_hour timestamp, lo bigint, hi bigint, dump_hours array<timestamp>"
+)
+_STALE_COLUMNS = ("session_id", *aliases.SPAN, "dump_hours")
+_RANGES = "k string, lo bigint, hi bigint, last bigint, after bigint"
+_ENDED = "k string, lo bigint, hi bigint, is_resumed boolean"
 
 
 @dataclass(frozen=True)
@@ -33,14 +40,25 @@ class Affected:
     """What is to be done.
 
     Attributes:
-        needed: the events to build sessions of, anew.
-        stale: the published sessions that those replace: `session_id`, `start_hour`, `dump_hours`.
-        slices: the slices that the stale ones lie in.
+        needed: the events that sessions were built of, anew.
+        built: those sessions; all that `needed` has an event of.
+        fresh: those of them that are to be published.
+        stale: the published sessions that these replace: `session_id`, `start_hour`, `lo` and `hi` (µs, first
+            and last event), `dump_hours`; None where nothing is published.
     """
 
     needed: DataFrame
+    built: _Sessions
+    fresh: _Sessions
     stale: DataFrame | None
-    slices: frozenset[datetime]
+
+
+@dataclass(frozen=True)
+class _Sessions:
+    """Staged sessions: their rows, and by slice how many there are of how many events."""
+
+    rows: DataFrame
+    by_slice: Mapping[datetime, Row]
 
 
 def build_sessions(work: Work, taken: Taken) -> Candidate:
@@ -51,70 +69,79 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
     published = work.lake.read(events.TABLE, taken.version).where(
         f"source = {literal(name)} and user_key is not null"
     )
-    changed_hours = sorted({s.slice for p in taken.publications for s in p.slices})
-    if taken.whole:
-        found = _all(work, taken, published)
-    elif taken.last is None:
-        found = Affected(published.where(in_dumps(changed_hours)), None, frozenset())
+    if taken.whole or taken.last is None:
+        built = _build(work, published, rules, place)
+        there = None if taken.last is None else _published(work, name)
+        found = Affected(published, built, built, there)
     else:
-        found = _affected(work, taken, published, changed_hours, rules, place)
+        found = _affected(work, taken, published, rules, place)
 
-    rebuilt = f"{place}/rebuilt"
-    work.lake.stage(sessions.sessionize(found.needed, rules), rebuilt)
-    fresh = work.lake.staged(rebuilt, schema=sessions.TABLE.ddl)
-    made = by_slice(work, sessions.TABLE, rebuilt, "event_count")
-    in_sessions = sum(each["event_count"] for each in made.values())
-    slices = found.slices | made.keys()
-    kept = None
+    stale_hours = hours_in(found.stale.select("start_hour")) if found.stale is not None else set()
+    slices = sorted(stale_hours | found.fresh.by_slice.keys())
+    whole = found.fresh.rows
     if found.stale is not None and slices and not taken.whole:
         # A slice is replaced whole: what of it is not stale goes in again as it is.
         kept = (
             work.lake.read(sessions.TABLE)
-            .where(slices_where(sessions.TABLE, name, sorted(slices)))
+            .where(slices_where(sessions.TABLE, name, slices))
             .join(found.stale.select("session_id"), "session_id", "left_anti")
             .select(*sessions.TABLE.column_names)
         )
-    whole = fresh if kept is None else fresh.unionByName(kept)
+        whole = whole.unionByName(kept)
     target = f"{place}/candidate"
     work.lake.stage(whole, target)
     counts = {hour: each["n"] for hour, each in by_slice(work, sessions.TABLE, target).items()}
     read = found.needed.count()
+    in_sessions = sum(each["event_count"] for each in found.built.by_slice.values())
     return Candidate(
         sessions.TABLE,
         target,
-        {hour: counts.get(hour, 0) for hour in sorted(slices)},
+        {hour: counts.get(hour, 0) for hour in slices},
         {
             "rows": sum(counts.values()),
             "events_read": read,
             "events_in_sessions": in_sessions,
             "unaccounted": abs(read - in_sessions),
         },
-        renames=_renames(work, name, found, fresh),
+        renames=_renames(work, source, found),
     )
 
 
-def _all(work: Work, taken: Taken, published: DataFrame) -> Affected:
-    """Return all sessions of a source as affected."""
-    there = (
-        work.lake.read(sessions.TABLE)
-        .where(f"source = {literal(taken.source.source)}")
-        .select("session_id", "start_hour", "dump_hours")
+def _build(work: Work, needed: DataFrame, rules: sessions.Rules, place: str) -> _Sessions:
+    """Stage the sessions of some events."""
+    return _stage(work, sessions.sessionize(needed, rules), f"{place}/built")
+
+
+def _stage(work: Work, rows: DataFrame, place: str) -> _Sessions:
+    work.lake.stage(rows, place)
+    return _Sessions(
+        work.lake.staged(place, schema=sessions.TABLE.ddl),
+        by_slice(work, sessions.TABLE, place, "event_count"),
     )
-    return Affected(published, there, frozenset(hours_in(there.select("start_hour"))))
 
 
-def _renames(work: Work, source: str, found: Affected, fresh: DataFrame) -> bool:
+def _published(work: Work, source: str) -> DataFrame:
+    """Return all published sessions of a source, as `Affected.stale` has them."""
+    mine = f"source = {literal(source)}"
+    return work.lake.read(sessions.TABLE).where(mine).selectExpr(*_STALE_COLUMNS)
+
+
+def _renames(work: Work, source: Source, found: Affected) -> bool:
     """Return whether published ids are no more, or have to lead elsewhere than they do."""
     from pyspark.sql import functions as F
 
     if found.stale is None:
         return False
-    if found.slices and not found.stale.join(fresh, "session_id", "left_anti").isEmpty():
+    fresh = found.fresh.rows
+    if not found.stale.join(fresh, "session_id", "left_anti").isEmpty():
         return True
-    mine = f"source = {literal(source)}"
+    mine = f"source = {literal(source.source)}"
     if not work.lake.book(session_aliases.TABLE, mine, ["count(*) as n"])[0]["n"]:
         return False
-    known = work.lake.read(session_aliases.TABLE).where(mine)
+    spans = found.stale.select("start_hour", "lo", "hi").unionByName(
+        fresh.selectExpr(*aliases.SPAN)
+    )
+    known = work.lake.read(session_aliases.TABLE).where(aliases.near(work, source, spans))
     led = known.select(F.explode("events").alias("e")).select("e.event_id", "e.session_id")
     return not (
         led.join(found.stale, "session_id", "left_semi").isEmpty()
@@ -123,146 +150,165 @@ def _renames(work: Work, source: str, found: Affected, fresh: DataFrame) -> bool
 
 
 def _affected(
-    work: Work,
-    taken: Taken,
-    published: DataFrame,
-    changed_hours: Sequence[datetime],
-    rules: sessions.Rules,
-    place: str,
+    work: Work, taken: Taken, published: DataFrame, rules: sessions.Rules, place: str
 ) -> Affected:
     """Return what a change of some dumps means for the published sessions."""
+    changed = sorted({s.slice for p in taken.publications for s in p.slices})
+    gained = _gained(published.where(in_dumps(changed)))
+    hours = {hour for each in taken.publications for hour in each.event_hours}
+    stretches = fold(((hour, hour + HOUR) for hour in hours), rules.gap + rules.max)
+    own_ids = taken.source.sessions.id is not None
+    step = rules.max
+    while True:
+        near = _near(work, taken.source, None if own_ids else stretches, rules.gap, changed)
+        # A session that a changed dump had fed may have lost any of its events.
+        touched = gained.unionByName(near.where("fed").select("k", "lo", "hi"))
+        old = near.join(touched.select("k").distinct(), "k", "left_semi")
+        ranges = _staged(work, sessions.affected(touched, old, rules), f"{place}/ranges", _RANGES)
+        if not own_ids:
+            wider, cut = _wider(ranges, stretches, rules.gap)
+            if wider is not None:
+                stretches = wider
+                continue
+        stale = _staged(work, _within(near, ranges), f"{place}/stale", _STALE)
+        needed = _needed(published, ranges, changed, stale)
+        built = _build(work, needed, rules, place)
+        if own_ids or not cut:
+            return Affected(needed, built, built, stale)
+        fresh = built.rows.selectExpr(*_STALE_COLUMNS, f"{sessions.KEY} as k")
+        ended = _staged(
+            work,
+            sessions.resumed(ranges, near, fresh),
+            f"{place}/resumed",
+            _ENDED,
+        )
+        wider, _ = _wider(ended.where("not is_resumed"), stretches, rules.gap, cut=True)
+        if wider is None:
+            return Affected(
+                needed,
+                built,
+                _stage(
+                    work,
+                    built.rows.join(_within(fresh, ended).select("session_id"), "session_id"),
+                    f"{place}/fresh",
+                ),
+                _within(near, ended),
+            )
+        # Its cuts fall elsewhere for now: look twice as far each time.
+        stretches = fold((lo, hi + step) for lo, hi in wider)
+        step *= 2
+
+
+def _gained(events_of_dumps: DataFrame) -> DataFrame:
+    """Return `k`, `lo`, `hi` (µs): by key and hour, where there are events."""
     from pyspark.sql import functions as F
 
-    key = F.expr(sessions.KEY)
-    gained = (
-        published.where(in_dumps(changed_hours))
-        .select(key.alias("k"), F.unix_micros("event_time").alias("t"))
-        .withColumn("h", F.expr("t div 3600000000"))
-        .groupBy("k", "h")
+    return (
+        events_of_dumps.select(
+            F.expr(sessions.KEY).alias("k"), F.unix_micros("event_time").alias("t")
+        )
+        .groupBy("k", F.expr("t div 3600000000").alias("h"))
         .agg(F.min("t").alias("lo"), F.max("t").alias("hi"))
         .select("k", "lo", "hi")
     )
-    stretches = _stretches(taken.publications, rules)
-    fed = F.arrays_overlap(
-        "dump_hours", F.expr(f"array({', '.join(literal(h) for h in changed_hours)})")
+
+
+def _near(
+    work: Work,
+    source: Source,
+    stretches: Sequence[Stretch] | None,
+    gap: timedelta,
+    changed: Sequence[datetime],
+) -> DataFrame:
+    """Return published sessions within `gap` of some stretches, or all of a source.
+
+    Beside the columns of `Affected.stale` they have `k` and `fed`, whether a changed dump had fed them.
+    """
+    from pyspark.sql import functions as F
+
+    fed = F.arrays_overlap("dump_hours", F.expr(f"array({', '.join(map(literal, changed))})"))
+    return (
+        work.lake.read(sessions.TABLE)
+        .where(f"source = {literal(source.source)}")
+        .where("true" if stretches is None else sessions_near(stretches, gap))
+        .select(*map(F.expr, _STALE_COLUMNS), F.expr(sessions.KEY).alias("k"), fed.alias("fed"))
     )
-    target = f"{place}/ranges"
-    own_ids = taken.source.sessions.id is not None
-    while True:
-        near = (
-            work.lake.read(sessions.TABLE)
-            .where(f"source = {literal(taken.source.source)}")
-            .where("true" if own_ids else _near(stretches, rules.gap))
-            .select(
-                "session_id",
-                key.alias("k"),
-                F.unix_micros("session_start").alias("lo"),
-                F.unix_micros("session_end").alias("hi"),
-                "start_hour",
-                "dump_hours",
-                fed.alias("fed"),
-            )
-        )
-        # A session that a changed dump had fed may have lost any of its events.
-        touched = gained.unionByName(near.where("fed").select("k", "lo", "hi"))
-        keys = touched.select("k").distinct()
-        old = near.join(keys, "k", "left_semi")
-        ranges = sessions.affected(touched, old, rules)
-        work.lake.stage(ranges, target)
-        found = work.lake.staged(target, schema="k string, lo bigint, hi bigint, end bigint")
-        wider = None if own_ids else _wider(found, stretches, rules)
-        if wider is None:
-            break
-        stretches = wider
-    stale = (
-        near.alias("s")
-        .join(
-            found.alias("r"),
-            F.expr("s.k = r.k and s.lo between r.lo and r.hi"),
-            "left_semi",
-        )
-        .select("session_id", "start_hour", "dump_hours")
+
+
+def _staged(work: Work, rows: DataFrame, place: str, schema: str) -> DataFrame:
+    """Write rows down, so that they are computed once."""
+    work.lake.stage(rows, place)
+    return work.lake.staged(place, schema=schema)
+
+
+def _within(found: DataFrame, ranges: DataFrame) -> DataFrame:
+    """Return the sessions that start in the ranges, as `Affected.stale` has them."""
+    from pyspark.sql import functions as F
+
+    inside = F.expr("s.k = r.k and s.lo between r.lo and r.hi")
+    return (
+        found.alias("s")
+        .join(ranges.alias("r"), inside, "left_semi")
+        .select("session_id", "start_hour", "lo", "hi", "dump_hours")
     )
-    work.lake.stage(stale, f"{place}/stale")
-    stale = work.lake.staged(f"{place}/stale", schema=_STALE)
-    slices, fed_by = _hours_of(stale)
-    dumps = set(changed_hours) | fed_by
-    needed = (
+
+
+def _needed(
+    published: DataFrame, ranges: DataFrame, changed: Sequence[datetime], stale: DataFrame
+) -> DataFrame:
+    """Return the events in the ranges: they came in changed dumps, or in those that fed what is stale."""
+    from pyspark.sql import functions as F
+
+    dumps = {*changed, *hours_in(stale.select(F.explode("dump_hours").alias("dump_hour")))}
+    return (
         published.where(in_dumps(sorted(dumps)))
-        .withColumn("k", key)
+        .withColumn("k", F.expr(sessions.KEY))
         .withColumn("t", F.unix_micros("event_time"))
         .alias("e")
         .join(
-            found.alias("r"),
+            ranges.alias("r"),
             F.expr("e.k = r.k and e.t between r.lo and r.hi"),
             "left_semi",
         )
         .drop("k", "t")
     )
-    return Affected(needed, stale, slices)
-
-
-Stretch = tuple[datetime, datetime]
-
-
-def _stretches(publications: Iterable[Publication], rules: sessions.Rules) -> list[Stretch]:
-    """Return the stretches of time whose events changed, close ones folded into one."""
-    hours = sorted({hour for each in publications for hour in each.event_hours})
-    folded: list[Stretch] = []
-    for hour in hours:
-        if folded and hour - folded[-1][1] <= rules.gap + rules.max:
-            folded[-1] = (folded[-1][0], hour + HOUR)
-        else:
-            folded.append((hour, hour + HOUR))
-    return folded
-
-
-def _near(stretches: Sequence[Stretch], gap: timedelta) -> str:
-    """Return the predicate of sessions within `gap` of the stretches: literals, so that files are skipped."""
-    if not stretches:
-        return "false"
-    return " or ".join(
-        f"(session_end >= {literal(lo - gap)} and session_start <= {literal(hi + gap)})"
-        for lo, hi in stretches
-    )
 
 
 def _wider(
-    ranges: DataFrame, stretches: Sequence[Stretch], rules: sessions.Rules
-) -> list[Stretch] | None:
-    """Return wider stretches where an island reaches beyond the sessions that were looked at, or None.
+    ranges: DataFrame, stretches: Sequence[Stretch], gap: timedelta, *, cut: bool = False
+) -> tuple[list[Stretch] | None, bool]:
+    """Look for ranges that may reach beyond the sessions that were looked at.
 
     Only sessions cut at `max` follow each other without a pause, so this is rare.
+
+    Args:
+        ranges: as `sessions.affected` or `sessions.resumed` gives them.
+        stretches: near which sessions were looked at.
+        gap: how near.
+        cut: whether to look at all ranges; else only at those without a session to resume at.
+
+    Returns:
+        Wider stretches, or None; and whether any range has a session to resume at.
     """
-    wider = []
-    grown = False
-    for lo, hi in stretches:
-        row = (
-            ranges.where(f"end > {_us(hi)} and lo <= {_us(hi + rules.gap)} and end >= {_us(lo)}")
-            .selectExpr("max(end) as end")
-            .collect()[0]
-        )
-        if row["end"] is None:
-            wider.append((lo, hi))
-        else:
-            grown = True
-            wider.append((lo, datetime.fromtimestamp(-(-row["end"] // 1_000_000), UTC)))
-    return wider if grown else None
+    from pyspark.sql import functions as F
+
+    which = "true" if cut else "after = 0"
+    beyond = [
+        F.expr(
+            f"max(if({which} and hi > {_us(hi)} and lo <= {_us(hi + gap)} and hi >= {_us(lo)}, hi, null))"
+        ).alias(f"s{n}")
+        for n, (lo, hi) in enumerate(stretches)
+    ]
+    some = F.lit(False) if cut else F.expr("coalesce(max(after) > 0, false)")
+    row = ranges.agg(some.alias("cut"), *beyond).collect()[0]
+    ends = [row[f"s{n}"] for n in range(len(stretches))]
+    if all(end is None for end in ends):
+        return None, row["cut"]
+    return [
+        (lo, hi if end is None else datetime.fromtimestamp(-(-end // 1_000_000), UTC))
+        for (lo, hi), end in zip(stretches, ends, strict=True)
+    ], row["cut"]
 
 
 def _us(time: datetime) -> int:
     return (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-
-
-def _hours_of(stale: DataFrame) -> tuple[frozenset[datetime], frozenset[datetime]]:
-    """Return the hours in which sessions start, and those of the dumps that fed them."""
-    rows = (
-        stale.selectExpr("unix_seconds(start_hour) as started", "explode(dump_hours) as dump")
-        .selectExpr("started", "unix_seconds(dump) as dump")
-        .distinct()
-        .collect()
-    )
-    return (
-        frozenset(datetime.fromtimestamp(row["started"], UTC) for row in rows),
-        frozenset(datetime.fromtimestamp(row["dump"], UTC) for row in rows),
-    )

@@ -40,7 +40,7 @@ TABLE = Table(
     key=("session_id",),
     slice=("source", "start_hour"),
     partition=("source", "start_date"),
-    statistics=("start_hour",),
+    statistics=("start_hour", "session_start", "session_end"),
     meaning="an id of a session that is no more",
 )
 

@@ -207,6 +207,7 @@ def affected(touched: DataFrame, old: DataFrame, rules: Rules) -> DataFrame:
     island nothing can change, since a pause longer than `gap` parts it from the rest, before the change
     and after. Within one, what comes before the last session that starts at or before the first
     touched time stays as it is, since sessions are cut from left to right. So the range begins there.
+    Where it can end before the island does, `resumed` tells.
 
     Args:
         touched: `k`, `lo`, `hi` (µs): stretches in which a key gained or lost events.
@@ -214,9 +215,10 @@ def affected(touched: DataFrame, old: DataFrame, rules: Rules) -> DataFrame:
         rules: gap and longest session.
 
     Returns:
-        `k`, `lo`, `hi` (µs), and `end`, the µs where the island ends: sessions of the key that
-        start up to `gap` after it have to be among `old`. A key of the source's own session ids is one
-        island, however long its pauses.
+        `k`, `lo`, `hi` (µs: the range, which ends where the island does), `last` (µs: the end of what was
+        touched) and `after`, the number of `old` sessions of the island that start after that. Sessions of
+        the key that start up to `gap` after `hi` have to be among `old`, unless the range is `resumed`. A
+        key of the source's own session ids is one island, however long its pauses.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -240,17 +242,58 @@ def affected(touched: DataFrame, old: DataFrame, rules: Rules) -> DataFrame:
     whole = Window.partitionBy("k", "island")
     return (
         islands.withColumn("first", F.min(F.expr("if(is_touched, lo, null)")).over(whole))
+        .withColumn("last", F.max(F.expr("if(is_touched, hi, null)")).over(whole))
         .where("first is not null")
-        .groupBy("k", "island")
+        .groupBy("k", "island", "last")
         .agg(
             F.min("first").alias("first"),
             F.max(F.expr("if(not is_touched and lo <= first, lo, null)")).alias("anchor"),
             F.max("hi").alias("hi"),
+            F.count_if(F.expr("not is_touched and lo > last and k like 'u:%'")).alias("after"),
         )
         .select(
             "k",
             F.expr("if(k like 'i:%', island, coalesce(anchor, first))").alias("lo"),
             "hi",
-            F.col("hi").alias("end"),
+            "last",
+            "after",
+        )
+    )
+
+
+def resumed(ranges: DataFrame, old: DataFrame, fresh: DataFrame) -> DataFrame:
+    """Return ranges that end where the old sessions go on as they were.
+
+    A session that starts after all that was touched, before the change and after it, is followed by the same
+    sessions in both, since each is cut from the start of the one before. So a user who never pauses has
+    two or three sessions built again, not all of them to this day.
+
+    Args:
+        ranges: as `affected` gives them.
+        old: `k`, `lo` (µs, start), `session_id` of the published sessions in the ranges.
+        fresh: the same of those built from the events in the ranges.
+
+    Returns:
+        `k`, `lo`, `hi` (µs) and `is_resumed`. Sessions in `fresh` that start after `hi` are not needed.
+    """
+    from pyspark.sql import functions as F
+
+    going_on = old.join(fresh.select("k", "lo", "session_id"), ["k", "lo", "session_id"])
+    return (
+        ranges.alias("r")
+        .join(
+            going_on.select("k", F.col("lo").alias("start")).alias("s"),
+            F.expr(
+                "r.k = s.k and r.k like 'u:%' and s.start > r.last and s.start between r.lo and r.hi"
+            ),
+            "left",
+        )
+        .groupBy("r.k", "r.lo", "r.hi")
+        .agg(F.min("s.start").alias("resumes"))
+        .select(
+            "k",
+            "lo",
+            F.expr("coalesce(resumes - 1, hi)").alias("hi"),
+            F.expr("resumes is not null").alias("is_resumed"),
         )
     )

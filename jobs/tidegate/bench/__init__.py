@@ -1,0 +1,1 @@
+"""The measurements that the README quotes, and what they are made with."""

@@ -1,0 +1,72 @@
+"""Scene `history`: what one more hour costs after 10, 100, 1,000 published hours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tidegate.bench.lab import Lab, costs, lab
+from tidegate.bench.report import Mark, Outcome, Row
+from tidegate.bench.traffic import Traffic
+from tidegate.settings import Settings
+
+MOST = 1.3
+"""Times the seconds of the shortest history that the longest may take."""
+
+
+def history(
+    settings: Settings,
+    tell: Callable[[str], None],
+    *,
+    lengths: Sequence[int],
+    events: int,
+    runs: int,
+    block: int,
+) -> Outcome:
+    """Measure what an hour costs after histories of some lengths.
+
+    Args:
+        settings: of the project.
+        tell: is given a line of progress at a time.
+        lengths: hours published before, ascending.
+        events: of an hour, about.
+        runs: hours that are measured at each length; one more goes before them to warm up.
+        block: hours that are published together to fill the history in between.
+    """
+    traffic = Traffic(events, 2 * events)  # some come back, some are new
+    rows: list[Row] = []
+    done = 0
+    with lab(settings) as own:
+        for length in lengths:
+            done = fill(own, traffic, done, length, block, tell)
+            own.run(own.write(traffic, [done]))
+            measured = [own.run(own.write(traffic, [done + 1 + n])) for n in range(runs)]
+            rows.append({"published_hours": done, **costs(measured)})
+            tell(f"after {done:,} hours one more takes {rows[-1]['seconds']:.1f} s")
+            done += runs + 1
+    return Outcome(
+        "history",
+        "an hour's run, from complete dump to release, on a warm server",
+        {"events": events, "runs": runs, "block": block},
+        rows,
+        [
+            Mark(
+                f"{name} after {rows[-1]['published_hours']:,} hours to those after "
+                f"{rows[0]['published_hours']:,}",
+                MOST,
+                float(rows[-1][name] or 0) / float(rows[0][name] or 1),
+            )
+            for name in ("seconds", "bytes_read")
+        ],
+    )
+
+
+def fill(
+    own: Lab, traffic: Traffic, done: int, length: int, block: int, tell: Callable[[str], None]
+) -> int:
+    """Publish hours, `block` at a time, until there are `length` of them; return how many there are."""
+    while done < length:
+        count = min(block, length - done)
+        measured = own.run(own.write(traffic, range(done, done + count)))
+        done += count
+        tell(f"{done:,} hours published; the last {count} took {measured.seconds:.1f} s")
+    return done

@@ -1,0 +1,142 @@
+"""Where measurements are made: a lake of their own in a folder that is removed, on a warm server of their own."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from tidegate.bench.spark_log import Activity, SparkLog, log_conf
+from tidegate.bench.traffic import DESCRIPTION, NAME, Traffic, hour_of
+from tidegate.errors import TidegateError
+from tidegate.settings import S3Access, Settings
+from tidegate.source import Source, parse_source
+from tidegate.stack.spark import start_spark
+from tidegate.steps.run import Ran
+from tidegate.steps.run import run as run_steps
+from tidegate.steps.work import working
+
+if TYPE_CHECKING:
+    from tidegate.steps.work import Work
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run.
+
+    Attributes:
+        seconds: how long it took.
+        activity: what Spark did meanwhile.
+    """
+
+    seconds: float
+    activity: Activity
+
+
+class Lab:
+    """A lake and a source to measure with.
+
+    Attributes:
+        settings: where they are.
+        source: the source, whose dumps are to be written into `dumps`.
+        dumps: a folder.
+    """
+
+    def __init__(
+        self, settings: Settings, folder: Path, log: SparkLog, keys: Mapping[str, Any]
+    ) -> None:
+        self.settings = settings
+        self.dumps = folder / "dumps"
+        described = {**DESCRIPTION, "dumps": f"{self.dumps}/{NAME}", **keys}
+        self.source: Source = parse_source(described, folder / "bench.yml")
+        self._log = log
+
+    def write(self, traffic: Traffic, numbers: Sequence[int], *more: bytes) -> list[datetime]:
+        """Write the dumps of some hours, with more lines in each; return the hours."""
+        for number in numbers:
+            traffic.write(number, self.dumps, *more)
+        return [hour_of(number) for number in numbers]
+
+    def run(self, hours: Sequence[datetime]) -> Measured:
+        """Land, publish, derive and release some hours of the source.
+
+        Raises:
+            TidegateError: something was held or missing: there is nothing to measure then.
+        """
+        return self.measure(lambda work: _whole(run_steps(work, self.source, hours)))
+
+    def measure(self, step: Callable[[Work], object]) -> Measured:
+        """Do something with a session of its own, as a run does, and measure it."""
+        with working(self.settings) as work:
+            self._log.since_last(work.lake.spark)
+            begun = time.monotonic()
+            step(work)
+            seconds = time.monotonic() - begun
+            return Measured(seconds, self._log.since_last(work.lake.spark))
+
+
+def _whole(ran: Ran) -> None:
+    if ran.exit_status:
+        raise TidegateError(
+            "made-up dumps were not published",
+            expected="nothing held or missing",
+            got="; ".join(
+                [each.describe() for each in ran.held]
+                + [each.describe() for each in ran.landed if not each.landing_id]
+            ),
+        )
+
+
+@contextmanager
+def lab(settings: Settings, *, memory: str = "2g", cores: str = "*", **keys: Any) -> Iterator[Lab]:
+    """Yield a lab in a new folder below the state folder; nothing of it is left afterwards.
+
+    Args:
+        settings: of the project whose suites gate what is measured.
+        memory: the Spark server's largest heap, as Java writes it.
+        cores: its tasks at a time, or `*` for one a core.
+        keys: of the source file, in place of those of `traffic.DESCRIPTION`.
+    """
+    base = settings.home / "bench"
+    base.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=base))
+    try:
+        child, url = start_spark(
+            settings.home,
+            s3=S3Access(),
+            log=folder / "spark.log",
+            memory=memory,
+            cores=cores,
+            extra_conf=log_conf(folder / "spark-events"),
+        )
+        try:
+            own = Settings(settings.project, settings.home, str(folder / "lake"), spark=url)
+            yield Lab(own, folder, SparkLog(folder / "spark-events"), keys)
+        finally:
+            child.stop(0.0)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def costs(runs: Sequence[Measured]) -> dict[str, float]:
+    """Return the medians of what some runs cost, and the least and most of their seconds."""
+    seconds = [each.seconds for each in runs]
+    warehouse = [each.activity.under("warehouse") for each in runs]
+    logs = [each.activity.logs for each in runs]
+    return {
+        "seconds": median(seconds),
+        "least": min(seconds),
+        "most": max(seconds),
+        "queries": median(each.activity.queries for each in runs),
+        "files_read": median(each.files for each in warehouse),
+        "bytes_read": median(each.bytes for each in warehouse),
+        "log_files": median(each.files for each in logs),
+        "log_bytes": median(each.bytes for each in logs),
+    }

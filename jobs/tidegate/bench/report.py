@@ -1,0 +1,97 @@
+"""What scenes find, as text for people and JSON for programs."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+Row = Mapping[str, str | int | float | None]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A limit that a scene sets itself.
+
+    Attributes:
+        what: is limited.
+        most: the limit.
+        got: what it came to.
+    """
+
+    what: str
+    most: float
+    got: float
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is within the limit."""
+        return self.got <= self.most
+
+    def describe(self) -> str:
+        """Return it in one line."""
+        verdict = "kept" if self.is_kept else "NOT KEPT"
+        return f"{self.what}: {self.got:.2f}, at most {self.most:g}: {verdict}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a scene found.
+
+    Attributes:
+        scene: its name.
+        about: one sentence: what a row is.
+        given: what it was asked for: sizes, runs.
+        rows: what was measured; the names of numbers say their unit.
+        marks: its limits.
+    """
+
+    scene: str
+    about: str
+    given: Mapping[str, Any]
+    rows: Sequence[Row]
+    marks: Sequence[Mark]
+
+    def as_json(self) -> dict[str, object]:
+        """Return it for programs."""
+        marks = [{**asdict(each), "is_kept": each.is_kept} for each in self.marks]
+        return {**asdict(self), "marks": marks}
+
+    def lines(self) -> Iterator[str]:
+        """Yield it for people."""
+        given = ", ".join(f"{name} {_text(value)}" for name, value in self.given.items())
+        yield f"{self.scene}: {self.about}"
+        yield f"  ({given})"
+        names = list(self.rows[0])
+        cells = [names, *([_text(row[name]) for name in names] for row in self.rows)]
+        widths = [max(len(row[at]) for row in cells) for at in range(len(names))]
+        for row in cells:
+            yield "  " + "  ".join(
+                cell.rjust(width) for cell, width in zip(row, widths, strict=True)
+            )
+        for mark in self.marks:
+            yield f"  {mark.describe()}"
+
+
+def machine() -> dict[str, object]:
+    """Return what was measured on, as far as it matters."""
+    import psutil
+
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.2f}" if value < 100 else f"{value:,.0f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return " ".join(_text(each) for each in value)
+    return "-" if value is None else str(value)

@@ -1,0 +1,77 @@
+"""`tidegate bench`: the measurements that the README quotes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tidegate.cli.options import JsonOpt, teller
+from tidegate.settings import load_settings
+
+if TYPE_CHECKING:
+    from tidegate.bench.report import Outcome
+
+bench = typer.Typer(
+    help="Measure on made-up dumps, in a folder and on a server of its own.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+EventsOpt = Annotated[int, typer.Option(min=1, help="Events of an hour, about.")]
+RunsOpt = Annotated[int, typer.Option(min=1, help="Runs of which the median is told.")]
+BlockOpt = Annotated[
+    int, typer.Option(min=1, help="Hours published together where only history is made.")
+]
+
+
+@bench.command()
+def history(
+    after: Annotated[
+        str, typer.Option(help="Numbers of hours published before, ascending.")
+    ] = "10,100,1000",
+    events: EventsOpt = 2000,
+    runs: RunsOpt = 5,
+    block: BlockOpt = 10,
+    as_json: JsonOpt = False,
+) -> None:
+    """Measure an hour's run after 10, 100 and 1,000 published hours."""
+    from tidegate.bench.history import history as scene
+
+    lengths = sorted(_number(each) for each in after.split(","))
+    settings = load_settings()
+    _show(
+        scene(settings, teller(), lengths=lengths, events=events, runs=runs, block=block), as_json
+    )
+
+
+@bench.command()
+def late(
+    hours: Annotated[int, typer.Option(min=10, help="Hours published before.")] = 720,
+    events: EventsOpt = 2000,
+    runs: RunsOpt = 5,
+    block: BlockOpt = 48,
+    as_json: JsonOpt = False,
+) -> None:
+    """Measure an hour's run with one late event in a month of history, and without."""
+    from tidegate.bench.late import late as scene
+
+    settings = load_settings()
+    _show(scene(settings, teller(), hours=hours, events=events, runs=runs, block=block), as_json)
+
+
+def _number(text: str) -> int:
+    if not text.strip().isdigit() or int(text) < 1:
+        raise typer.BadParameter(f"{text!r} is no number of hours; such as: 10,100,1000")
+    return int(text)
+
+
+def _show(outcome: Outcome, as_json: bool) -> None:
+    from tidegate.bench.report import machine
+
+    if as_json:
+        typer.echo(json.dumps({"machine": machine(), **outcome.as_json()}, indent=2))
+    else:
+        for line in outcome.lines():
+            typer.echo(line)
