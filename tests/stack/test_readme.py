@@ -64,18 +64,26 @@ def test_the_tour_ends_with_what_the_readme_says(tour: tuple[Path, str]) -> None
     assert json.loads(line["raw"])["id"] == "b1"
 
 
-def test_the_tour_gives_one_session_of_three_events(tour: tuple[Path, str]) -> None:
+def test_the_tour_gives_one_session_of_three_events_and_three_by_a_shorter_gap(
+    tour: tuple[Path, str],
+) -> None:
     from tidegate.query import connect
     from tidegate.settings import Settings
 
-    folder, _ = tour
+    folder, printed = tour
+    assert re.search(r"ann +3 +3540", printed)
     settings = Settings(REPO, folder / "home", str(folder / "tour" / "lake"))
     with connect(settings) as connection:
         rows = connection.execute(
             "SELECT user_key, event_count, duration_s FROM sessions"
         ).fetchall()
+        corrected = connection.execute(
+            "SELECT metric, before, after, cause FROM ops.corrections WHERE metric = 'sessions'"
+        ).fetchall()
         counted = connection.execute("SELECT count(*) FROM events").fetchone()
-    assert rows == [("ann", 3, 3540.0)]
+    assert rows == [("ann", 1, 0.0)] * 3
+    assert corrected == [("sessions", 1.0, 3.0, "configuration")]
+    assert "the tables are what the dumps give" in printed
     assert counted == (3,)
 
 

@@ -19,7 +19,7 @@ from tidegate.query import connect
 from tidegate.reports import Stale, stale
 from tidegate.source import Source
 from tidegate.steps import rebuild as rebuilding
-from tidegate.steps.derive import derive
+from tidegate.steps.derive import derive, standing
 from tidegate.steps.land import land
 from tidegate.steps.publish import publish_events
 from tidegate.steps.rebuild import Rebuilt, rebuild
@@ -116,6 +116,21 @@ def test_a_changed_gap_waits_for_a_rebuild_that_swaps_all_sessions_in_at_once(
     assert sorted(id_ for row in project.table(RELEASES) for id_ in row["publications"]) == sorted(
         row["publication_id"] for row in project.table(PUBLICATIONS)
     )
+
+
+def test_days_follow_sessions_that_were_rebuilt_without_losing_an_id(project: Project) -> None:
+    # Sessions are only split: the first part of each keeps the id.
+    for file in project.dumps.glob("2024-03-01-14*"):
+        file.unlink()
+    narrow = project.source(**{**RULES, "sessions": {"gap": "19m", "max": "2h"}})
+    work = project.work()
+    done = rebuild(work, sessions.TABLE, narrow)
+    assert done.publication is not None
+    assert not done.publication.renames
+    assert standing(work, [narrow]).behind == ("web",)
+    followed = derive(work, [narrow])
+    assert [each.table_name for each in followed.publications] == ["daily_activity"]
+    assert_reckoned(project, {**RULES, "sessions": {"gap": "19m", "max": "2h"}})
 
 
 def made_by(release: Row, table: str) -> tuple[str, int]:

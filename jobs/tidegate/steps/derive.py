@@ -102,8 +102,7 @@ def derive(work: Work, sources: Sequence[Source], cap: int | None = None) -> Der
         (each.delta_version for each in taken), default=max(consumed.values(), default=-1)
     )
     engine.fit(work.lake.spark, sum(each.rows for each in taken))
-    # A run that was killed may have published sessions, and not what follows from them.
-    unfollowed = {name for name in known if aliases.pending(work, name)}
+    unfollowed = {name for name in known if lagging(work, name, sessions.TABLE)}
     names = sorted(unfollowed.union(sources_in(taken)))
     for name in names:
         work.tell(f"deriving {name} from {sum(p.source == name for p in taken)} publications")
@@ -187,7 +186,7 @@ def standing(work: Work, sources: Sequence[Source]) -> Derived:
         sorted(
             name
             for name, reached in consumed.items()
-            if aliases.pending(work, name)
+            if lagging(work, name, sessions.TABLE)
             or any(
                 each.delta_version <= version
                 for each in work.ledger.publications(events.TABLE, name, after_version=reached)
@@ -213,6 +212,26 @@ def _consumed(work: Work, known: Mapping[str, Source]) -> dict[str, int]:
             versions.append(last.input_versions[events.TABLE.name] if last else -1)
         out[name] = min(versions)
     return out
+
+
+def lagging(work: Work, source: str, of: Table) -> list[str]:
+    """Return the tables that have not followed the last publication of events, or of sessions, of a source.
+
+    Of sessions that is so where they were rebuilt, or where a run was killed between the two.
+    """
+    made = work.ledger.last(of, source)
+    if made is None:
+        return []
+    built_from = DERIVED if of is events.TABLE else (daily_activity.TABLE,)
+    late = [
+        table.name
+        for table in built_from
+        if (last := work.ledger.last(table, source)) is None
+        or last.input_versions[of.name] < made.delta_version
+    ]
+    if of is sessions.TABLE and aliases.pending(work, source):
+        late.append(session_aliases.TABLE.name)
+    return late
 
 
 def _upto(

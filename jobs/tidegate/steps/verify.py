@@ -20,7 +20,7 @@ from tidegate.lake import literal, parse_time, slices_where
 from tidegate.landing.lines import whole_files
 from tidegate.landing.parse import event_columns
 from tidegate.ledger import published_landings
-from tidegate.steps import aliases
+from tidegate.steps.derive import lagging
 from tidegate.steps.in_force import in_force, is_outdated, outdated_text
 from tidegate.steps.land import Dump, parsed
 from tidegate.tables import (
@@ -374,20 +374,12 @@ class _Verification:
     def _is_behind(self) -> bool:
         """Return whether derived tables have not consumed all that is published; say so if they have not."""
         name = self.source.source
-        newest = max(
-            each.delta_version for each in self.work.ledger.publications(events.TABLE, name)
-        )
         late = [
-            table.name
-            for table in (sessions.TABLE, hourly_activity.TABLE, daily_activity.TABLE)
-            if (last := self.work.ledger.last(table, name)) is None
-            or last.input_versions[events.TABLE.name] < newest
+            table for of in (events.TABLE, sessions.TABLE) for table in lagging(self.work, name, of)
         ]
-        if aliases.pending(self.work, name):
-            late.append(session_aliases.TABLE.name)
         if late:
             self.open.append(
-                f"{name}: {', '.join(late)} lag behind what is published of events: "
+                f"{name}: {', '.join(dict.fromkeys(late))} lag behind what is published: "
                 "run tidegate derive, or see tidegate held"
             )
         return bool(late)
