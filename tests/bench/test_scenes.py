@@ -1,0 +1,46 @@
+"""The commands that measure, as README has them, on little."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from project import REPO
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("scene", "options", "rows"),
+    [
+        ("history", ["--after", "1,2", "--events", "40", "--runs", "1"], 2),
+        ("late", ["--hours", "10", "--events", "40", "--runs", "1"], 2),
+    ],
+)
+def test_a_scene_measures_and_leaves_nothing_behind(
+    scene: str, options: list[str], rows: int, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tidegate", "bench", scene, "--json", *options],
+        env={
+            **os.environ,
+            "TIDEGATE_PROJECT": str(REPO),
+            "TIDEGATE_HOME": str(tmp_path),
+            "TIDEGATE_JARS": os.environ.get("TIDEGATE_JARS", str(REPO / ".tidegate" / "jars")),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["scene"] == scene
+    assert len(told["rows"]) == rows
+    assert all(row["seconds"] > 0 and row["files_read"] > 0 for row in told["rows"])
+    assert told["marks"]
+    assert list((tmp_path / "bench").iterdir()) == []

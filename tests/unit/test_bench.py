@@ -1,0 +1,131 @@
+"""The bench's parts: made-up traffic, outcomes and marks, and the log of what Spark read."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from project import HOUR
+from tidegate.bench.report import Mark, Outcome, machine
+from tidegate.bench.spark_log import Activity, Reads, SparkLog
+from tidegate.bench.traffic import FIRST, Traffic, hour_of
+from tidegate.cli.bench import _number
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+SMALL = Traffic(events=2000, visitors=3000)
+
+
+def read(line: bytes) -> dict[str, object] | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    assert isinstance(found, dict)
+    return found
+
+
+def test_traffic_is_the_same_for_the_same_seed_and_another_for_another() -> None:
+    lines = list(SMALL.lines(3))
+    assert lines == list(Traffic(2000, 3000).lines(3))
+    assert lines != list(Traffic(2000, 3000, seed=2).lines(3))
+    assert lines != list(SMALL.lines(4))
+    assert 1500 < len(lines) < 2500
+
+
+def test_traffic_has_skewed_users_late_events_repeats_and_broken_lines() -> None:
+    events = [event for n in range(1, 6) for event in map(read, SMALL.lines(n)) if event]
+    users = Counter(str(event["user"]) for event in events)
+    assert users.most_common(1)[0][1] > 100 * len(events) / len(users) / 20
+    assert sum(count == 1 for count in users.values()) > len(users) / 10
+    ids = Counter(str(event["id"]) for event in events)
+    assert any(count > 1 for count in ids.values())
+    assert None in [read(line) for n in range(9) for line in SMALL.lines(n)]
+    begun = (FIRST + HOUR).isoformat()[:19]
+    late = [e for e in map(read, SMALL.lines(1)) if e and str(e["ts"]) < begun]
+    assert 0 < len(late) < 40
+    punctual = Traffic(2000, 3000, late=0.0)
+    limit = (FIRST + HOUR - timedelta(seconds=3)).isoformat()[:19]
+    twice = [e for e in map(read, punctual.lines(1)) if e and str(e["ts"]) < limit]
+    assert {str(e["id"]) for e in twice} <= {
+        str(e["id"]) for e in map(read, punctual.lines(0)) if e
+    }
+
+
+def test_a_dump_is_written_under_the_name_of_its_hour_with_what_else_it_is_to_hold(
+    tmp_path: Path,
+) -> None:
+    belated = SMALL.one_of(0)
+    file, size = SMALL.write(26, tmp_path, belated)
+    assert file.name == "2025-01-02-02.json.gz"
+    assert hour_of(26).isoformat() == "2025-01-02T02:00:00+00:00"
+    body = gzip.decompress(file.read_bytes())
+    assert len(body) == size
+    assert body.splitlines() == [*SMALL.lines(26), belated]
+    told = read(belated)
+    assert told is not None
+    assert str(told["id"]).startswith("belated-")
+    assert str(told["ts"]).startswith("2025-01-01T00:")
+
+
+def test_an_outcome_says_what_was_measured_and_which_marks_were_kept() -> None:
+    outcome = Outcome(
+        "late",
+        "an hour's run",
+        {"events": 2000, "runs": 3},
+        [
+            {"late": 0, "seconds": 1.5, "bytes": 123456.0},
+            {"late": 1, "seconds": 3.0, "bytes": None},
+        ],
+        [Mark("seconds", 1.5, 2.0), Mark("bytes", 2.0, 1.0)],
+    )
+    lines = list(outcome.lines())
+    assert lines[1] == "  (events 2,000, runs 3)"
+    assert lines[2].split() == ["late", "seconds", "bytes"]
+    assert lines[3].split() == ["0", "1.50", "123,456"]
+    assert lines[4].split() == ["1", "3.00", "-"]
+    assert lines[5:] == [
+        "  seconds: 2.00, at most 1.5: NOT KEPT",
+        "  bytes: 1.00, at most 2: kept",
+    ]
+    marks = json.loads(json.dumps(outcome.as_json()))["marks"]
+    assert [each["is_kept"] for each in marks] == [False, True]
+    assert machine()["cores"]
+
+
+def test_reads_are_told_apart_by_area_and_a_tables_own_log() -> None:
+    activity = Activity()
+    activity.reads["warehouse/events"] = Reads(2, 20)
+    activity.reads["warehouse/sessions"] = Reads(1, 5)
+    activity.reads["warehouse/events/_delta_log"] = Reads(7, 70)
+    activity.reads["ops/audits/_delta_log"] = Reads(1, 1)
+    activity.reads["other"] = Reads(9, 90)
+    assert activity.under("warehouse") == Reads(3, 25)
+    assert activity.under("staging") == Reads(0, 0)
+    assert activity.logs == Reads(8, 71)
+
+
+def test_a_log_that_is_not_written_any_more_is_an_error(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tidegate.errors import TidegateError
+
+    (tmp_path / "app").write_text('{"Event":"SparkListenerLogStart"}\n')
+    monkeypatch.setattr("tidegate.bench.spark_log._WAIT_S", 0.2)
+    with pytest.raises(TidegateError, match="event log does not reach"):
+        SparkLog(tmp_path).since_last(spark)
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "0"])
+def test_a_length_that_is_no_number_is_a_usage_error(text: str) -> None:
+    import typer
+
+    with pytest.raises(typer.BadParameter, match="such as"):
+        _number(text)
