@@ -85,12 +85,14 @@ class History:
 
 
 def a_day(day: int) -> list[Row]:
-    """Return the lines of a dump at noon: ten people, two or three events each."""
+    """Return the lines of a dump at noon: a user with a third of all events, ten with some, many with one."""
     chance = random.Random(day)
+    users = (
+        ["whale"] * 60 + [f"u{n}" for n in range(10)] * 3 + [f"once{day}-{n}" for n in range(90)]
+    )
     return [
-        event(f"{day}-{user}-{n}", NOON + day * DAY + chance.randrange(55) * MINUTE, f"u{user}")
-        for user in range(10)
-        for n in range(2 + user % 2)
+        event(f"{day}-{n}", NOON + day * DAY + chance.randrange(55) * MINUTE, user)
+        for n, user in enumerate(users)
     ]
 
 

@@ -61,6 +61,30 @@ def late(
     _show(scene(settings, teller(), hours=hours, events=events, runs=runs, block=block), as_json)
 
 
+@bench.command()
+def backfill(
+    events: Annotated[int, typer.Option(min=24, help="Events of all dumps, about.")] = 2_000_000,
+    visitors: Annotated[int, typer.Option(min=1, help="How many different ones.")] = 200_000,
+    runs: RunsOpt = 3,
+    peers: Annotated[
+        str, typer.Option(help="Scripts to compare with, with commas between.")
+    ] = "duckdb,pyspark",
+    as_json: JsonOpt = False,
+) -> None:
+    """Measure 24 dumps from files to a release, beside scripts that do the same work."""
+    from tidegate.bench.backfill import PEERS
+    from tidegate.bench.backfill import backfill as scene
+
+    chosen = [each.strip() for each in peers.split(",") if each.strip()]
+    for each in chosen:
+        if each not in PEERS:
+            raise typer.BadParameter(f"{each!r} is none of {', '.join(PEERS)}")
+    found = scene(
+        load_settings(), teller(), events=events, visitors=visitors, runs=runs, peers=chosen
+    )
+    _show(found, as_json)
+
+
 def _number(text: str) -> int:
     if not text.strip().isdigit() or int(text) < 1:
         raise typer.BadParameter(f"{text!r} is no number of hours; such as: 10,100,1000")

@@ -1,0 +1,84 @@
+"""Parse, deduplicate, sessionize, aggregate and write Parquet: a straightforward DuckDB script."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import duckdb
+
+_EVENTS = """
+CREATE TABLE events AS
+SELECT id AS event_id, ts AS event_time, "type" AS event_type,
+       "user".id AS user_id, "user".anonymous_id AS anonymous_id,
+       coalesce("user".id, "user".anonymous_id) AS user_key,
+       page, device, product.id AS product_id, price, filename AS file
+FROM read_json($dumps, format = 'newline_delimited', ignore_errors = true, filename = true,
+    columns = {{
+        id: 'VARCHAR', ts: 'TIMESTAMP', "type": 'VARCHAR',
+        "user": 'STRUCT(id VARCHAR, anonymous_id VARCHAR)',
+        page: 'VARCHAR', device: 'VARCHAR', product: 'STRUCT(id VARCHAR)', price: 'DECIMAL(10,2)'
+    }})
+WHERE id IS NOT NULL AND ts IS NOT NULL
+QUALIFY row_number() OVER (PARTITION BY id ORDER BY filename) = 1
+"""
+_SESSIONS = """
+CREATE TABLE sessions AS
+WITH ordered AS (
+    SELECT *, lag(event_time) OVER w AS before FROM events WHERE user_key IS NOT NULL
+    WINDOW w AS (PARTITION BY user_key ORDER BY event_time, event_id)
+), runs AS (
+    SELECT *, sum(CASE WHEN before IS NULL OR event_time - before > to_seconds({gap_s}) THEN 1 ELSE 0 END)
+        OVER (PARTITION BY user_key ORDER BY event_time, event_id) AS run
+    FROM ordered
+)
+SELECT user_key, min(event_time) AS session_start, max(event_time) AS session_end,
+       count(*) AS event_count, arg_min(event_id, (event_time, event_id)) AS first_event_id,
+       epoch(max(event_time) - min(event_time)) AS duration_s
+FROM runs GROUP BY user_key, run
+"""
+_HOURS = """
+CREATE TABLE hourly_activity AS
+SELECT date_trunc('hour', event_time) AS hour, event_type, count(*) AS events,
+       count(DISTINCT user_key) AS users
+FROM events GROUP BY ALL
+"""
+_DAYS = """
+CREATE TABLE daily_activity AS
+SELECT * FROM (
+    SELECT event_time::DATE AS date, count(*) AS events, count(DISTINCT user_key) AS users
+    FROM events GROUP BY ALL
+) LEFT JOIN (
+    SELECT session_start::DATE AS date, count(*) AS sessions, avg(duration_s) AS mean_duration_s,
+           median(duration_s) AS median_duration_s, avg((event_count = 1)::INT) AS bounce_rate
+    FROM sessions GROUP BY ALL
+) USING (date)
+"""
+_TABLES = ("events", "sessions", "hourly_activity", "daily_activity")
+
+
+def main() -> None:
+    """Do the work that standard input asks for."""
+    asked = json.load(sys.stdin)
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET preserve_insertion_order = false")
+    dumps = [str(path) for path in sorted(Path(asked["dumps"]).glob("*.json.gz"))]
+    connection.execute(_EVENTS.format(), {"dumps": dumps})
+    connection.execute(_SESSIONS.format(gap_s=int(asked["gap_s"])))
+    connection.execute(_HOURS)
+    connection.execute(_DAYS)
+    out = Path(asked["out"])
+    out.mkdir(parents=True, exist_ok=True)
+    counts = {}
+    for table in _TABLES:
+        connection.execute(f"COPY {table} TO '{out}/{table}.parquet' (FORMAT parquet)")
+        row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+        assert row is not None
+        counts[table] = row[0]
+    json.dump(counts, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

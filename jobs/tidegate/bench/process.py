@@ -1,0 +1,110 @@
+"""Run a command and see what it costs: seconds, and the peak memory of all its processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from tidegate.errors import TidegateError
+
+_LOOK_S = 0.1
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that ended well.
+
+    Attributes:
+        seconds: from its start to its end.
+        peak_bytes: of resident memory of the command and all that it started, together.
+        output: what it wrote to standard output.
+    """
+
+    seconds: float
+    peak_bytes: int
+    output: str
+
+
+def run_command(
+    command: Sequence[str], given: str = "", environment: Mapping[str, str] | None = None
+) -> Ended:
+    """Run a command to its end.
+
+    Args:
+        command: program and arguments.
+        given: its standard input.
+        environment: variables beside those of this process.
+
+    Raises:
+        TidegateError: it did not end with status 0.
+    """
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        begun = time.monotonic()
+        process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=errors,
+            env={**os.environ, **(environment or {})},
+            text=True,
+            start_new_session=True,
+        )
+        watch = _Watch(process.pid)
+        try:
+            process.communicate(given)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+            raise
+        finally:
+            watch.end()
+        seconds = time.monotonic() - begun
+        output.seek(0)
+        errors.seek(0)
+        if process.returncode != 0:
+            raise TidegateError(
+                "a command that was to be measured failed",
+                where=" ".join(command),
+                expected="exit status 0",
+                got=f"{process.returncode}: {errors.read()[-2000:]}",
+            )
+        return Ended(seconds, watch.peak, output.read())
+
+
+class _Watch:
+    """Looks at the memory of a process and its children, in a thread."""
+
+    def __init__(self, pid: int) -> None:
+        self.peak = 0
+        self._process = psutil.Process(pid)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(_LOOK_S):
+            try:
+                every = [self._process, *self._process.children(recursive=True)]
+            except psutil.Error:
+                continue
+            self.peak = max(self.peak, sum(map(_resident, every)))
+
+
+def _resident(process: psutil.Process) -> int:
+    """Return the memory of a process; what it shares with others counts once for each."""
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0
