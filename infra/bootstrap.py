@@ -43,7 +43,8 @@ _STEPS = (
     ("ruff check", ("ruff", "check", ".")),
     ("ruff format", ("ruff", "format", "--check", ".")),
     ("mypy", ("mypy",)),
-    ("pytest", ("pytest",)),
+    # Two at a time, a file each: a Spark server takes about one core, and 2 GiB.
+    ("pytest", ("pytest", "-n", "2", "--dist", "loadfile")),
 )
 
 

@@ -29,6 +29,10 @@ _SESSION = {
     # A cut file must never pass for a whole one.
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",
+    # What is staged lies in a place of its own that nothing refers to until it is whole, so it is written
+    # there at once: on S3 each rename is a copy.
+    "mapreduce.fileoutputcommitter.algorithm.version": "2",
+    "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
 }
 
 # A query of a few thousand rows is over before generated code has paid for its compilation, and before
