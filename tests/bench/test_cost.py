@@ -35,10 +35,12 @@ if TYPE_CHECKING:
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
-SHORT, LONG, YEAR = 4, 20, 366
+TEN_DAYS = 10 * DAY
+SHORT, LONG, LONGEST = 6, 21, 365
+"""Dumps, ten days apart; the last two of each lie in a month of their own."""
 LONG_RULES = {
     **RULES,
-    "accept": {"late": "400d", "future": "6h"},
+    "accept": {"late": "4000d", "future": "6h"},
     "sessions": {"gap": "30m", "max": "24h"},
 }
 
@@ -85,13 +87,15 @@ class History:
 
 
 def a_day(day: int) -> list[Row]:
-    """Return the lines of a dump at noon: a user with a third of all events, ten with some, many with one."""
-    chance = random.Random(day)
+    """Return the lines of a dump, every tenth day: a user with a third of all events, ten with some, many with one."""
+    chance = random.Random("the same every day, so that files are as large")
     users = (
-        ["whale"] * 60 + [f"u{n}" for n in range(10)] * 3 + [f"once{day}-{n}" for n in range(90)]
+        ["whale"] * 60
+        + [f"u{n}" for n in range(10)] * 3
+        + [f"once{day:03d}-{n}" for n in range(90)]
     )
     return [
-        event(f"{day}-{n}", NOON + day * DAY + chance.randrange(55) * MINUTE, user)
+        event(f"{day:03d}-{n}", NOON + day * TEN_DAYS + chance.randrange(55) * MINUTE, user)
         for n, user in enumerate(users)
     ]
 
@@ -126,26 +130,30 @@ def make_history(
 
 
 def assert_reads_alike(short: Activity, long: Activity) -> None:
-    """Compare files, which are to be as many, and bytes, about as many; and something was read."""
-    for area in ("warehouse", "staging"):
-        few, many = short.under(area), long.under(area)
-        assert few.files > 0
-        assert many.files == few.files, {
-            place: (short.reads[place], long.reads[place])
-            for place in {**short.reads, **long.reads}
-        }
-        assert many.bytes == pytest.approx(few.bytes, rel=0.05)
+    """Compare what was read by table: as many files, about as many bytes; and something was read."""
+    places = {
+        place
+        for place in {**short.reads, **long.reads}
+        if place.startswith(("warehouse/", "staging/")) and not place.endswith("_delta_log")
+    }
+    assert {"warehouse/events", "warehouse/sessions", "staging/events"} <= places
+    for place in sorted(places):
+        few, many = short.reads[place], long.reads[place]
+        assert many.files == few.files, place
+        # Days that were published together are one small file, that is copied with the day that changes.
+        if place != "warehouse/daily_activity":
+            assert many.bytes == pytest.approx(few.bytes, rel=0.05), place
 
 
-@pytest.mark.parametrize("days", [LONG, pytest.param(YEAR, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("dumps", [LONG, pytest.param(LONGEST, marks=pytest.mark.slow)])
 def test_one_late_event_reads_the_same_files_however_long_the_history(
-    days: int, server: Server, make_history: Callable[..., History]
+    dumps: int, server: Server, make_history: Callable[..., History]
 ) -> None:
     read = []
-    for count in (SHORT, days):
-        history = make_history(a_day, DAY, count)
-        today = NOON + (count - 1) * DAY
-        belated = event("late", NOON + 2 * DAY + 57 * MINUTE, "u3")
+    for count in (SHORT, dumps):
+        history = make_history(a_day, TEN_DAYS, count)
+        today = NOON + (count - 1) * TEN_DAYS
+        belated = event("late", NOON + 2 * TEN_DAYS + 57 * MINUTE, "u3")
         read.append(
             history.then(server, today + HOUR, [event("now", today + 61 * MINUTE, "u1"), belated])
         )
