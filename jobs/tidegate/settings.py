@@ -123,7 +123,7 @@ def load_settings(
             s3 = state.s3
         chosen = chosen or state.lake
     where = normalize_lake(chosen or str(home / "lake"))
-    server = spark or os.environ.get("TIDEGATE_SPARK")
+    server = spark or os.environ.get("TIDEGATE_SPARK") or None
     if server is None and state is not None and normalize_lake(state.lake) == where:
         server = state.spark
     return Settings(

@@ -27,7 +27,7 @@ def history(
     Args:
         settings: of the project.
         tell: is given a line of progress at a time.
-        lengths: hours published before, ascending.
+        lengths: hours published before, ascending; all but the first are rounded up to whole days more.
         events: of an hour, about.
         runs: hours that are measured at each length; one more goes before them to warm up.
         block: hours that are published together to fill the history in between.
@@ -36,7 +36,9 @@ def history(
     rows: list[Row] = []
     done = 0
     with lab(settings) as own:
-        for length in lengths:
+        for asked in lengths:
+            # The later in the day, the more of it is read: all are measured at the same hour of a day.
+            length = asked + (lengths[0] - asked) % 24
             done = fill(own, traffic, done, length, block, tell)
             own.run(own.write(traffic, [done]))
             measured = [own.run(own.write(traffic, [done + 1 + n])) for n in range(runs)]
