@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
 import yaml
 
+from tidegate.bench.lab import scratch
 from tidegate.bench.process import Ended, run_command
 from tidegate.bench.report import Mark, Outcome, Row
 from tidegate.bench.traffic import DESCRIPTION, NAME, Traffic, hour_of
@@ -49,10 +49,7 @@ def backfill(
     Raises:
         TidegateError: a script counts other rows than Tidegate.
     """
-    base = settings.home / "bench"
-    base.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=base))
-    try:
+    with scratch(settings) as folder:
         traffic = Traffic(events // _HOURS, visitors)
         size = sum(traffic.write(number, folder / "dumps")[1] for number in range(_HOURS))
         tell(f"{_HOURS} dumps of {size / 1e6:,.0f} MB")
@@ -71,8 +68,6 @@ def backfill(
                 tell(f"{name}: {ended.seconds:.1f} s, {ended.peak_bytes / 2**30:.2f} GiB")
                 _compare(name, ended, found["tidegate"][0])
                 shutil.rmtree(out, ignore_errors=True)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     rows: list[Row] = [_row(name, each) for name, each in found.items()]
     seconds = {str(row["who"]): float(row["seconds"] or 0) for row in rows}
     marks = (

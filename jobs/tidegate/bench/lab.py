@@ -95,34 +95,35 @@ def _whole(ran: Ran) -> None:
 
 
 @contextmanager
-def lab(settings: Settings, *, memory: str = "2g", cores: str = "*", **keys: Any) -> Iterator[Lab]:
-    """Yield a lab in a new folder below the state folder; nothing of it is left afterwards.
-
-    Args:
-        settings: of the project whose suites gate what is measured.
-        memory: the Spark server's largest heap, as Java writes it.
-        cores: its tasks at a time, or `*` for one a core.
-        keys: of the source file, in place of those of `traffic.DESCRIPTION`.
-    """
+def scratch(settings: Settings) -> Iterator[Path]:
+    """Yield a new folder below the state folder; nothing of it is left afterwards."""
     base = settings.home / "bench"
     base.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=base))
     try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def lab(settings: Settings, **keys: Any) -> Iterator[Lab]:
+    """Yield a lab in a folder of its own.
+
+    Args:
+        settings: of the project whose suites gate what is measured.
+        keys: of the source file, in place of those of `traffic.DESCRIPTION`.
+    """
+    with scratch(settings) as folder:
+        log = folder / "spark-events"
         child, url = start_spark(
-            settings.home,
-            s3=S3Access(),
-            log=folder / "spark.log",
-            memory=memory,
-            cores=cores,
-            extra_conf=log_conf(folder / "spark-events"),
+            settings.home, s3=S3Access(), log=folder / "spark.log", extra_conf=log_conf(log)
         )
         try:
             own = Settings(settings.project, settings.home, str(folder / "lake"), spark=url)
-            yield Lab(own, folder, SparkLog(folder / "spark-events"), keys)
+            yield Lab(own, folder, SparkLog(log), keys)
         finally:
             child.stop(0.0)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def costs(runs: Sequence[Measured]) -> dict[str, float]:

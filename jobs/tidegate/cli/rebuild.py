@@ -12,7 +12,7 @@ from tidegate.cli.options import DumpsOpt, JsonOpt, LakeOpt, teller
 from tidegate.errors import EXIT_FAULT, EXIT_HELD, TidegateError
 from tidegate.nearest import hint
 from tidegate.settings import Settings, load_settings
-from tidegate.tables import REBUILDABLE, Table
+from tidegate.tables import BY_NAME, REBUILDABLE, Table
 
 if TYPE_CHECKING:
     from tidegate.source import Source
@@ -121,6 +121,5 @@ def _wanted(
         return [(table, source) for source in sources]
     with connect(settings) as connection:
         found = stale(connection, sources, suite_fingerprints(settings))
-    by_name = {each.name: each for each in REBUILDABLE}
     known = {source.source: source for source in sources}
-    return [(by_name[each.table_name], known[each.source]) for each in found]
+    return [(BY_NAME[each.table_name], known[each.source]) for each in found]

@@ -83,12 +83,6 @@ def derive(work: Work, sources: Sequence[Source], cap: int | None = None) -> Der
     """
     work.ledger.refresh()
     known = {source.source: source for source in sources}
-    outdated = [
-        outdated_text(work, source, table)
-        for source in sources
-        for table in DERIVED
-        if is_outdated(work, source, table)
-    ]
     consumed = _consumed(work, known)
     fresh = [
         each
@@ -119,7 +113,7 @@ def derive(work: Work, sources: Sequence[Source], cap: int | None = None) -> Der
         version,
         sum(len(each.slices) for each in left),
         tuple(audits),
-        tuple(outdated),
+        _outdated(work, sources),
     )
 
 
@@ -193,13 +187,17 @@ def standing(work: Work, sources: Sequence[Source]) -> Derived:
             )
         )
     )
-    outdated = tuple(
+    return Derived((), (), behind, version, 0, (), _outdated(work, sources))
+
+
+def _outdated(work: Work, sources: Sequence[Source]) -> tuple[str, ...]:
+    """Return what to say of derived tables that other code made."""
+    return tuple(
         outdated_text(work, source, table)
         for source in sources
         for table in DERIVED
         if is_outdated(work, source, table)
     )
-    return Derived((), (), behind, version, 0, (), outdated)
 
 
 def _consumed(work: Work, known: Mapping[str, Source]) -> dict[str, int]:
