@@ -66,15 +66,15 @@ class Taken:
         return self.last.sequence + 1 if self.last else 1
 
 
-def by_slice(work: Work, table: Table, place: str, *sums: str) -> dict[datetime, Row]:
-    """Return by slice the number of staged rows, `n`, and sums of some columns."""
+def by_slice(work: Work, table: Table, place: str, **sums: str) -> dict[datetime, Row]:
+    """Return by slice the number of staged rows, `n`, and aggregates of their columns (name = Spark SQL)."""
     from pyspark.sql import functions as F
 
     time = F.col(table.slice_time).cast("timestamp").alias("slice")
     grouped = (
         work.lake.staged(place, schema=table.ddl)
         .groupBy(time)
-        .agg(F.count(F.lit(1)).alias("n"), *(F.sum(name).alias(name) for name in sums))
+        .agg(F.count(F.lit(1)).alias("n"), *(F.expr(a).alias(name) for name, a in sums.items()))
     )
     return {parse_time(row["slice"]): row for row in work.lake.rows(grouped)}
 

@@ -375,7 +375,7 @@ def _hourly(work: Work, taken: Taken) -> Candidate:
     happened = _happened(work, taken, [(hour, hour + HOUR) for hour in hours])
     place = new_place(work, hourly_activity.TABLE, taken.source.source)
     work.lake.stage(hourly_activity.build(happened).coalesce(1), place)
-    found = by_slice(work, hourly_activity.TABLE, place, "events")
+    found = by_slice(work, hourly_activity.TABLE, place, events="sum(events)")
     read, counted = happened.count(), sum(each["events"] for each in found.values())
     counts = {hour: each["n"] for hour, each in found.items()}
     return Candidate(
@@ -410,7 +410,9 @@ def _daily(work: Work, taken: Taken) -> Candidate:
     )
     place = new_place(work, daily_activity.TABLE, taken.source.source)
     work.lake.stage(daily_activity.build(happened, started).coalesce(1), place)
-    found = by_slice(work, daily_activity.TABLE, place, "events", "sessions")
+    found = by_slice(
+        work, daily_activity.TABLE, place, events="sum(events)", sessions="sum(sessions)"
+    )
     read, counted = happened.count(), sum(each["events"] for each in found.values())
     sessions_read = started.count()
     sessions_counted = sum(each["sessions"] for each in found.values())

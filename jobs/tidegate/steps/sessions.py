@@ -55,10 +55,22 @@ class Affected:
 
 @dataclass(frozen=True)
 class _Sessions:
-    """Staged sessions: their rows, and by slice how many there are of how many events."""
+    """Staged sessions.
+
+    Attributes:
+        rows: the sessions.
+        place: where they are staged.
+        by_slice: how many there are, `n`, of how many `events`, and how many of them are `long`: to be cut.
+    """
 
     rows: DataFrame
+    place: str
     by_slice: Mapping[datetime, Row]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether none is to be cut."""
+        return not any(each["long"] for each in self.by_slice.values())
 
 
 def build_sessions(work: Work, taken: Taken) -> Candidate:
@@ -78,7 +90,7 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
 
     stale_hours = hours_in(found.stale.select("start_hour")) if found.stale is not None else set()
     slices = sorted(stale_hours | found.fresh.by_slice.keys())
-    whole = found.fresh.rows
+    target, counts = found.fresh.place, found.fresh.by_slice
     if found.stale is not None and slices and not taken.whole:
         # A slice is replaced whole: what of it is not stale goes in again as it is.
         kept = (
@@ -87,18 +99,17 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
             .join(found.stale.select("session_id"), "session_id", "left_anti")
             .select(*sessions.TABLE.column_names)
         )
-        whole = whole.unionByName(kept)
-    target = f"{place}/candidate"
-    work.lake.stage(whole, target)
-    counts = {hour: each["n"] for hour, each in by_slice(work, sessions.TABLE, target).items()}
+        target = f"{place}/candidate"
+        counts = _stage(work, found.fresh.rows.unionByName(kept), target).by_slice
+    rows = {hour: counts[hour]["n"] if hour in counts else 0 for hour in slices}
     read = found.needed.count()
-    in_sessions = sum(each["event_count"] for each in found.built.by_slice.values())
+    in_sessions = sum(each["events"] for each in found.built.by_slice.values())
     return Candidate(
         sessions.TABLE,
         target,
-        {hour: counts.get(hour, 0) for hour in slices},
+        rows,
         {
-            "rows": sum(counts.values()),
+            "rows": sum(rows.values()),
             "events_read": read,
             "events_in_sessions": in_sessions,
             "unaccounted": abs(read - in_sessions),
@@ -108,16 +119,27 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
 
 
 def _build(work: Work, needed: DataFrame, rules: sessions.Rules, place: str) -> _Sessions:
-    """Stage the sessions of some events."""
-    return _stage(work, sessions.sessionize(needed, rules), f"{place}/built")
+    """Stage the sessions of some events.
 
-
-def _stage(work: Work, rows: DataFrame, place: str) -> _Sessions:
-    work.lake.stage(rows, place)
-    return _Sessions(
-        work.lake.staged(place, schema=sessions.TABLE.ddl),
-        by_slice(work, sessions.TABLE, place, "event_count"),
+    Hardly any is long enough to be cut: those that are, are built a second time, of their own events.
+    """
+    built = _stage(work, sessions.uncut(needed, rules), f"{place}/built", sessions.is_long(rules))
+    if built.is_whole:
+        return built
+    long = built.rows.where(sessions.is_long(rules)).selectExpr(
+        *aliases.SPAN, f"{sessions.KEY} as k"
     )
+    cut = sessions.sessionize(_inside(needed, long), rules)
+    short = built.rows.where(f"not {sessions.is_long(rules)}")
+    return _stage(work, short.unionByName(cut), f"{place}/cut")
+
+
+def _stage(work: Work, rows: DataFrame, place: str, long: str = "false") -> _Sessions:
+    work.lake.stage(rows, place)
+    found = by_slice(
+        work, sessions.TABLE, place, events="sum(event_count)", long=f"count_if({long})"
+    )
+    return _Sessions(work.lake.staged(place, schema=sessions.TABLE.ddl), place, found)
 
 
 def _published(work: Work, source: str) -> DataFrame:
@@ -260,9 +282,15 @@ def _needed(
     from pyspark.sql import functions as F
 
     dumps = {*changed, *hours_in(stale.select(F.explode("dump_hours").alias("dump_hour")))}
+    return _inside(published.where(in_dumps(sorted(dumps))), ranges)
+
+
+def _inside(found: DataFrame, ranges: DataFrame) -> DataFrame:
+    """Return the events in ranges: `k`, `lo`, `hi` (µs)."""
+    from pyspark.sql import functions as F
+
     return (
-        published.where(in_dumps(sorted(dumps)))
-        .withColumn("k", F.expr(sessions.KEY))
+        found.withColumn("k", F.expr(sessions.KEY))
         .withColumn("t", F.unix_micros("event_time"))
         .alias("e")
         .join(
