@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tidegate.nearest import nearest
 from tidegate.suites import Entry, Severity, Suite
@@ -18,6 +19,9 @@ from tidegate.suites import Entry, Severity, Suite
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+K = TypeVar("K")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ALONE = threading.Lock()
 """Great Expectations has one current context a process: audits of several threads follow one another."""
 _EXAMPLES = 3
@@ -47,35 +51,72 @@ class Result:
         )
 
 
-def audit(suite: Suite, rows: DataFrame, facts: Mapping[str, Any]) -> list[Result]:
-    """Run a suite on a candidate.
+@dataclass(frozen=True)
+class Candidate:
+    """What is audited.
 
-    Args:
-        suite: what is asked.
-        rows: the candidate.
-        facts: what is known of it beside its rows (`suites.FACTS`).
+    Attributes:
+        rows: the rows that would be published.
+        facts: what is known of them beside (`suites.FACTS`).
+    """
+
+    rows: DataFrame
+    facts: Mapping[str, Any]
+
+
+def audit(suite: Suite, candidate: Candidate) -> list[Result]:
+    """Run a suite on a candidate.
 
     Returns:
         One result an entry, in the suite's order.
     """
     with _ALONE:
-        return _audit(suite, rows, facts)
+        return _audit(suite, {None: candidate}, None)[None]
 
 
-def _audit(suite: Suite, rows: DataFrame, facts: Mapping[str, Any]) -> list[Result]:
-    by_subject = {
-        subject: [(n, e) for n, e in enumerate(suite.entries) if e.of == subject]
+def audit_slices(
+    suite: Suite, slices: Mapping[datetime, Candidate], whole: DataFrame, column: str
+) -> dict[datetime, list[Result]]:
+    """Run a suite on each of some slices; what can be counted of all of them at once, is.
+
+    Args:
+        suite: what is asked.
+        slices: the slices, each with its own rows.
+        whole: the rows of all slices.
+        column: of `whole`, which says which slice a row is of.
+
+    Returns:
+        As `audit`, by slice.
+    """
+    with _ALONE:
+        return _audit(suite, slices, _Whole(whole, column))
+
+
+@dataclass(frozen=True)
+class _Whole:
+    rows: DataFrame
+    column: str
+
+
+def _audit(
+    suite: Suite, candidates: Mapping[K, Candidate], whole: _Whole | None
+) -> dict[K, list[Result]]:
+    of_rows, of_facts = (
+        [(n, e) for n, e in enumerate(suite.entries) if e.of == subject]
         for subject in ("rows", "facts")
-    }
-    results: dict[int, Result] = {}
-    if by_subject["rows"]:
-        results.update(_validate(by_subject["rows"], rows, spark=True))
-    if by_subject["facts"]:
+    )
+    results: dict[K, dict[int, Result]] = {key: {} for key in candidates}
+    if of_rows:
+        frames = {key: each.rows for key, each in candidates.items()}
+        for key, found in _validate(of_rows, frames, spark=True, whole=whole).items():
+            results[key].update(found)
+    if of_facts:
         import pandas as pd
 
-        frame = pd.DataFrame([dict(facts)])
-        results.update(_validate(by_subject["facts"], frame, spark=False))
-    return [results[n] for n in range(len(suite.entries))]
+        facts = {key: pd.DataFrame([dict(each.facts)]) for key, each in candidates.items()}
+        for key, found in _validate(of_facts, facts, spark=False).items():
+            results[key].update(found)
+    return {key: [found[n] for n in range(len(suite.entries))] for key, found in results.items()}
 
 
 def faults(suite: Suite) -> list[str]:
@@ -123,20 +164,25 @@ def _expectation(entry: Entry, number: int) -> Any:
 
 
 def _validate(
-    entries: Sequence[tuple[int, Entry]], frame: Any, *, spark: bool
-) -> dict[int, Result]:
+    entries: Sequence[tuple[int, Entry]],
+    frames: Mapping[K, Any],
+    *,
+    spark: bool,
+    whole: _Whole | None = None,
+) -> dict[K, dict[int, Result]]:
+    """Return by frame what entries, with their numbers, come to."""
     _quiet()
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
-    results: dict[int, Result] = {}
+    unknown: dict[int, Result] = {}
     known: list[Any] = []
     asked = dict(entries)
     for number, entry in entries:
         try:
             known.append(_expectation(entry, number))
         except _EntryFaultError as error:
-            results[number] = _result(entry, success=False, observed=str(error))
+            unknown[number] = _result(entry, success=False, observed=str(error))
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     if spark:
@@ -144,16 +190,125 @@ def _validate(
         source: Any = context.data_sources.add_spark("candidate", persist=False)
     else:
         source = context.data_sources.add_pandas("candidate")
-    batch = (
-        source.add_dataframe_asset("candidate")
-        .add_batch_definition_whole_dataframe("whole")
-        .get_batch(batch_parameters={"dataframe": frame})
+    engine = source.get_execution_engine()
+    _ask_for_no_values(engine)
+    once = _Once(engine, whole) if whole is not None else None
+    definition = source.add_dataframe_asset("candidate").add_batch_definition_whole_dataframe(
+        "whole"
     )
-    # Examples cost a query an expectation: they are looked for only where something failed.
-    results.update(_run(batch, known, asked, examples=0))
-    failed = [each for each in known if not results[each.meta["entry"]].success]
-    results.update(_run(batch, failed, asked, examples=_EXAMPLES))
+    results: dict[K, dict[int, Result]] = {}
+    for key, frame in frames.items():
+        batch = definition.get_batch(batch_parameters={"dataframe": frame})
+        if once is not None:
+            once.turn_to(key)
+        # Examples cost a query an expectation: they are looked for only where something failed.
+        found = {**unknown, **_run(batch, known, asked, examples=0)}
+        failed = [each for each in known if not found[each.meta["entry"]].success]
+        found.update(_run(batch, failed, asked, examples=_EXAMPLES))
+        results[key] = found
     return results
+
+
+class _Once:
+    """Lets an engine of Great Expectations count once, by slice, what is asked of one slice after another.
+
+    An engine asks Spark for all aggregates of a batch in one query. Those of the first slice are asked
+    of all slices, grouped by them; for the others the answers are there.
+    """
+
+    def __init__(self, engine: Any, whole: _Whole) -> None:
+        self._engine, self._whole = engine, whole
+        self._alone = engine.resolve_metric_bundle
+        self._answers: dict[tuple[Any, ...], dict[Any, Any]] = {}
+        self._slice: Any = None
+        engine.resolve_metric_bundle = self._resolve
+
+    def turn_to(self, slice_: Any) -> None:
+        """Say of which slice the next questions are."""
+        self._slice = slice_
+
+    def _resolve(self, metric_fn_bundle: Iterable[Any]) -> dict[Any, Any]:
+        by_domain: dict[tuple[Any, ...], list[Any]] = {}
+        for each in metric_fn_bundle:
+            by_domain.setdefault(_without_batch(each.compute_domain_kwargs or {}), []).append(each)
+        found: dict[Any, Any] = {}
+        for domain, questions in by_domain.items():
+            questions.sort(key=_question)  # they come in another order for each slice
+            asked = (domain, *map(_question, questions))
+            if asked not in self._answers:
+                self._answers[asked] = self._by_slice(questions)
+            answer = self._answers[asked].get(self._slice)
+            if answer is None:  # of a slice without such rows there is no group
+                found.update(self._alone(metric_fn_bundle=questions))
+            else:
+                ids = (each.metric_configuration.id for each in questions)
+                found.update(zip(ids, answer, strict=True))
+        return found
+
+    def _by_slice(self, questions: Sequence[Any]) -> dict[Any, Sequence[Any]]:
+        from great_expectations.core.batch_manager import BatchManager
+        from great_expectations.execution_engine.sparkdf_batch_data import SparkDFBatchData
+        from great_expectations.util import convert_to_json_serializable
+        from pyspark.errors import PySparkException
+        from pyspark.sql import functions as F
+
+        kwargs = questions[0].compute_domain_kwargs or {}
+        own: BatchManager = self._engine.batch_manager
+        # The engine applies a domain's conditions itself: to the rows of all slices this once.
+        data = SparkDFBatchData(self._engine, self._whole.rows)
+        kept = own.batch_data_cache[kwargs["batch_id"]]
+        own.batch_data_cache[kwargs["batch_id"]] = data
+        try:
+            rows = self._engine.get_domain_records(domain_kwargs=kwargs)
+        finally:
+            own.batch_data_cache[kwargs["batch_id"]] = kept
+        key = F.unix_micros(self._whole.column).alias("slice")
+        try:
+            counted = rows.groupBy(key).agg(*(each.metric_fn for each in questions)).collect()
+        except PySparkException:
+            # Some slice's rows can't be computed. Each is asked alone then, and fails or not by itself.
+            return {}
+        return {
+            _EPOCH + timedelta(microseconds=row[0]): [
+                convert_to_json_serializable(data=value) for value in row[1:]
+            ]
+            for row in counted
+        }
+
+
+def _question(asked: Any) -> tuple[Any, ...]:
+    metric = asked.metric_configuration
+    return (
+        metric.metric_name,
+        _without_batch(metric.metric_domain_kwargs),
+        str(metric.metric_value_kwargs_id),
+    )
+
+
+def _without_batch(kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(sorted((k, repr(v)) for k, v in kwargs.items() if k != "batch_id"))
+
+
+def _ask_for_no_values(engine: Any) -> None:
+    """Keep an engine from asking Spark for no unexpected value at all, which costs a query each time."""
+    resolve = engine.resolve_metrics
+
+    def without(metrics_to_resolve: Iterable[Any], *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        asked: list[Any] = []
+        none: dict[Any, Any] = {}
+        for each in metrics_to_resolve:
+            form = each.metric_value_kwargs.get("result_format")
+            if (
+                each.metric_name.endswith(".unexpected_values")
+                and isinstance(form, Mapping)
+                and form.get("partial_unexpected_count") == 0
+            ):
+                none[each.id] = []
+            else:
+                asked.append(each)
+        return {**none, **resolve(asked, *args, **kwargs)}
+
+    engine.resolve_metrics = without
 
 
 def _run(

@@ -32,6 +32,7 @@ FACTS: Mapping[str, Mapping[str, str]] = {
         "quarantined_share": "those as a share of the lines, 0 to 1; NULL without lines",
         "unaccounted": "lines - candidates - duplicates - quarantined, plus candidates - rows - withheld",
         "rows": "rows to be published",
+        "repeated": "rows whose id another row of the slice has too, but for one of each id",
         "usual_rows": "median of the rows of this hour of the day in the last 28 days; NULL with under 3",
         "rows_to_usual": "rows / usual_rows",
     },

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tidegate.gate import Result, audit, faults
+from tidegate.gate import Candidate, Result, audit, audit_slices, faults
 from tidegate.suites import Entry, Suite
 
 if TYPE_CHECKING:
@@ -19,7 +20,11 @@ def entry(kind: str, of: Any = "rows", severity: Any = "critical", **args: Any) 
 
 
 def judged(rows: DataFrame | None, *entries: Entry, **facts: Any) -> list[Result]:
-    return audit(Suite("events", "o", entries, Path("x")), rows, facts)  # type: ignore[arg-type]
+    return audit(suite(*entries), Candidate(rows, facts))  # type: ignore[arg-type]
+
+
+def suite(*entries: Entry) -> Suite:
+    return Suite("events", "o", entries, Path("x"))
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +166,90 @@ def test_faults_name_the_type_or_argument_and_the_nearest_right_one() -> None:
     assert "minimum" in found[1]
     assert "column" in found[2]
     assert "mostly" in found[3]
+
+
+MANY = (
+    entry("column_values_to_be_between", column="n", min_value=2),
+    entry("column_values_to_not_be_null", column="s", mostly=0.5),
+    entry("column_values_to_be_unique", column="s"),
+    entry("column_values_to_be_in_set", column="s", value_set=["a", "b"]),
+    entry("column_values_to_match_regex", column="s", regex="^[ab]$"),
+    entry("column_mean_to_be_between", column="n", min_value=2, max_value=3),
+    entry("column_max_to_be_between", column="n", max_value=3),
+    entry("column_median_to_be_between", column="n", max_value=3),
+    entry("column_unique_value_count_to_be_between", column="s", max_value=2),
+    entry("table_row_count_to_be_between", min_value=2),
+    entry("compound_columns_to_be_unique", column_list=["n", "s"]),
+    entry("column_pair_values_a_to_be_greater_than_b", column_A="n", column_B="m", or_equal=True),
+    entry(
+        "column_values_to_be_between",
+        column="n",
+        min_value=3,
+        row_condition="s = 'b'",
+        condition_parser="spark",
+    ),
+    entry("column_values_to_be_between", "facts", column="lines", max_value=5),
+)
+HOURS = [datetime(2025, 1, 1, hour, tzinfo=UTC) for hour in range(5)]
+
+
+@pytest.fixture(scope="module")
+def sliced(spark: SparkSession) -> DataFrame:
+    """Rows of four hours; the fifth has none."""
+    values = """
+        (0, 1, 'a', 1), (0, 2, 'a', 2), (0, 3, null, null),
+        (1, 2, 'a', 1), (1, 3, 'b', 3), (1, 2, 'b', 2),
+        (2, 9, 'c', 10),
+        (3, null, null, null), (3, null, null, 1)
+    """
+    hour = "timestamp'2025-01-01T00:00:00Z' + make_interval(0, 0, 0, 0, h) as hour"
+    return spark.sql(f"select {hour}, n, s, m from values {values} t(h, n, s, m)")
+
+
+def parts(sliced: DataFrame) -> dict[datetime, Candidate]:
+    return {
+        hour: Candidate(sliced.where(sliced["hour"] == hour), {"lines": 2 * n})
+        for n, hour in enumerate(HOURS)
+    }
+
+
+def test_slices_audited_together_are_judged_as_each_is_alone(sliced: DataFrame) -> None:
+    asked = suite(*MANY)
+    found = audit_slices(asked, parts(sliced), sliced, "hour")
+    alone = {hour: audit(asked, each) for hour, each in parts(sliced).items()}
+    assert found == alone
+    verdicts = {tuple(each.success for each in results) for results in alone.values()}
+    assert len(verdicts) == len(HOURS), "the slices were meant to differ"
+
+
+def test_a_slice_that_cannot_be_computed_fails_alone(sliced: DataFrame) -> None:
+    mixed = sliced.repartition(1).selectExpr(
+        "hour", "if(s = 'c', cast(s as int), n) as n", "s", "m"
+    )
+    found = audit_slices(suite(MANY[9], POSITIVE), parts(mixed), mixed, "hour")
+    assert [found[hour][1].holds for hour in HOURS] == [False, False, True, False, False]
+    assert "CAST_INVALID_INPUT" in found[HOURS[2]][1].observed
+
+
+def test_more_slices_are_no_more_queries(
+    sliced: DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyspark.sql.connect.dataframe import DataFrame as Frame
+
+    collected: list[None] = []
+    collect = Frame.collect
+
+    def counting(self: Any) -> Any:
+
+        collected.append(None)
+        return collect(self)
+
+    monkeypatch.setattr(Frame, "collect", counting)
+    good = sliced.where("n is not null")
+    asked = suite(POSITIVE, entry("column_values_to_not_be_null", column="n"))
+    queries = []
+    for n in (1, 3):
+        collected.clear()
+        audit_slices(asked, {hour: parts(good)[hour] for hour in HOURS[:n]}, good, "hour")
+        queries.append(len(collected))
+    assert queries[0] == queries[1] > 0
