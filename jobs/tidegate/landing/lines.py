@@ -125,7 +125,10 @@ def _named(lake: Lake, lines: DataFrame, inputs: Sequence[Input]) -> DataFrame:
         "path string, file string, dump_hour timestamp",
     )
     # Local paths come as file:/… or file:///…: the scheme says nothing more, so it goes.
-    plain = lines.withColumn("path", F.regexp_replace("path", "^file:/+", "/"))
+    plain = lines.withColumn(
+        "path",
+        F.expr("if(startswith(path, 'file:'), concat('/', ltrim('/', substr(path, 6))), path)"),
+    )
     # A line of a file that is not known would be lost in silence by an inner join.
     known = "coalesce(file, raise_error(concat('no file of the dump is spelled ', path)))"
     return plain.join(F.broadcast(names), "path", "left").select(
