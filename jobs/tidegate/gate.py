@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tidegate.nearest import nearest
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ALONE = threading.Lock()
 """Great Expectations has one current context a process: audits of several threads follow one another."""
 _EXAMPLES = 3
@@ -51,37 +50,34 @@ class Result:
         )
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """What is audited.
-
-    Attributes:
-        rows: the rows that would be published.
-        facts: what is known of them beside (`suites.FACTS`).
-    """
-
-    rows: DataFrame
-    facts: Mapping[str, Any]
-
-
-def audit(suite: Suite, candidate: Candidate) -> list[Result]:
+def audit(suite: Suite, rows: DataFrame, facts: Mapping[str, Any]) -> list[Result]:
     """Run a suite on a candidate.
+
+    Args:
+        suite: what is asked.
+        rows: the candidate.
+        facts: what is known of it beside its rows (`suites.FACTS`).
 
     Returns:
         One result an entry, in the suite's order.
     """
     with _ALONE:
-        return _audit(suite, {None: candidate}, None)[None]
+        return _audit(suite, {None: rows}, {None: facts})[None]
 
 
 def audit_slices(
-    suite: Suite, slices: Mapping[datetime, Candidate], whole: DataFrame, column: str
+    suite: Suite,
+    rows: Mapping[datetime, DataFrame],
+    facts: Mapping[datetime, Mapping[str, Any]],
+    whole: DataFrame,
+    column: str,
 ) -> dict[datetime, list[Result]]:
     """Run a suite on each of some slices; what can be counted of all of them at once, is.
 
     Args:
         suite: what is asked.
-        slices: the slices, each with its own rows.
+        rows: the candidate of each slice.
+        facts: what is known of it beside its rows, of the same slices.
         whole: the rows of all slices.
         column: of `whole`, which says which slice a row is of.
 
@@ -89,7 +85,7 @@ def audit_slices(
         As `audit`, by slice.
     """
     with _ALONE:
-        return _audit(suite, slices, _Whole(whole, column))
+        return _audit(suite, rows, facts, _Whole(whole, column))
 
 
 @dataclass(frozen=True)
@@ -99,22 +95,24 @@ class _Whole:
 
 
 def _audit(
-    suite: Suite, candidates: Mapping[K, Candidate], whole: _Whole | None
+    suite: Suite,
+    rows: Mapping[K, DataFrame],
+    facts: Mapping[K, Mapping[str, Any]],
+    whole: _Whole | None = None,
 ) -> dict[K, list[Result]]:
     of_rows, of_facts = (
         [(n, e) for n, e in enumerate(suite.entries) if e.of == subject]
         for subject in ("rows", "facts")
     )
-    results: dict[K, dict[int, Result]] = {key: {} for key in candidates}
+    results: dict[K, dict[int, Result]] = {key: {} for key in rows}
     if of_rows:
-        frames = {key: each.rows for key, each in candidates.items()}
-        for key, found in _validate(of_rows, frames, spark=True, whole=whole).items():
+        for key, found in _validate(of_rows, rows, spark=True, whole=whole).items():
             results[key].update(found)
     if of_facts:
         import pandas as pd
 
-        facts = {key: pd.DataFrame([dict(each.facts)]) for key, each in candidates.items()}
-        for key, found in _validate(of_facts, facts, spark=False).items():
+        frames = {key: pd.DataFrame([dict(each)]) for key, each in facts.items()}
+        for key, found in _validate(of_facts, frames, spark=False).items():
             results[key].update(found)
     return {key: [found[n] for n in range(len(suite.entries))] for key, found in results.items()}
 
@@ -246,30 +244,28 @@ class _Once:
         return found
 
     def _by_slice(self, questions: Sequence[Any]) -> dict[Any, Sequence[Any]]:
-        from great_expectations.core.batch_manager import BatchManager
         from great_expectations.execution_engine.sparkdf_batch_data import SparkDFBatchData
         from great_expectations.util import convert_to_json_serializable
         from pyspark.errors import PySparkException
         from pyspark.sql import functions as F
 
         kwargs = questions[0].compute_domain_kwargs or {}
-        own: BatchManager = self._engine.batch_manager
+        batches, own = self._engine.batch_manager.batch_data_cache, kwargs["batch_id"]
         # The engine applies a domain's conditions itself: to the rows of all slices this once.
-        data = SparkDFBatchData(self._engine, self._whole.rows)
-        kept = own.batch_data_cache[kwargs["batch_id"]]
-        own.batch_data_cache[kwargs["batch_id"]] = data
+        kept = batches[own]
+        batches[own] = SparkDFBatchData(self._engine, self._whole.rows)
         try:
             rows = self._engine.get_domain_records(domain_kwargs=kwargs)
         finally:
-            own.batch_data_cache[kwargs["batch_id"]] = kept
-        key = F.unix_micros(self._whole.column).alias("slice")
+            batches[own] = kept
+        key = F.unix_seconds(self._whole.column).alias("slice")
         try:
             counted = rows.groupBy(key).agg(*(each.metric_fn for each in questions)).collect()
         except PySparkException:
             # Some slice's rows can't be computed. Each is asked alone then, and fails or not by itself.
             return {}
         return {
-            _EPOCH + timedelta(microseconds=row[0]): [
+            datetime.fromtimestamp(row[0], UTC): [
                 convert_to_json_serializable(data=value) for value in row[1:]
             ]
             for row in counted

@@ -21,7 +21,7 @@ from reckoned import EVENT_DDL, event_row, session_row
 from reckoning import Event, sessions_of
 from tidegate.lake import Lake
 from tidegate.tables import sessions
-from tidegate.tables.sessions import Rules, affected, resumed, sessionize
+from tidegate.tables.sessions import Rules, affected, is_long, resumed, sessionize, uncut
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -88,6 +88,24 @@ def test_sessions_are_those_of_the_definition(seed: int, lake: Lake) -> None:
     assert_same_rows(found, reckoned(events), ["user_key", "session_start"])
     assert sum(row["event_count"] for row in found) == sum(e.user_key is not None for e in events)
     assert len({row["session_id"] for row in found}) == len(found)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_what_is_not_long_is_a_session_already_and_what_is_long_is_cut_of_its_own_events(
+    seed: int, lake: Lake
+) -> None:
+    chance = random.Random(seed)
+    drawn = [draw(chance, f"u{n}", chance.randrange(1, 30), 30) for n in range(120)]
+    events = rows_of(lake, [event for each in drawn for event in each])
+    runs = uncut(events, RULES).localCheckpoint()
+    long = runs.where(is_long(RULES)).selectExpr("user_key", "session_start", "session_end")
+    theirs = events.join(long, "user_key").where("event_time between session_start and session_end")
+    cut = sessionize(theirs.select(*events.columns), RULES)
+    found = runs.where(f"not {is_long(RULES)}").unionByName(cut)
+    assert 0 < long.count() < runs.count()
+    assert_same_rows(
+        exact_rows(found), exact_rows(sessionize(events, RULES)), ["user_key", "session_start"]
+    )
 
 
 def at(*minutes: float, user: str = "u") -> History:

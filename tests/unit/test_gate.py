@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tidegate.gate import Candidate, Result, audit, audit_slices, faults
+from tidegate.gate import Result, audit, audit_slices, faults
 from tidegate.suites import Entry, Suite
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def entry(kind: str, of: Any = "rows", severity: Any = "critical", **args: Any) 
 
 
 def judged(rows: DataFrame | None, *entries: Entry, **facts: Any) -> list[Result]:
-    return audit(suite(*entries), Candidate(rows, facts))  # type: ignore[arg-type]
+    return audit(suite(*entries), rows, facts)  # type: ignore[arg-type]
 
 
 def suite(*entries: Entry) -> Suite:
@@ -206,17 +207,24 @@ def sliced(spark: SparkSession) -> DataFrame:
     return spark.sql(f"select {hour}, n, s, m from values {values} t(h, n, s, m)")
 
 
-def parts(sliced: DataFrame) -> dict[datetime, Candidate]:
-    return {
-        hour: Candidate(sliced.where(sliced["hour"] == hour), {"lines": 2 * n})
-        for n, hour in enumerate(HOURS)
-    }
+FACTS = {hour: {"lines": 2 * n} for n, hour in enumerate(HOURS)}
+
+
+def together(
+    asked: Suite, sliced: DataFrame, hours: Sequence[datetime] = HOURS
+) -> dict[datetime, list[Result]]:
+    facts = {hour: FACTS[hour] for hour in hours}
+    return audit_slices(asked, parts(sliced, hours), facts, sliced, "hour")
+
+
+def parts(sliced: DataFrame, hours: Sequence[datetime] = HOURS) -> dict[datetime, DataFrame]:
+    return {hour: sliced.where(sliced["hour"] == hour) for hour in hours}
 
 
 def test_slices_audited_together_are_judged_as_each_is_alone(sliced: DataFrame) -> None:
     asked = suite(*MANY)
-    found = audit_slices(asked, parts(sliced), sliced, "hour")
-    alone = {hour: audit(asked, each) for hour, each in parts(sliced).items()}
+    found = together(asked, sliced)
+    alone = {hour: audit(asked, rows, FACTS[hour]) for hour, rows in parts(sliced).items()}
     assert found == alone
     verdicts = {tuple(each.success for each in results) for results in alone.values()}
     assert len(verdicts) == len(HOURS), "the slices were meant to differ"
@@ -226,7 +234,7 @@ def test_a_slice_that_cannot_be_computed_fails_alone(sliced: DataFrame) -> None:
     mixed = sliced.repartition(1).selectExpr(
         "hour", "if(s = 'c', cast(s as int), n) as n", "s", "m"
     )
-    found = audit_slices(suite(MANY[9], POSITIVE), parts(mixed), mixed, "hour")
+    found = together(suite(MANY[9], POSITIVE), mixed)
     assert [found[hour][1].holds for hour in HOURS] == [False, False, True, False, False]
     assert "CAST_INVALID_INPUT" in found[HOURS[2]][1].observed
 
@@ -240,7 +248,6 @@ def test_more_slices_are_no_more_queries(
     collect = Frame.collect
 
     def counting(self: Any) -> Any:
-
         collected.append(None)
         return collect(self)
 
@@ -250,6 +257,6 @@ def test_more_slices_are_no_more_queries(
     queries = []
     for n in (1, 3):
         collected.clear()
-        audit_slices(asked, {hour: parts(good)[hour] for hour in HOURS[:n]}, good, "hour")
+        together(asked, good, HOURS[:n])
         queries.append(len(collected))
     assert queries[0] == queries[1] > 0

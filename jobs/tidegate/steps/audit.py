@@ -97,13 +97,18 @@ def audit_plan(work: Work, plan: Plan) -> list[Audit]:
         usual = _usual_rows(work, plan)
         whole = rows_of(work, plan, fresh)
         counted = _counted(work, whole)
-        candidates = {}
-        for each in fresh:
-            landing = landings[each.standing.landing_id]
-            facts = _facts(each, landing, counted.get(each.hour), usual.get(each.hour))
-            candidates[each.hour] = gate.Candidate(rows_of(work, plan, [each]), facts)
+        facts = {
+            each.hour: _facts(
+                each,
+                landings[each.standing.landing_id],
+                counted.get(each.hour),
+                usual.get(each.hour),
+            )
+            for each in fresh
+        }
+        parts = {each.hour: rows_of(work, plan, [each]) for each in fresh}
+        found = gate.audit_slices(suite, parts, facts, whole, events.TABLE.slice_time)
         rows: list[Row] = []
-        found = gate.audit_slices(suite, candidates, whole, events.TABLE.slice_time)
         for each in fresh:
             audit = _audit(suite, plan.source.source, [each.hour], found[each.hour])
             done[each.content] = audit
@@ -121,7 +126,7 @@ def run_suite(
     slices: Sequence[datetime],
 ) -> Audit:
     """Run a suite on a candidate; nothing is written down yet."""
-    return _audit(suite, source, slices, gate.audit(suite, gate.Candidate(rows, facts)))
+    return _audit(suite, source, slices, gate.audit(suite, rows, facts))
 
 
 def _audit(

@@ -129,7 +129,7 @@ def _build(work: Work, needed: DataFrame, rules: sessions.Rules, place: str) -> 
     long = built.rows.where(sessions.is_long(rules)).selectExpr(
         *aliases.SPAN, f"{sessions.KEY} as k"
     )
-    cut = sessions.sessionize(_inside(needed, long), rules)
+    cut = sessions.sessionize(_events_in(needed, long), rules)
     short = built.rows.where(f"not {sessions.is_long(rules)}")
     return _stage(work, short.unionByName(cut), f"{place}/cut")
 
@@ -265,14 +265,15 @@ def _staged(work: Work, rows: DataFrame, place: str, schema: str) -> DataFrame:
 
 def _within(found: DataFrame, ranges: DataFrame) -> DataFrame:
     """Return the sessions that start in the ranges, as `Affected.stale` has them."""
+    return _inside(found, "lo", ranges).select("session_id", "start_hour", "lo", "hi", "dump_hours")
+
+
+def _inside(rows: DataFrame, time: str, ranges: DataFrame) -> DataFrame:
+    """Return the rows with a time (µs) in a range of their `k`: `k`, `lo`, `hi` (µs)."""
     from pyspark.sql import functions as F
 
-    inside = F.expr("s.k = r.k and s.lo between r.lo and r.hi")
-    return (
-        found.alias("s")
-        .join(ranges.alias("r"), inside, "left_semi")
-        .select("session_id", "start_hour", "lo", "hi", "dump_hours")
-    )
+    inside = F.expr(f"a.k = r.k and a.{time} between r.lo and r.hi")
+    return rows.alias("a").join(ranges.alias("r"), inside, "left_semi")
 
 
 def _needed(
@@ -282,24 +283,15 @@ def _needed(
     from pyspark.sql import functions as F
 
     dumps = {*changed, *hours_in(stale.select(F.explode("dump_hours").alias("dump_hour")))}
-    return _inside(published.where(in_dumps(sorted(dumps))), ranges)
+    return _events_in(published.where(in_dumps(sorted(dumps))), ranges)
 
 
-def _inside(found: DataFrame, ranges: DataFrame) -> DataFrame:
-    """Return the events in ranges: `k`, `lo`, `hi` (µs)."""
+def _events_in(found: DataFrame, ranges: DataFrame) -> DataFrame:
+    """Return the events that happened in the ranges."""
     from pyspark.sql import functions as F
 
-    return (
-        found.withColumn("k", F.expr(sessions.KEY))
-        .withColumn("t", F.unix_micros("event_time"))
-        .alias("e")
-        .join(
-            ranges.alias("r"),
-            F.expr("e.k = r.k and e.t between r.lo and r.hi"),
-            "left_semi",
-        )
-        .drop("k", "t")
-    )
+    keyed = found.withColumn("k", F.expr(sessions.KEY)).withColumn("t", F.unix_micros("event_time"))
+    return _inside(keyed, "t", ranges).drop("k", "t")
 
 
 def _wider(
