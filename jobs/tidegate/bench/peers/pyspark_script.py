@@ -30,9 +30,12 @@ def main() -> None:
     )
     out = Path(asked["out"])
     by_id = Window.partitionBy("id").orderBy("file")
-    read = spark.read.schema(_SCHEMA).json(str(Path(asked["dumps"]) / "*.json.gz"))
+    lines = spark.read.text(str(Path(asked["dumps"]) / "*.json.gz"))
     events = (
-        read.withColumn("file", F.input_file_name())
+        lines.select(
+            "value", F.input_file_name().alias("file"), F.from_json("value", _SCHEMA).alias("e")
+        )
+        .select("e.*", F.col("value").alias("properties"), "file")
         .where("id is not null and ts is not null")
         .withColumn("n", F.row_number().over(by_id))
         .where("n = 1")
@@ -47,6 +50,7 @@ def main() -> None:
             "device",
             "product.id as product_id",
             "price",
+            "properties",
             "file",
         )
     )
