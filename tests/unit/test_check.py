@@ -32,7 +32,7 @@ def test_faults_of_all_files_are_told_together_each_with_its_file(settings: Sett
     text = suite.read_text()
     suite.write_text(
         text.replace(
-            "expect_column_values_to_be_unique", "expect_column_values_to_be_uniqe"
+            "expect_column_values_to_not_be_null", "expect_column_values_to_be_uniqe", 1
         ).replace("max_value: 0.5}", "maximum: 0.5}")
     )
     sessions = settings.expectations / "sessions.yml"
