@@ -11,7 +11,7 @@ registry. A run that was killed while it installed is made good by the next one.
 Standard library only. The locks are written by uv, after a change in pyproject.toml or of a version
 below:
 
-    uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes \
+    uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
         --no-header --no-annotate --no-emit-index-url -o requirements.lock
     printf 'pip\nsetuptools\nwheel\n' | uv pip compile - --universal --python-version 3.11 \
         --generate-hashes --no-header --no-annotate --no-emit-index-url -o infra/bootstrap.lock

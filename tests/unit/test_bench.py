@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from project import HOUR
+from tidegate.bench.process import run_command
 from tidegate.bench.report import Mark, Outcome, machine
 from tidegate.bench.spark_log import Activity, Reads, SparkLog
 from tidegate.bench.traffic import FIRST, Traffic, hour_of
@@ -129,3 +131,19 @@ def test_a_length_that_is_no_number_is_a_usage_error(text: str) -> None:
 
     with pytest.raises(typer.BadParameter, match="such as"):
         _number(text)
+
+
+_PARENT = """
+import os, time
+held = bytearray(os.urandom(1)) * (200 << 20)
+time.sleep(1.5)
+if os.fork() == 0:
+    time.sleep(0.5)
+    os._exit(0)
+os.wait()
+"""
+
+
+def test_a_child_that_still_shares_its_parents_memory_is_not_counted_beside_it() -> None:
+    ended = run_command([sys.executable, "-c", _PARENT])
+    assert 200 << 20 < ended.peak_bytes < 350 << 20

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
@@ -21,7 +22,7 @@ from tidegate.settings import Settings
 
 MOST = 1.5
 """Times the seconds of the DuckDB script that `tidegate run` may take."""
-PEERS = ("duckdb", "pyspark")
+PEERS = ("duckdb", "polars", "pyspark")
 _HOURS = 24
 _GAP_S = 1800
 _TABLES = ("events", "sessions", "hourly_activity", "daily_activity")
@@ -102,6 +103,13 @@ def _tidegate(settings: Settings, folder: Path, lake: Path) -> Ended:
 
 def _peer(name: str, folder: Path, out: Path) -> Ended:
     asked = {"dumps": str(folder / "dumps"), "out": str(out), "gap_s": _GAP_S}
+    if find_spec(name) is None:
+        raise TidegateError(
+            f"{name} is not installed",
+            where="tidegate bench backfill",
+            expected="the packages that pyproject.toml lists under bench",
+            todo="run: python3 infra/bootstrap.py env, or leave it out: --peers duckdb",
+        )
     module = f"tidegate.bench.peers.{name}_script"
     return run_command([sys.executable, "-m", module], json.dumps(asked))
 

@@ -16,6 +16,9 @@ import psutil
 from tidegate.errors import TidegateError
 
 _LOOK_S = 0.1
+_NEW_S = 1.0
+"""A process younger than this is not counted. Java starts others by vfork: until the child has become
+another program it shows all of Java's memory as its own."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ class _Watch:
 def _resident(process: psutil.Process) -> int:
     """Return the memory of a process; what it shares with others counts once for each."""
     try:
-        return int(process.memory_info().rss)
+        is_new = time.time() - process.create_time() < _NEW_S
+        return 0 if is_new else int(process.memory_info().rss)
     except psutil.Error:
         return 0

@@ -68,7 +68,7 @@ def backfill(
     runs: RunsOpt = 3,
     peers: Annotated[
         str, typer.Option(help="Scripts to compare with, with commas between.")
-    ] = "duckdb,pyspark",
+    ] = "duckdb,polars,pyspark",
     as_json: JsonOpt = False,
 ) -> None:
     """Measure 24 dumps from files to a release, beside scripts that do the same work."""
@@ -83,6 +83,21 @@ def backfill(
         load_settings(), teller(), events=events, visitors=visitors, runs=runs, peers=chosen
     )
     _show(found, as_json)
+
+
+@bench.command()
+def query(
+    hours: Annotated[int, typer.Option(min=1, help="Hours published before.")] = 168,
+    events: EventsOpt = 10_000,
+    runs: RunsOpt = 5,
+    block: BlockOpt = 24,
+    as_json: JsonOpt = False,
+) -> None:
+    """Measure ten analysts' queries on published tables, beside DuckDB on plain Parquet."""
+    from tidegate.bench.query import query as scene
+
+    settings = load_settings()
+    _show(scene(settings, teller(), hours=hours, events=events, runs=runs, block=block), as_json)
 
 
 def _number(text: str) -> int:
