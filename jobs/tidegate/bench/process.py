@@ -17,7 +17,7 @@ from tidegate.errors import TidegateError
 
 _LOOK_S = 0.1
 _NEW_S = 1.0
-"""A process younger than this is not counted. Java starts others by vfork: until the child has become
+"""A process seen for less than this is not counted. Java starts others by vfork: until the child has become
 another program it shows all of Java's memory as its own."""
 
 
@@ -87,6 +87,7 @@ class _Watch:
 
     def __init__(self, pid: int) -> None:
         self.peak = 0
+        self._seen: dict[int, float] = {}
         self._process = psutil.Process(pid)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -102,13 +103,14 @@ class _Watch:
                 every = [self._process, *self._process.children(recursive=True)]
             except psutil.Error:
                 continue
-            self.peak = max(self.peak, sum(map(_resident, every)))
+            now = time.monotonic()
+            grown = [each for each in every if now - self._seen.setdefault(each.pid, now) >= _NEW_S]
+            self.peak = max(self.peak, sum(map(_resident, grown)))
 
 
 def _resident(process: psutil.Process) -> int:
     """Return the memory of a process; what it shares with others counts once for each."""
     try:
-        is_new = time.time() - process.create_time() < _NEW_S
-        return 0 if is_new else int(process.memory_info().rss)
+        return int(process.memory_info().rss)
     except psutil.Error:
         return 0
