@@ -17,7 +17,7 @@ from tidegate.errors import TidegateError
 
 _LOOK_S = 0.1
 _NEW_S = 1.0
-"""A process seen for less than this is not counted. Java starts others by vfork: until the child has become
+"""What the command has started counts once it has been seen for so long. Java starts others by vfork: until the child has become
 another program it shows all of Java's memory as its own."""
 
 
@@ -100,12 +100,14 @@ class _Watch:
     def _look(self) -> None:
         while not self._ended.wait(_LOOK_S):
             try:
-                every = [self._process, *self._process.children(recursive=True)]
+                started = self._process.children(recursive=True)
             except psutil.Error:
                 continue
             now = time.monotonic()
-            grown = [each for each in every if now - self._seen.setdefault(each.pid, now) >= _NEW_S]
-            self.peak = max(self.peak, sum(map(_resident, grown)))
+            grown = [
+                each for each in started if now - self._seen.setdefault(each.pid, now) >= _NEW_S
+            ]
+            self.peak = max(self.peak, sum(map(_resident, [self._process, *grown])))
 
 
 def _resident(process: psutil.Process) -> int:
