@@ -9,7 +9,7 @@ import pytest
 from tidegate import engine
 from tidegate.errors import TidegateError
 from tidegate.settings import S3Access, Settings
-from tidegate.stack.spark import _class_path, start_spark
+from tidegate.stack.spark import spark_class_path, start_spark
 
 
 def test_sparks_own_jars_come_before_those_that_they_mend(tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_sparks_own_jars_come_before_those_that_they_mend(tmp_path: Path) -> Non
     for name in names:
         (tmp_path / "jars" / name).touch()
     brought = tmp_path / "delta.jar"
-    assert [jar.name for jar in _class_path([brought], tmp_path)] == [
+    assert [jar.name for jar in spark_class_path([brought], tmp_path)] == [
         "spark-catalyst_2.13.jar",
         "delta.jar",
         "arrow-vector.jar",

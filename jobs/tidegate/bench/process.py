@@ -17,8 +17,8 @@ from tidegate.errors import TidegateError
 
 _LOOK_S = 0.1
 _NEW_S = 1.0
-"""What the command has started counts once it has been seen for so long. Java starts others by vfork: until the child has become
-another program it shows all of Java's memory as its own."""
+"""What the command has started counts once it has been seen for so long. Java starts others by vfork: until the
+child has become another program it shows all of Java's memory as its own."""
 
 
 @dataclass(frozen=True)

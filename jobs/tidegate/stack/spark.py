@@ -110,7 +110,7 @@ def launch_spark(
     progress: bring.Progress | None = None,
 ) -> tuple[Child, str]:
     """Do as `start_spark` without waiting; return the server and its token."""
-    java, jars, pyspark = bring.java(), bring.jars(home, progress), _pyspark()
+    java, jars, pyspark = bring.java(), bring.jars(home, progress), pyspark_folder()
     work = _work_folder(home)
     token = secrets.token_urlsafe(24)
     conf = {
@@ -120,7 +120,7 @@ def launch_spark(
     }
     properties = work / "spark.conf"
     write_private(properties, "".join(f"{key} {value}\n" for key, value in conf.items()))
-    class_path = _class_path(jars, pyspark)
+    class_path = spark_class_path(jars, pyspark)
     cache = find_cache(java, class_path, bring.jars_folder(home), work if make_cache else None)
     log.unlink(missing_ok=True)  # the line that is waited for must be this server's
     child = spawn(
@@ -128,7 +128,7 @@ def launch_spark(
         [
             java,
             f"-Xmx{memory}",
-            *_java_options(work),
+            *java_options(work),
             *cache.options,
             "org.apache.spark.deploy.SparkSubmit",
             "--properties-file",
@@ -137,7 +137,7 @@ def launch_spark(
             "org.apache.spark.sql.connect.service.SparkConnectServer",
             "spark-internal",
         ],
-        {**_environment(s3, pyspark), "CLASSPATH": os.pathsep.join(map(str, class_path))},
+        {**spark_environment(s3, pyspark), "CLASSPATH": os.pathsep.join(map(str, class_path))},
         log,
         cwd=work,
     )
@@ -185,7 +185,7 @@ def _answers(port: int) -> bool:
         return False
 
 
-def _pyspark() -> Path:
+def pyspark_folder() -> Path:
     """Return pyspark's folder without importing it (that takes most of a second)."""
     spec = importlib.util.find_spec("pyspark")
     if spec is None or spec.origin is None or not (Path(spec.origin).parent / "jars").is_dir():
@@ -198,7 +198,7 @@ def _pyspark() -> Path:
     return Path(spec.origin).parent
 
 
-def _class_path(jars: list[Path], pyspark: Path) -> list[Path]:
+def spark_class_path(jars: list[Path], pyspark: Path) -> list[Path]:
     """Return the jars in an order that is the same on every machine.
 
     Spark's own come first: they hold mended copies of others' classes (spark-catalyst has one of
@@ -242,7 +242,8 @@ _JIT = {
 }
 
 
-def _java_options(work: Path) -> list[str]:
+def java_options(work: Path) -> list[str]:
+    """Return the options of a JVM of Spark's, but for its heap; `work` is a folder of its own."""
     return [
         "-XX:+IgnoreUnrecognizedVMOptions",  # Java 17 and 21 don't know all of these
         *(f"-XX:{name}={value}" for name, value in _JIT.items()),
@@ -305,7 +306,8 @@ def _s3_conf(s3: S3Access) -> dict[str, str]:
     return conf
 
 
-def _environment(s3: S3Access, pyspark: Path) -> dict[str, str]:
+def spark_environment(s3: S3Access, pyspark: Path) -> dict[str, str]:
+    """Return the environment of a JVM of Spark's, with S3's keys."""
     env = {**os.environ, "SPARK_HOME": str(pyspark), "SPARK_LOCAL_IP": "127.0.0.1"}
     for name in ("SPARK_CONF_DIR", "SPARK_REMOTE", "JAVA_TOOL_OPTIONS"):
         env.pop(name, None)  # what another Spark on this machine is told is not for this one
