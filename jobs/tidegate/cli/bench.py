@@ -62,6 +62,32 @@ def late(
 
 
 @bench.command()
+def hour(
+    history: Annotated[int, typer.Option(min=1, help="Hours published before.")] = 168,
+    history_events: Annotated[
+        int, typer.Option(min=1, help="Events of each of those hours, about.")
+    ] = 2000,
+    events: EventsOpt = 100_000,
+    runs: RunsOpt = 3,
+    block: BlockOpt = 24,
+    as_json: JsonOpt = False,
+) -> None:
+    """Measure an hour through Airflow on a stack of its own, and where its seconds go."""
+    from tidegate.bench.hour import hour as scene
+
+    found = scene(
+        load_settings(),
+        teller(),
+        history=history,
+        history_events=history_events,
+        events=events,
+        runs=runs,
+        block=block,
+    )
+    _show(found, as_json)
+
+
+@bench.command()
 def backfill(
     events: Annotated[int, typer.Option(min=24, help="Events of all dumps, about.")] = 2_000_000,
     visitors: Annotated[int, typer.Option(min=1, help="How many different ones.")] = 200_000,
