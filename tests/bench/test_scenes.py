@@ -21,6 +21,13 @@ pytestmark = pytest.mark.slow
         ("history", ["--after", "1,2", "--events", "40", "--runs", "1"], 2),
         ("late", ["--hours", "10", "--events", "40", "--runs", "1"], 2),
         ("backfill", ["--events", "4800", "--visitors", "900", "--runs", "1"], 3),
+        (
+            "backfill",
+            ["--events", "4800", "--visitors", "900", "--runs", "1", "--peers", "duckdb"]
+            + ["--on", "s3", "--through", "airflow"],
+            3,
+        ),
+        ("hour", ["--history", "2", "--history-events", "60", "--events", "60", "--runs", "1"], 1),
     ],
 )
 def test_a_scene_measures_and_leaves_nothing_behind(
@@ -45,4 +52,6 @@ def test_a_scene_measures_and_leaves_nothing_behind(
     assert all(row["seconds"] > 0 for row in told["rows"])
     assert all(row["files_read"] > 0 for row in told["rows"] if "files_read" in row)
     assert told["marks"]
+    *stages, whole = told["timeline"] or [{"seconds": 0.0}]
+    assert sum(stage["seconds"] for stage in stages) == pytest.approx(whole["seconds"])
     assert list((tmp_path / "bench").iterdir()) == []

@@ -43,14 +43,18 @@ class AirflowLab:
         source: the source, whose dumps are in `DUMPS`.
         folder: for files meanwhile.
         api: its Airflow.
+        pid: of its supervisor.
         log: of its Spark server.
     """
 
-    def __init__(self, settings: Settings, source: Source, folder: Path, api: AirflowApi) -> None:
+    def __init__(
+        self, settings: Settings, source: Source, folder: Path, api: AirflowApi, pid: int
+    ) -> None:
         self.settings = settings
         self.source = source
         self.folder = folder
         self.api = api
+        self.pid = pid
         self.log = SparkLog(folder / "spark-events")
         self._books: Books | None = None
 
@@ -155,7 +159,7 @@ def airflow_lab(settings: Settings, tell: Callable[[str], None]) -> Iterator[Air
             own = Settings(project, home, state.lake, spark=state.spark, s3=state.s3)
             source = parse_source(yaml.safe_load(file.read_text()), file)
             with AirflowApi(*_login(state)) as api:
-                yield AirflowLab(own, source, folder, api)
+                yield AirflowLab(own, source, folder, api, state.pid)
 
 
 def _copy_project(project: Path, target: Path) -> Path:

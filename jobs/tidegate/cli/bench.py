@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -95,20 +96,38 @@ def backfill(
     peers: Annotated[
         str, typer.Option(help="Scripts to compare with, with commas between.")
     ] = "duckdb,pyspark",
+    on: Annotated[
+        str, typer.Option(help="Where tidegate run reads dumps and writes the lake: folder or s3.")
+    ] = "folder",
+    through: Annotated[
+        str, typer.Option(help="run, or airflow: a backfill through a warm Airflow beside it.")
+    ] = "run",
     as_json: JsonOpt = False,
 ) -> None:
     """Measure 24 dumps from files to a release, beside scripts that do the same work."""
-    from tidegate.bench.backfill import PEERS
+    from tidegate.bench.backfill import PEERS, PLACES
     from tidegate.bench.backfill import backfill as scene
 
     chosen = [each.strip() for each in peers.split(",") if each.strip()]
     for each in chosen:
-        if each not in PEERS:
-            raise typer.BadParameter(f"{each!r} is none of {', '.join(PEERS)}")
+        _one_of(PEERS, each)
     found = scene(
-        load_settings(), teller(), events=events, visitors=visitors, runs=runs, peers=chosen
+        load_settings(),
+        teller(),
+        events=events,
+        visitors=visitors,
+        runs=runs,
+        peers=chosen,
+        on=_one_of(PLACES, on),
+        airflow=_one_of(("run", "airflow"), through) == "airflow",
     )
     _show(found, as_json)
+
+
+def _one_of(known: Sequence[str], name: str) -> str:
+    if name not in known:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(known)}")
+    return name
 
 
 def _number(text: str) -> int:
