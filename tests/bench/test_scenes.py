@@ -13,6 +13,7 @@ import pytest
 from project import REPO
 
 pytestmark = pytest.mark.slow
+SMALL = ["--events", "4800", "--visitors", "900", "--runs", "1"]
 
 
 @pytest.mark.parametrize(
@@ -20,13 +21,8 @@ pytestmark = pytest.mark.slow
     [
         ("history", ["--after", "1,2", "--events", "40", "--runs", "1"], 2),
         ("late", ["--hours", "10", "--events", "40", "--runs", "1"], 2),
-        ("backfill", ["--events", "4800", "--visitors", "900", "--runs", "1"], 3),
-        (
-            "backfill",
-            ["--events", "4800", "--visitors", "900", "--runs", "1", "--peers", "duckdb"]
-            + ["--on", "s3", "--through", "airflow"],
-            3,
-        ),
+        ("backfill", SMALL, 3),
+        ("backfill", [*SMALL, "--peers", "duckdb", "--on", "s3", "--through", "airflow"], 3),
         ("hour", ["--history", "2", "--history-events", "60", "--events", "60", "--runs", "1"], 1),
     ],
 )
