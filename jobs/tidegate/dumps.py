@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -71,10 +71,17 @@ class DumpFile:
 
 @dataclass(frozen=True)
 class Completeness:
-    """Whether a dump is complete, and why or why not, in words."""
+    """Whether a dump is complete, and why or why not, in words.
+
+    Attributes:
+        complete: whether it is.
+        why: in words.
+        quiet_in: what quiet is still needed, if it is known that nothing else is.
+    """
 
     complete: bool
     why: str
+    quiet_in: timedelta | None = None
 
 
 class HeaderError(TidegateError):
@@ -143,7 +150,7 @@ class Dumps:
             else f"{_count(files)}, none newer than the end of the hour"
         )
         what = f"{reason}; quiet for {duration_text(quiet)}, {duration_text(ways.after)} needed"
-        return Completeness(quiet >= ways.after, what)
+        return Completeness(quiet >= ways.after, what, max(since + ways.after - now, now - now))
 
     def fault(self, file: DumpFile, form: Format | None = None) -> str | None:
         """Return in what a file is not what its name says, or None: a look at its beginning only.

@@ -13,6 +13,7 @@ import pytest
 from project import REPO
 
 pytestmark = pytest.mark.slow
+SMALL = ["--events", "4800", "--visitors", "900", "--runs", "1"]
 
 
 @pytest.mark.parametrize(
@@ -20,8 +21,10 @@ pytestmark = pytest.mark.slow
     [
         ("history", ["--after", "1,2", "--events", "40", "--runs", "1"], 2),
         ("late", ["--hours", "10", "--events", "40", "--runs", "1"], 2),
-        ("backfill", ["--events", "4800", "--visitors", "900", "--runs", "1"], 4),
         ("query", ["--hours", "2", "--events", "500", "--runs", "1", "--block", "2"], 11),
+        ("backfill", SMALL, 4),
+        ("backfill", [*SMALL, "--peers", "duckdb", "--on", "s3", "--through", "airflow"], 3),
+        ("hour", ["--history", "2", "--history-events", "60", "--events", "60", "--runs", "1"], 1),
     ],
 )
 def test_a_scene_measures_and_leaves_nothing_behind(
@@ -47,4 +50,6 @@ def test_a_scene_measures_and_leaves_nothing_behind(
     assert all(row[took] > 0 for row in told["rows"])
     assert all(row["files_read"] > 0 for row in told["rows"] if "files_read" in row)
     assert told["marks"]
+    *stages, whole = told["timeline"] or [{"seconds": 0.0}]
+    assert sum(stage["seconds"] for stage in stages) == pytest.approx(whole["seconds"])
     assert list((tmp_path / "bench").iterdir()) == []

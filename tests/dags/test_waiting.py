@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,24 @@ def test_a_dump_that_comes_later_is_waited_for(
     monkeypatch.setattr("tidegate.orchestration.waiting.asyncio.sleep", meanwhile)
     assert isinstance(first_event(), TaskSuccessEvent)
     assert "web 2024-03-01T12: there is no file" in capsys.readouterr().out
+
+
+def test_a_dump_is_looked_at_again_as_soon_as_it_has_been_quiet_for_long_enough(
+    dump: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = dump.parents[2] / "dags" / "sources" / "web.yml"
+    file.write_text(file.read_text().replace("{files: 1}", "{after: 10s}"))
+    dump.write_text("{}\n")
+    waited: list[float] = []
+
+    async def meanwhile(seconds: float) -> None:
+        waited.append(seconds)
+        os.utime(dump, (0, 0))
+
+    monkeypatch.setattr("tidegate.orchestration.waiting.asyncio.sleep", meanwhile)
+    assert isinstance(first_event(), TaskSuccessEvent)
+    [seconds] = waited
+    assert 5 < seconds < 11
 
 
 def test_dumps_that_cannot_be_looked_at_are_given_up_after_a_while_with_the_reason(

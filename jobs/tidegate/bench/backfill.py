@@ -1,29 +1,45 @@
-"""Scene `backfill`: a day of dumps, from files to a release, beside scripts that do the same work."""
+"""Scene `backfill`: a day of dumps, to a release, beside scripts that do the same work."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
 import yaml
 
+from tidegate.bench.airflow_lab import DAG, DUMPS, AirflowLab, airflow_lab
 from tidegate.bench.lab import scratch
-from tidegate.bench.process import Ended, run_command
+from tidegate.bench.process import Ended, Watch, run_command
 from tidegate.bench.report import Mark, Outcome, Row
 from tidegate.bench.traffic import DESCRIPTION, NAME, Traffic, hour_of
+from tidegate.dumps import upload
 from tidegate.errors import TidegateError
-from tidegate.hours import hour_text
+from tidegate.hours import HOUR, hour_text
+from tidegate.query import connect
 from tidegate.settings import Settings
+from tidegate.stack.seaweed import DUMPS_BUCKET, LAKE_BUCKET, running_seaweed
 
 MOST = 1.5
 """Times the seconds of the DuckDB script that `tidegate run` may take."""
+MOST_AIRFLOW = 2.5
+"""Times the seconds of the DuckDB script that a backfill through Airflow may take."""
 PEERS = ("duckdb", "polars", "pyspark")
+PLACES = ("folder", "s3")
+_MARKS = {"tidegate": MOST, "airflow": MOST_AIRFLOW}
 _HOURS = 24
+_AT_ONCE = 8
+_WARM_UP = 40 * _HOURS
+"""Number of an hour that is landed before: of a day that no dump that is measured has to do with."""
+_DEADLINE_S = 3600.0
 _GAP_S = 1800
 _TABLES = ("events", "sessions", "hourly_activity", "daily_activity")
 
@@ -36,6 +52,8 @@ def backfill(
     visitors: int,
     runs: int,
     peers: Sequence[str],
+    on: str = "folder",
+    airflow: bool = False,
 ) -> Outcome:
     """Measure 24 dumps through `tidegate run` and through other scripts, in turn, each a new process.
 
@@ -45,53 +63,91 @@ def backfill(
         events: of all dumps, about.
         visitors: how many different ones there are.
         runs: of each.
-        peers: of `PEERS`.
+        peers: of `PEERS`; they read and write a folder.
+        on: of `PLACES`: where `tidegate run` reads the dumps and writes the lake.
+        airflow: whether to measure a backfill through a warm Airflow too, from S3 to S3.
 
     Raises:
         TidegateError: a script counts other rows than Tidegate.
     """
-    with scratch(settings) as folder:
+    with scratch(settings) as folder, _place(on, folder) as place:
         traffic = Traffic(events // _HOURS, visitors)
-        size = sum(traffic.write(number, folder / "dumps")[1] for number in range(_HOURS))
+        files = [traffic.write(number, folder / "dumps") for number in range(_HOURS)]
+        size = sum(each for _, each in files)
+        place.put([file for file, _ in files])
         tell(f"{_HOURS} dumps of {size / 1e6:,.0f} MB")
-        described = {**DESCRIPTION, "dumps": f"{folder}/dumps/{NAME}"}
+        described = {**DESCRIPTION, "dumps": f"{place.dumps}/{NAME}"}
         (folder / "bench.yml").write_text(yaml.safe_dump(described, sort_keys=False))
         found: dict[str, list[Ended]] = {}
         for n in range(runs):
-            for name in ("tidegate", *peers):
+            for name in ("tidegate", *(["airflow"] if airflow else []), *peers):
                 out = folder / f"{name}-{n}"
-                ended = (
-                    _tidegate(settings, folder, out)
-                    if name == "tidegate"
-                    else _peer(name, folder, out)
-                )
+                if name == "tidegate":
+                    ended = _tidegate(settings, folder, place, out.name)
+                elif name == "airflow":
+                    ended = _airflow(settings, tell, [file for file, _ in files])
+                else:
+                    ended = _peer(name, folder, out)
                 found.setdefault(name, []).append(ended)
                 tell(f"{name}: {ended.seconds:.1f} s, {ended.peak_bytes / 2**30:.2f} GiB")
                 _compare(name, ended, found["tidegate"][0])
                 shutil.rmtree(out, ignore_errors=True)
     rows: list[Row] = [_row(name, each) for name, each in found.items()]
     seconds = {str(row["who"]): float(row["seconds"] or 0) for row in rows}
-    marks = (
-        [
-            Mark(
-                "seconds to those of the DuckDB script",
-                MOST,
-                seconds["tidegate"] / seconds["duckdb"],
-            )
-        ]
-        if "duckdb" in seconds
-        else []
-    )
-    given = {"events": events, "visitors": visitors, "bytes": size, "runs": runs}
-    return Outcome("backfill", f"{_HOURS} dumps in a new process", given, rows, marks)
+    marks = [
+        Mark(f"seconds of {name} to those of the DuckDB script", most, seconds[name] / peer)
+        for name, most in _MARKS.items()
+        if name in seconds and (peer := seconds.get("duckdb"))
+    ]
+    given = {"events": events, "visitors": visitors, "bytes": size, "runs": runs, "on": on}
+    about = f"{_HOURS} dumps in a new process" + (", or by a warm Airflow" if airflow else "")
+    return Outcome("backfill", about, given, rows, marks)
 
 
-def _tidegate(settings: Settings, folder: Path, lake: Path) -> Ended:
+@dataclass(frozen=True)
+class _Place:
+    """Where `tidegate run` finds dumps and makes lakes.
+
+    Attributes:
+        dumps: URI or folder.
+        lakes: URI or folder that lakes are made in.
+        environment: how they are reached.
+        put: is given the files of the dumps.
+    """
+
+    dumps: str
+    lakes: str
+    environment: Mapping[str, str]
+    put: Callable[[Sequence[Path]], None]
+
+
+@contextmanager
+def _place(on: str, folder: Path) -> Iterator[_Place]:
+    """Yield a place; on S3 it is a server of its own, as the stack has it."""
+    if on == "folder":
+        yield _Place(f"{folder}/dumps", str(folder), {}, lambda _: None)
+        return
+    with running_seaweed(folder) as s3:
+        environment = {
+            "AWS_ENDPOINT_URL_S3": str(s3.endpoint),
+            "AWS_ACCESS_KEY_ID": str(s3.access_key),
+            "AWS_SECRET_ACCESS_KEY": str(s3.secret_key),
+            "AWS_REGION": s3.region,
+        }
+
+        def put(files: Sequence[Path]) -> None:
+            upload(s3, DUMPS_BUCKET, {f"bench/{file.name}": file.read_bytes() for file in files})
+
+        yield _Place(DUMPS, f"s3://{LAKE_BUCKET}", environment, put)
+
+
+def _tidegate(settings: Settings, folder: Path, place: _Place, name: str) -> Ended:
     first, last = hour_text(hour_of(0)), hour_text(hour_of(_HOURS - 1))
     command = [sys.executable, "-m", "tidegate", "run", str(folder / "bench.yml")]
     ended = run_command(
-        [*command, "--from", first, "--to", last, "--lake", str(lake), "--json"],
+        [*command, "--from", first, "--to", last, "--lake", f"{place.lakes}/{name}", "--json"],
         environment={
+            **place.environment,
             "TIDEGATE_PROJECT": str(settings.project),
             "TIDEGATE_HOME": str(settings.home),
             "TIDEGATE_SPARK": "",
@@ -99,6 +155,44 @@ def _tidegate(settings: Settings, folder: Path, lake: Path) -> Ended:
     )
     published = {each["table"]: each["rows"] for each in json.loads(ended.output)["published"]}
     return Ended(ended.seconds, ended.peak_bytes, json.dumps(published))
+
+
+def _airflow(settings: Settings, tell: Callable[[str], None], files: Sequence[Path]) -> Ended:
+    """Backfill the dumps through a new Airflow that has landed an hour before.
+
+    The seconds are those from asking for the backfill to a release that pins all its hours; the memory is
+    that of the whole stack.
+    """
+    hours = [hour_of(number) for number in range(_HOURS)]
+    with airflow_lab(settings, tell) as own:
+        own.unpause()
+        warm_up = Traffic(1000, 1000)
+        own.put([warm_up.write(_WARM_UP, own.folder / "dumps")[0], *files])
+        own.api.trigger(DAG, hour_of(_WARM_UP), interval=HOUR)
+        own.wait_for_release([hour_of(_WARM_UP)], _DEADLINE_S)
+        own.wait_for_rest(_DEADLINE_S)
+        watch = Watch(own.pid, every_s=1.0)
+        try:
+            begun = time.time()
+            own.api.create_backfill(DAG, hours[0], hours[-1], max_active_runs=_AT_ONCE)
+            ended = own.wait_for_release(hours, _DEADLINE_S)
+        finally:
+            watch.end()
+        own.wait_for_rest(_DEADLINE_S)
+        return Ended(ended - begun, watch.peak, json.dumps(_counts(own)))
+
+
+def _counts(own: AirflowLab) -> dict[str, int]:
+    """Return the released rows by table, without those of the hour that was landed to warm up."""
+    until = hour_of(_WARM_UP) - timedelta(days=1)
+    times = dict(zip(_TABLES, ("event_time", "session_start", "hour", "date"), strict=True))
+    with connect(own.settings) as connection:
+        return {
+            table: connection.execute(
+                f"SELECT count(*) FROM {table} WHERE {time} < ?", [until]
+            ).fetchall()[0][0]
+            for table, time in times.items()
+        }
 
 
 def _peer(name: str, folder: Path, out: Path) -> Ended:

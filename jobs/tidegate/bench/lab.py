@@ -70,7 +70,7 @@ class Lab:
         Raises:
             TidegateError: something was held or missing: there is nothing to measure then.
         """
-        return self.measure(lambda work: _whole(run_steps(work, self.source, hours)))
+        return self.measure(lambda work: whole(run_steps(work, self.source, hours)))
 
     def measure(self, step: Callable[[Work], object]) -> Measured:
         """Do something with a session of its own, as a run does, and measure it."""
@@ -82,7 +82,12 @@ class Lab:
             return Measured(seconds, self._log.since_last(work.lake.spark))
 
 
-def _whole(ran: Ran) -> None:
+def whole(ran: Ran) -> None:
+    """Return if a run published all that it was given.
+
+    Raises:
+        TidegateError: something was held or missing.
+    """
     if ran.exit_status:
         raise TidegateError(
             "made-up dumps were not published",

@@ -60,7 +60,7 @@ def run_command(
             text=True,
             start_new_session=True,
         )
-        watch = _Watch(process.pid)
+        watch = Watch(process.pid)
         try:
             process.communicate(given)
         except BaseException:
@@ -82,23 +82,33 @@ def run_command(
         return Ended(seconds, watch.peak, output.read())
 
 
-class _Watch:
-    """Looks at the memory of a process and its children, in a thread."""
+class Watch:
+    """Looks at the memory of a process and its children, in a thread, until `end`.
 
-    def __init__(self, pid: int) -> None:
+    Attributes:
+        peak: the most bytes that they had together.
+
+    Args:
+        pid: of the process.
+        every_s: seconds between looks.
+    """
+
+    def __init__(self, pid: int, every_s: float = _LOOK_S) -> None:
         self.peak = 0
         self._seen: dict[int, float] = {}
+        self._every_s = every_s
         self._process = psutil.Process(pid)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
 
     def end(self) -> None:
+        """Look no more."""
         self._ended.set()
         self._thread.join()
 
     def _look(self) -> None:
-        while not self._ended.wait(_LOOK_S):
+        while not self._ended.wait(self._every_s):
             try:
                 started = self._process.children(recursive=True)
             except psutil.Error:

@@ -46,6 +46,7 @@ class Outcome:
         given: what it was asked for: sizes, runs.
         rows: what was measured; the names of numbers say their unit.
         marks: its limits.
+        timeline: where the seconds of one run went, if the scene looks at that.
     """
 
     scene: str
@@ -53,6 +54,7 @@ class Outcome:
     given: Mapping[str, Any]
     rows: Sequence[Row]
     marks: Sequence[Mark]
+    timeline: Sequence[Row] = ()
 
     def as_json(self) -> dict[str, object]:
         """Return it for programs."""
@@ -64,15 +66,20 @@ class Outcome:
         given = ", ".join(f"{name} {_text(value)}" for name, value in self.given.items())
         yield f"{self.scene}: {self.about}"
         yield f"  ({given})"
-        names = list(self.rows[0])
-        cells = [names, *([_text(row[name]) for name in names] for row in self.rows)]
-        widths = [max(len(row[at]) for row in cells) for at in range(len(names))]
-        for row in cells:
-            yield "  " + "  ".join(
-                cell.rjust(width) for cell, width in zip(row, widths, strict=True)
-            )
+        yield from _table(self.rows)
+        if self.timeline:
+            yield "  where the seconds of the middle one went:"
+            yield from _table(self.timeline)
         for mark in self.marks:
             yield f"  {mark.describe()}"
+
+
+def _table(rows: Sequence[Row]) -> Iterator[str]:
+    names = list(rows[0])
+    cells = [names, *([_text(row[name]) for name in names] for row in rows)]
+    widths = [max(len(row[at]) for row in cells) for at in range(len(names))]
+    for row in cells:
+        yield "  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
 
 
 def machine() -> dict[str, object]:

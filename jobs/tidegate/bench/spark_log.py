@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,8 @@ _EVENTS = re.compile(
     "|ConnectOperationStarted)"
 )
 """Those that are looked at."""
+Stretch = tuple[float, float]
+"""From when to when, in seconds since the epoch."""
 
 
 @dataclass
@@ -44,14 +46,14 @@ class Activity:
     Attributes:
         queries: how many it ran; what Delta asks on the way is counted too.
         jobs: how many jobs those had.
-        busy_s: seconds with at least one query.
+        busy: stretches with at least one query, in order and apart.
         reads: by place below the lake, such as `warehouse/events`; of a table's own log under
             `warehouse/events/_delta_log`; all else (dumps, for one) under `other`.
     """
 
     queries: int = 0
     jobs: int = 0
-    busy_s: float = 0.0
+    busy: Sequence[Stretch] = ()
     reads: dict[str, Reads] = field(default_factory=lambda: defaultdict(Reads))
 
     def under(self, area: str) -> Reads:
@@ -108,7 +110,7 @@ class SparkLog:
         spark.sql(f"SELECT * FROM VALUES ('{mark}')").collect()
         done = Activity()
         open_since: dict[int, int] = {}
-        busy: list[tuple[int, int]] = []
+        busy: list[Stretch] = []
         for event in self._upto(mark):
             name = event["Event"].rpartition(".")[2]
             if name == "SparkListenerSQLExecutionStart":
@@ -120,7 +122,7 @@ class SparkLog:
             elif name == "SparkListenerSQLExecutionEnd":
                 begun = open_since.pop(event["executionId"], None)
                 if begun is not None:
-                    busy.append((begun, event["time"]))
+                    busy.append((begun / 1000, event["time"] / 1000))
             elif name == "SparkListenerDriverAccumUpdates":
                 for number, value in event["accumUpdates"]:
                     if number in self._scans:
@@ -129,7 +131,7 @@ class SparkLog:
                         setattr(reads, what, getattr(reads, what) + value)
             else:
                 done.jobs += 1
-        done.busy_s = _covered(busy) / 1000
+        done.busy = merged(busy)
         return done
 
     def _know(self, plan: Mapping[str, Any]) -> None:
@@ -184,10 +186,12 @@ def _place(location: str) -> str:
     return found[1] + (found[2] or "") if found else "other"
 
 
-def _covered(stretches: list[tuple[int, int]]) -> int:
-    """Return how much the stretches cover, what overlaps counted once."""
-    covered, reached = 0, -1
+def merged(stretches: Iterable[Stretch]) -> list[Stretch]:
+    """Return what the stretches cover, in order; those that touch or overlap become one."""
+    out: list[Stretch] = []
     for begin, end in sorted(stretches):
-        covered += max(0, end - max(begin, reached))
-        reached = max(reached, end)
-    return covered
+        if out and begin <= out[-1][1]:
+            out[-1] = (out[-1][0], max(out[-1][1], end))
+        else:
+            out.append((begin, end))
+    return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -62,6 +63,32 @@ def late(
 
 
 @bench.command()
+def hour(
+    history: Annotated[int, typer.Option(min=1, help="Hours published before.")] = 168,
+    history_events: Annotated[
+        int, typer.Option(min=1, help="Events of each of those hours, about.")
+    ] = 2000,
+    events: EventsOpt = 100_000,
+    runs: RunsOpt = 3,
+    block: BlockOpt = 24,
+    as_json: JsonOpt = False,
+) -> None:
+    """Measure an hour through Airflow on a stack of its own, and where its seconds go."""
+    from tidegate.bench.hour import hour as scene
+
+    found = scene(
+        load_settings(),
+        teller(),
+        history=history,
+        history_events=history_events,
+        events=events,
+        runs=runs,
+        block=block,
+    )
+    _show(found, as_json)
+
+
+@bench.command()
 def backfill(
     events: Annotated[int, typer.Option(min=24, help="Events of all dumps, about.")] = 2_000_000,
     visitors: Annotated[int, typer.Option(min=1, help="How many different ones.")] = 200_000,
@@ -69,18 +96,30 @@ def backfill(
     peers: Annotated[
         str, typer.Option(help="Scripts to compare with, with commas between.")
     ] = "duckdb,polars,pyspark",
+    on: Annotated[
+        str, typer.Option(help="Where tidegate run reads dumps and writes the lake: folder or s3.")
+    ] = "folder",
+    through: Annotated[
+        str, typer.Option(help="run, or airflow: a backfill through a warm Airflow beside it.")
+    ] = "run",
     as_json: JsonOpt = False,
 ) -> None:
     """Measure 24 dumps from files to a release, beside scripts that do the same work."""
-    from tidegate.bench.backfill import PEERS
+    from tidegate.bench.backfill import PEERS, PLACES
     from tidegate.bench.backfill import backfill as scene
 
     chosen = [each.strip() for each in peers.split(",") if each.strip()]
     for each in chosen:
-        if each not in PEERS:
-            raise typer.BadParameter(f"{each!r} is none of {', '.join(PEERS)}")
+        _one_of(PEERS, each)
     found = scene(
-        load_settings(), teller(), events=events, visitors=visitors, runs=runs, peers=chosen
+        load_settings(),
+        teller(),
+        events=events,
+        visitors=visitors,
+        runs=runs,
+        peers=chosen,
+        on=_one_of(PLACES, on),
+        airflow=_one_of(("run", "airflow"), through) == "airflow",
     )
     _show(found, as_json)
 
@@ -98,6 +137,12 @@ def query(
 
     settings = load_settings()
     _show(scene(settings, teller(), hours=hours, events=events, runs=runs, block=block), as_json)
+
+
+def _one_of(known: Sequence[str], name: str) -> str:
+    if name not in known:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(known)}")
+    return name
 
 
 def _number(text: str) -> int:

@@ -98,14 +98,16 @@ def derive(context: dict[str, Any]) -> list[str]:
     from tidegate.steps.release import release
     from tidegate.steps.work import working
 
+    _tell("deriving what waits")
     with (
         told(),
-        working(load_settings(), run_id=_run_id(context), tell=_tell) as work,
+        working(load_settings(), run_id=_run_id(context), tell=_tell, took=_took) as work,
     ):
         sources = load_sources(work.settings.sources)
         while True:
             derived = derive_tables(work, sources, DERIVE_CAP)
-            release(work, derived)
+            with work.stage("release"):
+                release(work, derived)
             # What is held takes nothing, so the next round would only meet it again.
             if not derived.waiting or derived.held:
                 return [*(each.describe() for each in derived.held), *derived.outdated]
@@ -159,7 +161,7 @@ def _working(asked: Sequence[Asked]) -> Iterator[Work]:
 
     runs = {each.hour: each.run_id for each in asked}
     _tell(f"serving {len(asked)} runs: {', '.join(runs.values())}")
-    with working(load_settings(), run_id=asked[0].run_id, runs=runs, tell=_tell) as work:
+    with working(load_settings(), asked[0].run_id, _tell, runs, _took) as work:
         yield work
 
 
@@ -167,6 +169,10 @@ def _source(name: str) -> Source:
     from tidegate.source import find_source
 
     return find_source(name, load_settings().sources)
+
+
+def _took(stage: str, seconds: float) -> None:
+    _tell(f"took {seconds:.3f} s: {stage}")
 
 
 def _tell(text: str) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 LATE = timedelta(hours=24)
 """How long an hour is waited for."""
 _POLL_S = 60.0
+_SOON_S = 0.2
 _FAULTS_S = 600.0
 """Seconds of nothing but errors after which waiting is given up; an S3 that is away for less is survived."""
 _DUMP_HOUR = "{{ (data_interval_start or logical_date).isoformat() }}"
@@ -90,6 +91,7 @@ class DumpTrigger(BaseTrigger):
         hour = floor_hour(datetime.fromisoformat(self.hour).astimezone(UTC))
         told, faulty = "", 0.0
         while True:
+            pause = _POLL_S
             try:
                 found = await asyncio.to_thread(look, self.source, hour)
             except TidegateError as error:
@@ -107,7 +109,9 @@ class DumpTrigger(BaseTrigger):
                 if found.complete:
                     yield TaskSuccessEvent()
                     return
-            await asyncio.sleep(_POLL_S)
+                if found.quiet_in is not None:
+                    pause = min(_POLL_S, found.quiet_in.total_seconds() + _SOON_S)
+            await asyncio.sleep(pause)
 
 
 def look(source: str, hour: datetime) -> Completeness:

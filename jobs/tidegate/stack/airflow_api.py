@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 import requests
@@ -156,11 +156,26 @@ class AirflowApi:
         return list(self._all(path, "task_instances", **filters))
 
     def trigger(
-        self, dag_id: str, logical_date: datetime | None = None, conf: Row | None = None
+        self,
+        dag_id: str,
+        logical_date: datetime | None = None,
+        conf: Row | None = None,
+        interval: timedelta | None = None,
     ) -> str:
-        """Start a run of a DAG and return the run's id."""
+        """Start a run of a DAG and return the run's id.
+
+        Args:
+            dag_id: the DAG.
+            logical_date: of the run.
+            conf: its parameters.
+            interval: how long its data interval is, which then begins at the logical date, as that of a
+                scheduled run does; else the timetable chooses one that ends there.
+        """
         when = logical_date.isoformat() if logical_date else None
-        body = {"logical_date": when, "conf": conf or {}}
+        body: Row = {"logical_date": when, "conf": conf or {}}
+        if logical_date is not None and interval is not None:
+            body["data_interval_start"] = when
+            body["data_interval_end"] = (logical_date + interval).isoformat()
         made = self._send("POST", f"/dags/{dag_id}/dagRuns", json=body)
         return str((made or {})["dag_run_id"])
 
@@ -180,14 +195,18 @@ class AirflowApi:
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, attempt: int = 1) -> str:
         """Return the log of one attempt of a task, a message a line."""
+        lines = self.task_log_lines(dag_id, run_id, task_id, attempt)
+        return "\n".join(str(line["event"]) for line in lines)
+
+    def task_log_lines(self, dag_id: str, run_id: str, task_id: str, attempt: int = 1) -> list[Row]:
+        """Return the log of one attempt of a task: each message as `event`, most with their `timestamp`."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
         content = (self._send("GET", path) or {}).get("content", "")
-        if isinstance(content, str):
-            return content
-        return "\n".join(
-            str(line.get("event", line)) if isinstance(line, dict) else str(line)
-            for line in content
-        )
+        lines = content.splitlines() if isinstance(content, str) else content
+        return [
+            line if isinstance(line, dict) and "event" in line else {"event": str(line)}
+            for line in lines
+        ]
 
     def _all(self, path: str, key: str, **query: Any) -> Iterator[Row]:
         """Yield the rows of every page."""

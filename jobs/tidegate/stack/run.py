@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ def running_stack(
     project: Path | None = None,
     airflow: bool = True,
     progress: Progress | None = None,
+    spark_conf: Mapping[str, str] | None = None,
 ) -> Iterator[StackState]:
     """Run a stack as long as the `with` block, and no longer than this process.
 
@@ -41,11 +42,12 @@ def running_stack(
         project: the folder that holds `dags`; by default the one found from here.
         airflow: whether Airflow is part of it.
         progress: is told what goes on, a line at a time.
+        spark_conf: properties of its Spark server, over its own.
 
     Raises:
         TidegateError: it could not be started, or one of its processes ended by itself.
     """
-    launched = _launch(home.resolve(), project, airflow=airflow)
+    launched = _launch(home.resolve(), project, airflow=airflow, spark_conf=spark_conf)
     tell = progress or _silent
     try:
         yield launched.wait(tell)
@@ -203,7 +205,13 @@ class _Launched:
         os.close(self.report)
 
 
-def _launch(home: Path, project: Path | None, *, airflow: bool) -> _Launched:
+def _launch(
+    home: Path,
+    project: Path | None,
+    *,
+    airflow: bool,
+    spark_conf: Mapping[str, str] | None = None,
+) -> _Launched:
     from tidegate.settings import find_project
 
     folder = project.resolve() if project else find_project()
@@ -223,6 +231,7 @@ def _launch(home: Path, project: Path | None, *, airflow: bool) -> _Launched:
                 f"--lifeline={lifeline_in}",
                 f"--report={report_out}",
                 *([] if airflow else ["--without-airflow"]),
+                *(f"--spark-conf={key}={value}" for key, value in (spark_conf or {}).items()),
             ],
             stdin=subprocess.DEVNULL,
             stdout=out,

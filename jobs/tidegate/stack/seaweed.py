@@ -6,11 +6,14 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tidegate.errors import TidegateError
 from tidegate.settings import S3Access
 from tidegate.stack.ports import Ports
+from tidegate.stack.private import load_secrets
 from tidegate.stack.process import Child, spawn
 
 DUMPS_BUCKET = "events"
@@ -28,6 +31,24 @@ _INNER = (
     "admin.port",
     "admin.port.grpc",
 )
+
+
+@contextmanager
+def running_seaweed(home: Path) -> Iterator[S3Access]:
+    """Run an S3 server on `<home>/s3` as long as the `with` block; yield how it is reached.
+
+    Raises:
+        TidegateError: it could not be started.
+    """
+    made = load_secrets(home)
+    child, s3 = launch_seaweed(
+        home, Ports(home), access_key=made.s3_access_key, secret_key=made.s3_secret_key
+    )
+    try:
+        wait_for_seaweed(child, s3)
+        yield s3
+    finally:
+        child.stop(0.0)  # nothing of it is needed any more
 
 
 def weed() -> Path:

@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,12 +87,14 @@ class Supervisor:
         project: the folder that holds `dags`.
         airflow: whether Airflow is part of it.
         say: is told what goes on, a line at a time.
+        spark_conf: properties of the Spark server, over its own.
     """
 
     home: Path
     project: Path
     airflow: bool
     say: Callable[[str], None]
+    spark_conf: Mapping[str, str] = field(default_factory=dict)
     _children: dict[str, Child] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopping: bool = False
@@ -149,6 +151,7 @@ class Supervisor:
                 s3=s3,
                 log=self.home / "logs" / "spark.log",
                 memory=os.environ.get("TIDEGATE_SPARK_MEMORY") or "2g",
+                extra_conf=self.spark_conf,
                 port=spark_port,
                 progress=self.say,
             )
@@ -318,6 +321,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--project", type=Path, required=True)
     parser.add_argument("--without-airflow", action="store_true")
+    parser.add_argument("--spark-conf", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--lifeline", type=int)
     parser.add_argument("--report", type=int)
     told = parser.parse_args(arguments)
@@ -334,7 +338,11 @@ def main(arguments: list[str] | None = None) -> int:
     end_marked(str(told.home), HOME_MARK)
     os.environ[HOME_MARK] = str(told.home)  # for all it starts from now on
     supervisor = Supervisor(
-        told.home, told.project, not told.without_airflow, lambda line: report.tell("say", line)
+        told.home,
+        told.project,
+        not told.without_airflow,
+        lambda line: report.tell("say", line),
+        dict(each.split("=", 1) for each in told.spark_conf),
     )
     with contextlib.closing(lock):
         return supervise(supervisor, told.lifeline, report)

@@ -271,7 +271,9 @@ def build_and_publish(work: Work, table: Table, taken: Taken) -> tuple[Publicati
         hourly_activity.TABLE: _hourly,
         daily_activity.TABLE: _daily,
     }[table]
-    return _publish(work, build(work, taken), taken)
+    with work.stage(f"build {table.name}"):
+        candidate = build(work, taken)
+    return _publish(work, candidate, taken)
 
 
 def _follow(work: Work, source: Source) -> _CameTo:
@@ -290,7 +292,8 @@ def _follow(work: Work, source: Source) -> _CameTo:
             sessions.TABLE.name: change.delta_version,
         }
         last = work.ledger.last(table, source.source)
-        candidate = aliases.build_aliases(work, source, change)
+        with work.stage(f"build {table.name}"):
+            candidate = aliases.build_aliases(work, source, change)
         publication, audit = _publish(work, candidate, Taken(source, inputs, (change,), last))
         audits.append(audit)
         if audit.held:
@@ -317,7 +320,8 @@ def beaten_error(table: Table, source: Source) -> TidegateError:
 def _publish(work: Work, candidate: Candidate, taken: Taken) -> tuple[Publication | None, Audit]:
     """Audit a candidate and publish it; no publication where it is held, or where another was faster."""
     table, source = candidate.table, taken.source
-    audit = _audit(work, candidate, source)
+    with work.stage(f"audit {table.name}"):
+        audit = _audit(work, candidate, source)
     if audit.held:
         return None, audit
     record(work, source, table)
@@ -330,9 +334,9 @@ def _publish(work: Work, candidate: Candidate, taken: Taken) -> tuple[Publicatio
     else:
         where = f"source = {literal(source.source)} and false"
     work.tell(f"publishing {table.name} of {source.source}: {len(candidate.slices)} slices")
-    if work.ledger.publish(table, publication, _shaped(rows, table, candidate), where):
-        return publication, audit
-    return None, audit
+    with work.stage(f"commit {table.name}"):
+        done = work.ledger.publish(table, publication, _shaped(rows, table, candidate), where)
+    return (publication if done else None), audit
 
 
 def take(work: Work, table: Table, source: Source, version: int, *, whole: bool = False) -> Taken:

@@ -118,9 +118,10 @@ def land_as(work: Work, source: Source, hours: Sequence[datetime]) -> list[Lande
     dumps = Dumps(source, work.settings.s3, work.settings.dumps)
     results: dict[datetime, Landed] = {}
     fresh: list[Dump] = []
-    before = work.ledger.landings(
-        source.source, (min(hours), max(hours)), fingerprint_of(source, events.TABLE)
-    )
+    with work.stage("look up landings"):
+        before = work.ledger.landings(
+            source.source, (min(hours), max(hours)), fingerprint_of(source, events.TABLE)
+        )
     for hour in sorted(set(hours)):
         files = dumps.files(hour)
         if not files:
@@ -187,7 +188,8 @@ def _land_batch(
     token = new_id()
     engine.fit(work.lake.spark, sum(f.size for dump in batch for f in dump.files) // _BYTES_A_ROW)
     place = work.lake.staging(*candidate_folder(source.source, token))
-    cause = _stage(work, source, dumps, batch, place)
+    with work.stage("read lines"):
+        cause = _stage(work, source, dumps, batch, place)
     if cause is None:
         return _account(work, source, batch, token, place)
     if len(batch) == 1:
@@ -220,8 +222,10 @@ def _account(
 ) -> list[Landed]:
     """Count what was staged, quarantine what is bad, and write the landings down."""
     staged = work.lake.staged(place, schema=f"{staged_schema(source)}, _dump string")
-    counted = _count(work, source, staged)
-    repeated = _stage_repeats(work, source, staged, place)
+    with work.stage("count"):
+        counted = _count(work, source, staged)
+    with work.stage("find repeats"):
+        repeated = _stage_repeats(work, source, staged, place)
     landed = []
     rows = []
     for dump in batch:
@@ -229,9 +233,11 @@ def _account(
         result, row = _book(source, dump, landing_id, counted, repeated.get(dump.hour, 0))
         landed.append(result)
         rows.append({**row, "run_id": work.run_of(dump.hour)})
-    _quarantine(work, source, batch, token, staged, landed)
+    with work.stage("quarantine"):
+        _quarantine(work, source, batch, token, staged, landed)
     # The landings' rows come last: without them nothing refers to what was staged.
-    work.lake.append(LANDINGS, rows)
+    with work.stage("write books"):
+        work.lake.append(LANDINGS, rows)
     return landed
 
 

@@ -67,12 +67,14 @@ def publish_events(work: Work, asked: Source, hours: Sequence[datetime]) -> Publ
     seen: dict[str, Audit] = {}
     beaten = 0
     while waiting and beaten < _ATTEMPTS:
-        refuse_outdated(work, asked)
-        source = in_force(work, asked)
-        _land_again(work, source, waiting)
-        plan = make_plan(work, source, waiting)
-        engine.fit(work.lake.spark, sum(each.standing.candidates for each in plan.slices))
-        audits = audit_plan(work, plan)
+        with work.stage("plan"):
+            refuse_outdated(work, asked)
+            source = in_force(work, asked)
+            _land_again(work, source, waiting)
+            plan = make_plan(work, source, waiting)
+            engine.fit(work.lake.spark, sum(each.standing.candidates for each in plan.slices))
+        with work.stage("audit"):
+            audits = audit_plan(work, plan)
         seen.update({each.audit_id: each for each in audits})
         failed = [
             (each, audit) for each, audit in zip(plan.slices, audits, strict=True) if audit.held
@@ -93,7 +95,8 @@ def publish_events(work: Work, asked: Source, hours: Sequence[datetime]) -> Publ
             continue
         if not plan.slices:
             break
-        publication = publish_plan(work, plan, audits)
+        with work.stage("commit"):
+            publication = publish_plan(work, plan, audits)
         if publication is not None:
             return Published(publication, held, tuple(seen.values()))
         beaten += 1

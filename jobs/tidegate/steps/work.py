@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -14,7 +15,7 @@ from tidegate.ledger import Ledger
 from tidegate.settings import Settings
 
 
-def _silent(_: str) -> None:
+def _silent(*_: object) -> None:
     """Tell nobody."""
 
 
@@ -28,6 +29,7 @@ class Work:
         run_id: who did it, as the books record it: an Airflow run, or one of the CLI.
         tell: is given a line of progress at a time.
         runs: of hours that other runs asked for, those runs.
+        took: is told of each stage of a step, when it ends, how many seconds it took.
         ledger: the lake's ledger.
     """
 
@@ -36,6 +38,7 @@ class Work:
     run_id: str
     tell: Callable[[str], None] = field(default=_silent)
     runs: Mapping[datetime, str] = field(default_factory=dict)
+    took: Callable[[str, float], None] = field(default=_silent)
     ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
@@ -45,6 +48,12 @@ class Work:
         """Return the run that asked for an hour."""
         return self.runs.get(hour, self.run_id)
 
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measure a stage of a step; `took` is told when it ends."""
+        with _timed(name, self.took):
+            yield
+
 
 @contextmanager
 def working(
@@ -52,6 +61,7 @@ def working(
     run_id: str | None = None,
     tell: Callable[[str], None] = _silent,
     runs: Mapping[datetime, str] | None = None,
+    took: Callable[[str, float], None] = _silent,
 ) -> Iterator[Work]:
     """Yield what steps work with: a Spark session on the lake's one writing server, tables made.
 
@@ -60,11 +70,22 @@ def working(
     Raises:
         TidegateError: no Spark server answers, or the lake can't be written.
     """
-    with engine.session(settings, tell) as spark:
-        lake = Lake(spark, settings.lake, settings.s3)
-        if not lake.exists():
-            lake.create_tables()
-        yield Work(settings, lake, run_id or f"cli-{new_id()}", tell, runs or {})
+    with ExitStack() as held:
+        with _timed("session", took):
+            spark = held.enter_context(engine.session(settings, tell))
+            lake = Lake(spark, settings.lake, settings.s3)
+            if not lake.exists():
+                lake.create_tables()
+        yield Work(settings, lake, run_id or f"cli-{new_id()}", tell, runs or {}, took)
+
+
+@contextmanager
+def _timed(name: str, took: Callable[[str, float], None]) -> Iterator[None]:
+    begun = time.monotonic()
+    try:
+        yield
+    finally:
+        took(name, time.monotonic() - begun)
 
 
 def new_id() -> str:
