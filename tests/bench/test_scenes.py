@@ -21,6 +21,7 @@ SMALL = ["--events", "4800", "--visitors", "900", "--runs", "1"]
     [
         ("history", ["--after", "1,2", "--events", "40", "--runs", "1"], 2),
         ("late", ["--hours", "10", "--events", "40", "--runs", "1"], 2),
+        ("scale", ["--sizes", "2400,4800", "--executors", "2", "--cluster-events", "4800"], 3),
         ("query", ["--hours", "2", "--events", "500", "--runs", "1", "--block", "2"], 11),
         ("backfill", SMALL, 4),
         ("backfill", [*SMALL, "--peers", "duckdb", "--on", "s3", "--through", "airflow"], 3),

@@ -14,16 +14,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
-import yaml
-
 from tidegate.bench.airflow_lab import DAG, DUMPS, AirflowLab, airflow_lab
+from tidegate.bench.day import HOURS, describe_day, run_day, write_day
 from tidegate.bench.lab import scratch
 from tidegate.bench.process import Ended, Watch, run_command
 from tidegate.bench.report import Mark, Outcome, Row
-from tidegate.bench.traffic import DESCRIPTION, NAME, Traffic, hour_of
+from tidegate.bench.traffic import Traffic, hour_of
 from tidegate.dumps import upload
 from tidegate.errors import TidegateError
-from tidegate.hours import HOUR, hour_text
+from tidegate.hours import HOUR
 from tidegate.query import connect
 from tidegate.settings import Settings
 from tidegate.stack.seaweed import DUMPS_BUCKET, LAKE_BUCKET, running_seaweed
@@ -35,9 +34,8 @@ MOST_AIRFLOW = 2.5
 PEERS = ("duckdb", "polars", "pyspark")
 PLACES = ("folder", "s3")
 _MARKS = {"tidegate": MOST, "airflow": MOST_AIRFLOW}
-_HOURS = 24
 _AT_ONCE = 8
-_WARM_UP = 40 * _HOURS
+_WARM_UP = 40 * HOURS
 """Number of an hour that is landed before: of a day that no dump that is measured has to do with."""
 _DEADLINE_S = 3600.0
 _GAP_S = 1800
@@ -71,21 +69,20 @@ def backfill(
         TidegateError: a script counts other rows than Tidegate.
     """
     with scratch(settings) as folder, _place(on, folder) as place:
-        traffic = Traffic(events // _HOURS, visitors)
-        files = [traffic.write(number, folder / "dumps") for number in range(_HOURS)]
-        size = sum(each for _, each in files)
-        place.put([file for file, _ in files])
-        tell(f"{_HOURS} dumps of {size / 1e6:,.0f} MB")
-        described = {**DESCRIPTION, "dumps": f"{place.dumps}/{NAME}"}
-        (folder / "bench.yml").write_text(yaml.safe_dump(described, sort_keys=False))
+        files, size = write_day(folder, events, visitors)
+        place.put(files)
+        tell(f"{HOURS} dumps of {size / 1e6:,.0f} MB")
+        source = describe_day(folder, place.dumps)
         found: dict[str, list[Ended]] = {}
         for n in range(runs):
             for name in ("tidegate", *(["airflow"] if airflow else []), *peers):
                 out = folder / f"{name}-{n}"
                 if name == "tidegate":
-                    ended = _tidegate(settings, folder, place, out.name)
+                    ended = run_day(
+                        settings, source, f"{place.lakes}/{name}-{n}", place.environment
+                    )
                 elif name == "airflow":
-                    ended = _airflow(settings, tell, [file for file, _ in files])
+                    ended = _airflow(settings, tell, files)
                 else:
                     ended = _peer(name, folder, out)
                 found.setdefault(name, []).append(ended)
@@ -100,7 +97,7 @@ def backfill(
         if name in seconds and (peer := seconds.get("duckdb"))
     ]
     given = {"events": events, "visitors": visitors, "bytes": size, "runs": runs, "on": on}
-    about = f"{_HOURS} dumps in a new process" + (", or by a warm Airflow" if airflow else "")
+    about = f"{HOURS} dumps in a new process" + (", or by a warm Airflow" if airflow else "")
     return Outcome("backfill", about, given, rows, marks)
 
 
@@ -141,29 +138,13 @@ def _place(on: str, folder: Path) -> Iterator[_Place]:
         yield _Place(DUMPS, f"s3://{LAKE_BUCKET}", environment, put)
 
 
-def _tidegate(settings: Settings, folder: Path, place: _Place, name: str) -> Ended:
-    first, last = hour_text(hour_of(0)), hour_text(hour_of(_HOURS - 1))
-    command = [sys.executable, "-m", "tidegate", "run", str(folder / "bench.yml")]
-    ended = run_command(
-        [*command, "--from", first, "--to", last, "--lake", f"{place.lakes}/{name}", "--json"],
-        environment={
-            **place.environment,
-            "TIDEGATE_PROJECT": str(settings.project),
-            "TIDEGATE_HOME": str(settings.home),
-            "TIDEGATE_SPARK": "",
-        },
-    )
-    published = {each["table"]: each["rows"] for each in json.loads(ended.output)["published"]}
-    return Ended(ended.seconds, ended.peak_bytes, json.dumps(published))
-
-
 def _airflow(settings: Settings, tell: Callable[[str], None], files: Sequence[Path]) -> Ended:
     """Backfill the dumps through a new Airflow that has landed an hour before.
 
     The seconds are those from asking for the backfill to a release that pins all its hours; the memory is
     that of the whole stack.
     """
-    hours = [hour_of(number) for number in range(_HOURS)]
+    hours = [hour_of(number) for number in range(HOURS)]
     with airflow_lab(settings, tell) as own:
         own.unpause()
         warm_up = Traffic(1000, 1000)

@@ -40,7 +40,7 @@ def history(
     """Measure an hour's run after 10, 100 and 1,000 published hours."""
     from tidegate.bench.history import history as scene
 
-    lengths = sorted(_number(each) for each in after.split(","))
+    lengths = _numbers(after)
     settings = load_settings()
     _show(
         scene(settings, teller(), lengths=lengths, events=events, runs=runs, block=block), as_json
@@ -125,6 +125,32 @@ def backfill(
 
 
 @bench.command()
+def scale(
+    sizes: Annotated[
+        str, typer.Option(help="Events of all dumps, about, with commas between.")
+    ] = "1000000,2000000,4000000,8000000",
+    executors: Annotated[
+        str, typer.Option(help="Numbers of executors of a cluster on loopback; '' for no cluster.")
+    ] = "1,2",
+    cluster_events: Annotated[
+        int, typer.Option(min=24, help="Events that a cluster is given, about.")
+    ] = 2_000_000,
+    as_json: JsonOpt = False,
+) -> None:
+    """Measure 24 dumps by their size, and on a Spark cluster by its executors: time and memory."""
+    from tidegate.bench.scale import scale as scene
+
+    found = scene(
+        load_settings(),
+        teller(),
+        sizes=_numbers(sizes),
+        executors=_numbers(executors),
+        cluster_events=cluster_events,
+    )
+    _show(found, as_json)
+
+
+@bench.command()
 def query(
     hours: Annotated[int, typer.Option(min=1, help="Hours published before.")] = 168,
     events: EventsOpt = 10_000,
@@ -145,9 +171,14 @@ def _one_of(known: Sequence[str], name: str) -> str:
     return name
 
 
+def _numbers(text: str) -> list[int]:
+    """Return numbers with commas between, ascending."""
+    return sorted(_number(each) for each in text.split(",") if each.strip())
+
+
 def _number(text: str) -> int:
     if not text.strip().isdigit() or int(text) < 1:
-        raise typer.BadParameter(f"{text!r} is no number of hours; such as: 10,100,1000")
+        raise typer.BadParameter(f"{text!r} is no number; such as: 10,100,1000")
     return int(text)
 
 

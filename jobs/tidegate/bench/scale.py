@@ -1,0 +1,110 @@
+"""Scene `scale`: a day of dumps by size, in one process, and by executors, on a cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tidegate.bench.cluster import cluster
+from tidegate.bench.day import HOURS, describe_day, run_day, write_day
+from tidegate.bench.lab import scratch
+from tidegate.bench.process import Ended, Watch
+from tidegate.bench.report import Mark, Outcome, Row
+from tidegate.errors import TidegateError
+from tidegate.settings import Settings
+
+MOST_GB = 3.0
+"""Peak memory that the largest size may take, in GB (10^9 bytes)."""
+MOST_GROWTH = 1.5
+"""Times the peak of the smallest size that the largest may take, where it has at least twice the events."""
+
+
+def scale(
+    settings: Settings,
+    tell: Callable[[str], None],
+    *,
+    sizes: Sequence[int],
+    executors: Sequence[int],
+    cluster_events: int,
+) -> Outcome:
+    """Measure `tidegate run` on 24 dumps, each size and each cluster once.
+
+    Args:
+        settings: of the project.
+        tell: is given a line of progress at a time.
+        sizes: events of all dumps, about, ascending; a tenth as many visitors.
+        executors: numbers of executors of one core each of a standalone cluster on loopback, whose server
+            is started before the clock; memory there is that of all of the cluster.
+        cluster_events: events that these are given, about.
+    """
+    rows: list[Row] = []
+    peaks: list[int] = []
+    for events in sizes:
+        with scratch(settings) as folder:
+            source = _day(folder, events)
+            ended = run_day(settings, source, f"{folder}/lake")
+        rows.append(_row("one process", events, ended))
+        peaks.append(ended.peak_bytes)
+        tell(_told(rows[-1]))
+    for count in executors:
+        with scratch(settings) as folder:
+            source = _day(folder, cluster_events)
+            with cluster(settings.home, folder, count) as url:
+                watch = Watch(os.getpid())
+                try:
+                    ended = run_day(settings, source, f"{folder}/lake", {"TIDEGATE_SPARK": url})
+                finally:
+                    watch.end()
+        rows.append(
+            _row(
+                f"cluster, {count} executor{'s' if count > 1 else ''}",
+                cluster_events,
+                Ended(ended.seconds, watch.peak, ended.output),
+            )
+        )
+        tell(_told(rows[-1]))
+    _check(rows)
+    marks = []
+    if peaks:
+        marks.append(Mark(f"peak GB at {sizes[-1]:,} events", MOST_GB, peaks[-1] / 1e9))
+    if len(peaks) > 1:
+        what = f"peak at {sizes[-1]:,} events to that at {sizes[0]:,}"
+        marks.append(Mark(what, MOST_GROWTH, peaks[-1] / peaks[0]))
+    about = f"`tidegate run` on {HOURS} dumps, once each"
+    return Outcome("scale", about, {"cluster_events": cluster_events}, rows, marks)
+
+
+def _day(folder: Path, events: int) -> Path:
+    write_day(folder, events, max(1, events // 10))
+    return describe_day(folder, f"{folder}/dumps")
+
+
+def _row(who: str, events: int, ended: Ended) -> Row:
+    return {
+        "on": who,
+        "events": events,
+        "published": json.loads(ended.output)["events"],
+        "seconds": ended.seconds,
+        "events_per_s": events / ended.seconds,
+        "peak_gb": ended.peak_bytes / 1e9,
+    }
+
+
+def _told(row: Row) -> str:
+    return f"{row['events']:,} events, {row['on']}: {row['seconds']:.1f} s, {row['peak_gb']:.2f} GB"
+
+
+def _check(rows: Sequence[Row]) -> None:
+    """Raise unless the same dumps gave the same number of rows everywhere."""
+    known: dict[object, Row] = {}
+    for row in rows:
+        first = known.setdefault(row["events"], row)
+        if row["published"] != first["published"]:
+            raise TidegateError(
+                "the same dumps gave another number of events",
+                where=f"{row['on']} beside {first['on']}",
+                expected=str(first["published"]),
+                got=str(row["published"]),
+            )
