@@ -146,11 +146,12 @@ def _private_server(
     settings: Settings, claimed: Claim, tell: Callable[[str], None] | None
 ) -> Iterator[str]:
     from tidegate.stack.aot import MAKING
-    from tidegate.stack.spark import start_spark
+    from tidegate.stack.preload import STEPS, import_ahead
+    from tidegate.stack.spark import launch_spark, wait_for_spark
 
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    child, url = start_spark(
+    child, token = launch_spark(
         settings.home,
         s3=settings.s3,
         log=logs / f"spark-{os.getpid()}.log",
@@ -159,7 +160,8 @@ def _private_server(
     )
     try:
         claimed.include(child.pid)
-        yield url
+        import_ahead(STEPS)
+        yield wait_for_spark(child, token)
     except BaseException:
         child.stop(0.0)
         raise

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+from tidegate.errors import TidegateError
 
 Row = Mapping[str, str | int | float | None]
 
@@ -60,6 +62,32 @@ class Outcome:
         """Return it for programs."""
         marks = [{**asdict(each), "is_kept": each.is_kept} for each in self.marks]
         return {**asdict(self), "marks": marks}
+
+    @classmethod
+    def of_json(cls, told: Mapping[str, Any]) -> Outcome:
+        """Return what `as_json` told.
+
+        Raises:
+            TidegateError: it is something else.
+        """
+        try:
+            marks = [Mark(each["what"], each["most"], each["got"]) for each in told["marks"]]
+            own = {field.name: told[field.name] for field in fields(cls) if field.name != "marks"}
+        except (KeyError, TypeError) as error:
+            raise TidegateError(
+                "not what tidegate bench found",
+                expected="the output of tidegate bench SCENE --json",
+                got=f"no {error}" if isinstance(error, KeyError) else str(error),
+            ) from error
+        return cls(**own, marks=marks)
+
+    def markdown(self) -> Iterator[str]:
+        """Yield its rows as a table in Markdown."""
+        names = list(self.rows[0])
+        yield "| " + " | ".join(names) + " |"
+        yield "|" + "---|" * len(names)
+        for row in self.rows:
+            yield "| " + " | ".join(_text(row[name]) for name in names) + " |"
 
     def lines(self) -> Iterator[str]:
         """Yield it for people."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tidegate.cli.options import JsonOpt, teller
+from tidegate.errors import TidegateError
 from tidegate.settings import load_settings
 
 if TYPE_CHECKING:
@@ -163,6 +165,28 @@ def query(
 
     settings = load_settings()
     _show(scene(settings, teller(), hours=hours, events=events, runs=runs, block=block), as_json)
+
+
+@bench.command()
+def plot(
+    found: Annotated[
+        list[Path], typer.Argument(help="Files with what a scene told with --json.", exists=True)
+    ],
+) -> None:
+    """Draw what scenes found: beside each file an SVG of its name; print the tables for a README."""
+    from tidegate.bench.plot import svg
+    from tidegate.bench.report import Outcome
+
+    for file in found:
+        try:
+            told = json.loads(file.read_text())
+        except ValueError as error:
+            raise TidegateError("not JSON", where=str(file), got=str(error)) from error
+        outcome = Outcome.of_json(told)
+        file.with_suffix(".svg").write_text(svg(outcome))
+        for line in outcome.markdown():
+            typer.echo(line)
+        typer.echo()
 
 
 def _one_of(known: Sequence[str], name: str) -> str:

@@ -1,10 +1,11 @@
-"""Import once, in Airflow's scheduler, what every task would import again.
+"""Import what steps need before they need it.
 
-LocalExecutor forks its workers from the scheduler, and a worker forks its tasks: they inherit
-the modules that are loaded already. Importing them costs 5 s a task otherwise.
+A command does so while its Spark server starts, which keeps one core busy.
 
-`<home>/airflow/config/airflow_local_settings.py` calls this; Airflow imports that file when it
-starts.
+Airflow's scheduler does so once for all tasks: LocalExecutor forks its workers from the scheduler, and
+a worker forks its tasks: they inherit the modules that are loaded already. Importing them costs 5 s a
+task otherwise. `<home>/airflow/config/airflow_local_settings.py` calls `preload`; Airflow imports that
+file when it starts.
 """
 
 from __future__ import annotations
@@ -13,26 +14,36 @@ import contextlib
 import importlib
 import logging
 import os
+from collections.abc import Sequence
 
 VARIABLE = "TIDEGATE_PRELOAD"
 """Set to 1 in the environment of the one process that is to preload."""
-MODULES = (
-    "great_expectations",
+STEPS = (
     "pyspark.sql.connect.session",
     "pyspark.sql.connect.functions",
+    "great_expectations",
     "pandas",
     "boto3",
+)
+"""What steps need, the first need first."""
+TASKS = (
+    *STEPS,
     "airflow.sdk",
     "airflow.sdk.execution_time.task_runner",
 )
 
 
 def preload() -> None:
-    """Import the modules, if this is the process for it; what fails is left to the task."""
+    """Import what tasks need, if this is the process for it."""
     if os.environ.pop(VARIABLE, None) != "1":
         return
-    # It tells what it does not document, hundreds of times, into the log that is set up by now.
+    import_ahead(TASKS)
+
+
+def import_ahead(modules: Sequence[str]) -> None:
+    """Import modules; what fails is left to who needs it, and fails there."""
+    # It tells what it does not document, hundreds of times, into a log that is set up by now.
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
-    for name in MODULES:
+    for name in modules:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)

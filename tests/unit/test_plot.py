@@ -1,0 +1,69 @@
+"""Pictures and tables of what scenes found, and those that README shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from project import REPO
+from tidegate.bench.plot import svg
+from tidegate.bench.report import Mark, Outcome
+from tidegate.errors import TidegateError
+
+RESULTS = sorted((REPO / "tests" / "bench" / "results").glob("*.json"))
+COSTS = {"seconds": 2.0, "files_read": 3}
+ROWS = {
+    "backfill": [{"who": "tidegate", "seconds": 2.0, "peak_gib": 1.5}],
+    "history": [{"published_hours": 10, **COSTS}, {"published_hours": 100, **COSTS}],
+    "hour": [{"hour": "2025-01-08T00", "seconds": 20.0}],
+    "late": [{"late_events": 0, **COSTS}, {"late_events": 1, **COSTS}],
+    "query": [
+        {"query": "funnel", "published_s": 1.0, "parquet_s": 0.5, "ratio": 2.0},
+        {"query": "all", "published_s": 1.0, "parquet_s": 0.5, "ratio": 2.0},
+    ],
+    "scale": [{"on": "one process", "events": 1000, "seconds": 9.0, "peak_gb": 2.0}],
+}
+TIMELINE = [
+    {"stage": "land: read lines", "seconds": 1.5, "spark_s": 1.0},
+    {"stage": "all", "seconds": 1.5, "spark_s": 1.0},
+]
+
+
+def outcome(scene: str) -> Outcome:
+    return Outcome(scene, "about", {"runs": 1}, ROWS[scene], [Mark("seconds", 3.0, 2.0)], TIMELINE)
+
+
+@pytest.mark.parametrize("scene", sorted(ROWS))
+def test_every_scene_has_a_picture_and_comes_back_from_its_json(scene: str) -> None:
+    found = Outcome.of_json(json.loads(json.dumps(outcome(scene).as_json())))
+    assert found == outcome(scene)
+    drawn = svg(found)
+    assert drawn.startswith("<svg")
+    assert {"query": "funnel", "hour": "land: read lines", "backfill": "tidegate"}.get(
+        scene, "seconds"
+    ) in drawn
+
+
+def test_a_scene_without_a_picture_is_named() -> None:
+    with pytest.raises(TidegateError, match="no picture of the scene 'none'"):
+        svg(Outcome("none", "", {}, [], []))
+
+
+def test_json_of_something_else_is_refused() -> None:
+    with pytest.raises(TidegateError, match="not what tidegate bench found"):
+        Outcome.of_json({"marks": [], "scene": "late"})
+
+
+def test_there_are_results() -> None:
+    assert RESULTS
+
+
+@pytest.mark.parametrize("file", RESULTS, ids=lambda file: file.stem)
+def test_readme_shows_what_was_measured(file: Path) -> None:
+    found = Outcome.of_json(json.loads(file.read_text()))
+    readme = (REPO / "README.md").read_text()
+    assert "\n".join(found.markdown()) in readme
+    assert f"tests/bench/results/{file.stem}.svg" in readme
+    assert file.with_suffix(".svg").read_text() == svg(found)
