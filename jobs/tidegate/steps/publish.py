@@ -12,6 +12,7 @@ from tidegate.configuration import fingerprint
 from tidegate.errors import TidegateError
 from tidegate.hours import hours_text
 from tidegate.lake import parse_time, slices_where
+from tidegate.landing.lines import whole_files
 from tidegate.landing.parse import event_columns
 from tidegate.ledger import Publication, SliceRecord
 from tidegate.steps.audit import Audit, audit_plan, suite_of
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from tidegate.steps.work import Work
 
 _ATTEMPTS = 10
+_FILES_A_SLICE = 2
+"""Staged files a slice that are published as they are, without a shuffle that puts them together."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,14 @@ def publish_plan(work: Work, plan: Plan, audits: Sequence[Audit]) -> Publication
     publication = _publication(work, plan, audits)
     rows = _shaped(work, plan)
     where = slices_where(events.TABLE, source.source, [s.hour for s in plan.slices])
-    done = work.ledger.publish(events.TABLE, publication, rows, where)
+    # A file a slice, or about so: as many small files would otherwise be published as were landed.
+    files = sum("/_outcome=event/" in file for file in rows.inputFiles())
+    if files <= _FILES_A_SLICE * len(plan.slices):
+        with whole_files(work.lake):
+            done = work.ledger.publish(events.TABLE, publication, rows, where)
+    else:
+        together = rows.repartition(max(1, len(plan.slices)), "dump_hour")
+        done = work.ledger.publish(events.TABLE, publication, together, where)
     return publication if done else None
 
 
@@ -207,7 +217,7 @@ def _event_hours(work: Work, plan: Plan) -> tuple[datetime, ...]:
 
 
 def _shaped(work: Work, plan: Plan) -> DataFrame:
-    """Return the plan's rows as the table has them: its columns, a few files a slice at most."""
+    """Return the plan's rows with the columns that the table has."""
     own = {name: column.type for name, column in plan.source.columns.items()}
     work.lake.add_columns(events.TABLE, own)
     rows = rows_of(work, plan, plan.slices)
@@ -215,11 +225,9 @@ def _shaped(work: Work, plan: Plan) -> DataFrame:
     present = work.lake.columns(events.TABLE)
     from pyspark.sql import functions as F
 
-    shaped = rows.select(
+    return rows.select(
         *(
             F.col(name) if name in known else F.lit(None).cast(kind).alias(name)
             for name, kind in present.items()
         )
     )
-    # A file a slice: many small input files would otherwise become as many small published ones.
-    return shaped.repartition(max(1, len(plan.slices)), "dump_hour")
