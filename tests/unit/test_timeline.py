@@ -49,9 +49,9 @@ def test_the_stages_of_a_run_add_up_to_the_whole_and_what_runs_beside_another_co
     assert process_s(stages) == pytest.approx(1.0)
 
 
-def test_a_time_of_which_no_task_tells_is_shown_as_such() -> None:
+def test_the_time_after_the_last_task_has_a_stage_of_its_own() -> None:
     [*_, last] = timeline([WAIT], 0.0, 10.0)
-    assert (last.name, last.seconds) == ("not told", pytest.approx(6.0))
+    assert (last.name, last.seconds) == ("until it is seen", pytest.approx(6.0))
 
 
 def test_a_task_without_a_log_is_a_process_start_to_its_end() -> None:

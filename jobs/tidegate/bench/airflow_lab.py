@@ -26,6 +26,7 @@ from tidegate.stack.airflow_api import AirflowApi
 from tidegate.stack.run import check_stack, running_stack
 from tidegate.stack.seaweed import DUMPS_BUCKET
 from tidegate.stack.state import StackState
+from tidegate.steps.work import working
 
 DAG = f"land_{DESCRIPTION['source']}"
 DUMPS = f"s3://{DUMPS_BUCKET}/bench"
@@ -64,7 +65,9 @@ class AirflowLab:
         upload(self.settings.s3, DUMPS_BUCKET, bodies)
 
     def unpause(self) -> None:
-        """Let the DAGs run, once Airflow knows them."""
+        """Let the DAGs run, once Airflow knows them; the lake's tables are made before."""
+        with working(self.settings):
+            pass
         for dag in ("derive", DAG):
             self.api.wait_for_dag(dag)
             self.api.unpause(dag)

@@ -14,7 +14,7 @@ from tidegate.stack.airflow_api import AirflowApi
 
 _TOOK = re.compile(r"took ([\d.]+) s: (.+)")
 _OWN = "task.stdout"
-_REST = "not told"
+_REST = "until it is seen"
 WAIT = "wait"
 """The task that is a trigger: it has no process of its own."""
 

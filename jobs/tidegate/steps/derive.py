@@ -81,22 +81,23 @@ def derive(work: Work, sources: Sequence[Source], cap: int | None = None) -> Der
     Returns:
         What was published, held and left.
     """
-    work.ledger.refresh()
     known = {source.source: source for source in sources}
-    consumed = _consumed(work, known)
-    fresh = [
-        each
-        for each in work.ledger.publications(
-            events.TABLE, after_version=min(consumed.values(), default=-1)
+    with work.stage("look up publications"):
+        work.ledger.refresh()
+        consumed = _consumed(work, known)
+        fresh = [
+            each
+            for each in work.ledger.publications(
+                events.TABLE, after_version=min(consumed.values(), default=-1)
+            )
+            if each.source in known and each.delta_version > consumed[each.source]
+        ]
+        taken, left = _upto(fresh, cap)
+        version = max(
+            (each.delta_version for each in taken), default=max(consumed.values(), default=-1)
         )
-        if each.source in known and each.delta_version > consumed[each.source]
-    ]
-    taken, left = _upto(fresh, cap)
-    version = max(
-        (each.delta_version for each in taken), default=max(consumed.values(), default=-1)
-    )
-    engine.fit(work.lake.spark, sum(each.rows for each in taken))
-    unfollowed = {name for name in known if lagging(work, name, sessions.TABLE)}
+        engine.fit(work.lake.spark, sum(each.rows for each in taken))
+        unfollowed = {name for name in known if lagging(work, name, sessions.TABLE)}
     names = sorted(unfollowed.union(sources_in(taken)))
     for name in names:
         work.tell(f"deriving {name} from {sum(p.source == name for p in taken)} publications")
