@@ -49,7 +49,7 @@ _LARGE = {
     "spark.sql.codegen.wholeStage": "true",
     "spark.sql.codegen.factoryMode": "FALLBACK",
 }
-_LARGE_ROWS = 300_000
+LARGE_ROWS = 300_000
 
 _SECONDS_TO_ANSWER = 30
 _RETRIES = 5
@@ -133,9 +133,15 @@ def connect(url: str) -> SparkSession:
     return spark
 
 
-def fit(spark: SparkSession, rows: int) -> None:
-    """Set a session up for work on about so many rows. What it computes is the same."""
-    large = rows > _LARGE_ROWS
+def fit(spark: SparkSession, rows: int, *, much: int = LARGE_ROWS) -> None:
+    """Set a session up for work on about so many rows. What it computes is the same.
+
+    Args:
+        spark: the session.
+        rows: about how many.
+        much: from how many rows on generated code pays for its compilation.
+    """
+    large = rows > much
     if (spark.conf.get("spark.sql.adaptive.enabled") == "true") != large:
         for key, value in (_LARGE if large else _SMALL).items():
             spark.conf.set(key, value)

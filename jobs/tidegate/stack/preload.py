@@ -24,6 +24,11 @@ STEPS = (
     "great_expectations",
     "pandas",
     "boto3",
+    "duckdb",
+    "sqlglot",
+    "tidegate.query",
+    "tidegate.source",
+    "tidegate.steps.run",
 )
 """What steps need, the first need first."""
 TASKS = (

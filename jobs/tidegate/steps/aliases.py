@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tidegate.steps.work import Work
 
 _ALIASES = session_aliases.TABLE
+_IN = "session_id string, event_id string, t bigint"
+"""What `session_aliases.members` gives."""
 SPAN = ("start_hour", "unix_micros(session_start) as lo", "unix_micros(session_end) as hi")
 """What `near` asks of sessions, of rows of `warehouse/sessions`."""
 
@@ -44,45 +46,47 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
     """
     name = source.source
     place = new_place(work, _ALIASES, name)
-    where = slices_where(sessions.TABLE, name, [each.slice for each in change.slices])
-    old = work.lake.read(sessions.TABLE, change.delta_version - 1).where(where)
-    new = work.lake.read(sessions.TABLE, change.delta_version).where(where)
-    before = work.ledger.numbered(sessions.TABLE, name, change.sequence - 1)
-    lost = old.join(new.select("session_id"), "session_id", "left_anti")
-    work.lake.stage(lost.select(*sessions.TABLE.column_names), f"{place}/lost")
-    lost = work.lake.staged(f"{place}/lost", schema=sessions.TABLE.ddl)
-    were = session_aliases.members(_events_of(work, name, before, lost), lost)
-    work.lake.stage(
-        session_aliases.members(_events_of(work, name, change, new), new), f"{place}/moved"
-    )
-    moved = work.lake.staged(
-        f"{place}/moved", schema="session_id string, event_id string, t bigint"
-    )
 
+    def kept(what: str, frame: DataFrame, schema: str) -> DataFrame:
+        """Return rows that are few and asked for often as they are staged: Delta plans each read anew."""
+        work.lake.stage(frame, f"{place}/{what}")
+        return work.lake.staged(f"{place}/{what}", schema=schema)
+
+    where = slices_where(sessions.TABLE, name, [each.slice for each in change.slices])
+    whole = sessions.TABLE.ddl
+    old = kept("old", _sessions_at(work, change.delta_version - 1, where), whole)
+    new = kept("new", _sessions_at(work, change.delta_version, where), whole)
+    before = work.ledger.numbered(sessions.TABLE, name, change.sequence - 1)
+    lost = kept("lost", old.join(new.select("session_id"), "session_id", "left_anti"), whole)
+    were = kept("were", session_aliases.members(_events_of(work, name, before, lost), lost), _IN)
     near_by = near(work, source, old.unionByName(new).selectExpr(*SPAN))
-    touched = _touched(work.lake.read(_ALIASES).where(near_by), old, new, moved)
-    retired = lost.join(session_aliases.listed(were), "session_id")
+    mine = kept("mine", work.lake.read(_ALIASES).where(near_by), _ALIASES.ddl)
+    # Few events are looked for: those of ids that are no more.
+    wanted = were.select("event_id").unionByName(
+        mine.selectExpr("explode(events) as e").select("e.event_id")
+    )
+    looked_at = _events_of(work, name, change, new).join(wanted.distinct(), "event_id", "left_semi")
+    moved = kept("moved", session_aliases.members(looked_at, new), _IN)
+    touched = kept("touched", _touched(mine, old, new, moved), _ALIASES.ddl)
     built = session_aliases.build(
-        retired,
+        lost.join(session_aliases.listed(were), "session_id"),
         touched.join(new.select("session_id"), "session_id", "left_anti"),
         old.select("session_id"),
         moved,
         source.duplicates.within,
     )
-    work.lake.stage(built, f"{place}/built")
-    rows = work.lake.staged(f"{place}/built", schema=_ALIASES.ddl)
+    rows = kept("built", built, _ALIASES.ddl)
     slices = hours_in(touched.select("start_hour").unionByName(rows.select("start_hour")))
-    # A slice is replaced whole: what of it is not touched goes in again as it is.
-    kept = (
-        work.lake.read(_ALIASES)
-        .where(slices_where(_ALIASES, name, sorted(slices)))
-        .join(touched.select("session_id"), "session_id", "left_anti")
-        .select(*_ALIASES.column_names)
-        if slices
-        else None
-    )
+    if slices:
+        # A slice is replaced whole: what of it is not touched goes in again as it is.
+        rest = (
+            work.lake.read(_ALIASES)
+            .where(slices_where(_ALIASES, name, sorted(slices)))
+            .join(touched.select("session_id"), "session_id", "left_anti")
+            .select(*_ALIASES.column_names)
+        )
     target = f"{place}/candidate"
-    work.lake.stage((rows if kept is None else rows.unionByName(kept)).coalesce(1), target)
+    work.lake.stage((rows.unionByName(rest) if slices else rows).coalesce(1), target)
     counts = {hour: each["n"] for hour, each in by_slice(work, _ALIASES, target).items()}
     return Candidate(
         _ALIASES,
@@ -90,7 +94,7 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
         {hour: counts.get(hour, 0) for hour in sorted(slices)},
         {
             "rows": sum(counts.values()),
-            "unaccounted": lost.count() - rows.join(lost, "session_id", "left_semi").count(),
+            "unaccounted": lost.join(rows, "session_id", "left_anti").count(),
             "dangling": rows.where("live_session_id is not null")
             .join(
                 work.lake.read(sessions.TABLE, change.delta_version)
@@ -102,6 +106,11 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
             .count(),
         },
     )
+
+
+def _sessions_at(work: Work, version: int, where: str) -> DataFrame:
+    """Return sessions as they were at a version of the table."""
+    return work.lake.read(sessions.TABLE, version).where(where).select(*sessions.TABLE.column_names)
 
 
 def near(work: Work, source: Source, spans: DataFrame) -> str:

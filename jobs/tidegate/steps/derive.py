@@ -8,7 +8,7 @@ what is derived belongs together, whatever lands meanwhile.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -137,16 +137,22 @@ class _CameTo:
 
 def _derive_source(work: Work, source: Source, version: int) -> _CameTo:
     """Bring the tables of one source up to a version of events; `work` is this thread's own."""
-    # Hours are built from events alone, so they need not wait for sessions, and Spark plans on one core.
+    # Spark plans on one core: what does not wait for one another is brought up side by side.
     with ThreadPoolExecutor(max_workers=1) as pool:
         hourly = pool.submit(_bring_up, replace(work), hourly_activity.TABLE, source, version)
         came_to = _bring_up(work, sessions.TABLE, source, version)
-        came_to = came_to.then(hourly.result())
-    if not came_to.stopped:  # what would be built on it waits with it
-        came_to = came_to.then(_bring_up(work, daily_activity.TABLE, source, version))
-    if not came_to.stopped:
-        came_to = came_to.then(_follow(work, in_force(work, source)))
-    return came_to
+        if came_to.stopped:  # what would be built on it waits with it
+            return came_to.then(hourly.result())
+        daily = pool.submit(_days_after, hourly, replace(work), source, version)
+        followed = _follow(work, in_force(work, source))
+        return came_to.then(hourly.result()).then(daily.result()).then(followed)
+
+
+def _days_after(hourly: Future[_CameTo], work: Work, source: Source, version: int) -> _CameTo:
+    """Bring days up, unless hours were not: the two tell of the same events."""
+    if hourly.result().stopped:
+        return _CameTo((), (), stopped=True)
+    return _bring_up(work, daily_activity.TABLE, source, version)
 
 
 def _bring_up(work: Work, table: Table, source: Source, version: int) -> _CameTo:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _BYTES_A_ROW = 50
 """About what an event takes in a compressed file."""
+_MANY_LINES = 50_000
+"""From here on generated code pays: much is computed of each line, and of a single file on a single core."""
 
 Outcome = Literal["landed", "unchanged", "unreadable", "missing"]
 
@@ -186,7 +188,8 @@ def _land_batch(
     from tidegate.steps.work import new_id
 
     token = new_id()
-    engine.fit(work.lake.spark, sum(f.size for dump in batch for f in dump.files) // _BYTES_A_ROW)
+    size = sum(file.size for dump in batch for file in dump.files)
+    engine.fit(work.lake.spark, size // _BYTES_A_ROW, much=_MANY_LINES)
     place = work.lake.staging(*candidate_folder(source.source, token))
     with work.stage("read lines"):
         cause = _stage(work, source, dumps, batch, place)
