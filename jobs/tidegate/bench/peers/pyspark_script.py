@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -18,6 +19,8 @@ _SCHEMA = (
 def main() -> None:
     """Do the work that standard input asks for."""
     asked = json.load(sys.stdin)
+    # Who started this may speak to a server; this is a Spark of its own.
+    os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)
     spark = (
         SparkSession.builder.master("local[*]")
         .config("spark.ui.enabled", "false")
