@@ -94,7 +94,7 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
         {hour: counts.get(hour, 0) for hour in sorted(slices)},
         {
             "rows": sum(counts.values()),
-            "unaccounted": lost.join(rows, "session_id", "left_anti").count(),
+            "unaccounted": lost.count() - rows.join(lost, "session_id", "left_semi").count(),
             "dangling": rows.where("live_session_id is not null")
             .join(
                 work.lake.read(sessions.TABLE, change.delta_version)
