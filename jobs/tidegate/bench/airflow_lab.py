@@ -12,10 +12,10 @@ from pathlib import Path
 
 import yaml
 
+from tidegate.bench.day import DUMPS, describe_day, put_dumps
 from tidegate.bench.lab import scratch
 from tidegate.bench.spark_log import SparkLog, log_conf
-from tidegate.bench.traffic import DESCRIPTION, NAME
-from tidegate.dumps import upload
+from tidegate.bench.traffic import DESCRIPTION
 from tidegate.errors import TidegateError
 from tidegate.hours import hours_text
 from tidegate.lake import parse_time
@@ -24,13 +24,9 @@ from tidegate.settings import Settings
 from tidegate.source import Source, parse_source
 from tidegate.stack.airflow_api import AirflowApi
 from tidegate.stack.run import check_stack, running_stack
-from tidegate.stack.seaweed import DUMPS_BUCKET
-from tidegate.stack.state import StackState
 from tidegate.steps.work import working
 
 DAG = f"land_{DESCRIPTION['source']}"
-DUMPS = f"s3://{DUMPS_BUCKET}/bench"
-"""Where the stack's dumps are."""
 _LOOK_S = 0.2
 _CHECK_S = 5.0
 _DONE = ("success", "failed")
@@ -61,8 +57,7 @@ class AirflowLab:
 
     def put(self, files: Iterable[Path]) -> None:
         """Upload dumps."""
-        bodies = {f"bench/{file.name}": file.read_bytes() for file in files}
-        upload(self.settings.s3, DUMPS_BUCKET, bodies)
+        put_dumps(self.settings.s3, files)
 
     def unpause(self) -> None:
         """Let the DAGs run, once Airflow knows them; the lake's tables are made before."""
@@ -161,7 +156,7 @@ def airflow_lab(settings: Settings, tell: Callable[[str], None]) -> Iterator[Air
         with running_stack(home, project=project, progress=tell, spark_conf=conf) as state:
             own = Settings(project, home, state.lake, spark=state.spark, s3=state.s3)
             source = parse_source(yaml.safe_load(file.read_text()), file)
-            with AirflowApi(*_login(state)) as api:
+            with AirflowApi(*state.login) as api:
                 yield AirflowLab(own, source, folder, api, state.pid)
 
 
@@ -169,17 +164,9 @@ def _copy_project(project: Path, target: Path) -> Path:
     """Copy a project with the bench's source in place of its own; return the source file."""
     shutil.copytree(project / "dags", target / "dags", ignore=shutil.ignore_patterns("sources"))
     shutil.copytree(project / "expectations", target / "expectations")
-    file = target / "dags" / "sources" / f"{DESCRIPTION['source']}.yml"
-    file.parent.mkdir()
-    file.write_text(yaml.safe_dump({**DESCRIPTION, "dumps": f"{DUMPS}/{NAME}"}, sort_keys=False))
-    return file
-
-
-def _login(state: StackState) -> tuple[str, str, str]:
-    assert state.airflow is not None
-    assert state.user is not None
-    assert state.password is not None
-    return state.airflow, state.user, state.password
+    sources = target / "dags" / "sources"
+    sources.mkdir()
+    return describe_day(sources, DUMPS)
 
 
 def _pinned(books: Books, source: str) -> set[datetime]:

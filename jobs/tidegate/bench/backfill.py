@@ -10,22 +10,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
-from tidegate.bench.airflow_lab import DAG, DUMPS, AirflowLab, airflow_lab
-from tidegate.bench.day import HOURS, describe_day, run_day, write_day
+from tidegate.bench.airflow_lab import DAG, AirflowLab, airflow_lab
+from tidegate.bench.day import DUMPS, HOURS, describe_day, put_dumps, run_day, write_day
 from tidegate.bench.lab import scratch
 from tidegate.bench.process import Ended, Watch, run_command
 from tidegate.bench.report import Mark, Outcome, Row
 from tidegate.bench.traffic import Traffic, hour_of
-from tidegate.dumps import upload
 from tidegate.errors import TidegateError
 from tidegate.hours import HOUR
 from tidegate.query import connect
 from tidegate.settings import Settings
-from tidegate.stack.seaweed import DUMPS_BUCKET, LAKE_BUCKET, running_seaweed
+from tidegate.stack.seaweed import LAKE_BUCKET, running_seaweed
 
 MOST = 1.5
 """Times the seconds of the DuckDB script that `tidegate run` may take."""
@@ -131,11 +131,7 @@ def _place(on: str, folder: Path) -> Iterator[_Place]:
             "AWS_SECRET_ACCESS_KEY": str(s3.secret_key),
             "AWS_REGION": s3.region,
         }
-
-        def put(files: Sequence[Path]) -> None:
-            upload(s3, DUMPS_BUCKET, {f"bench/{file.name}": file.read_bytes() for file in files})
-
-        yield _Place(DUMPS, f"s3://{LAKE_BUCKET}", environment, put)
+        yield _Place(DUMPS, f"s3://{LAKE_BUCKET}", environment, partial(put_dumps, s3))
 
 
 def _airflow(settings: Settings, tell: Callable[[str], None], files: Sequence[Path]) -> Ended:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import yaml
 
 from tidegate.bench.process import Ended, run_command
 from tidegate.bench.traffic import DESCRIPTION, NAME, Traffic, hour_of
+from tidegate.dumps import upload
 from tidegate.hours import hour_text
-from tidegate.settings import Settings
+from tidegate.settings import S3Access, Settings
+from tidegate.stack.seaweed import DUMPS_BUCKET
 
 HOURS = 24
+DUMPS = f"s3://{DUMPS_BUCKET}/bench"
+"""Where dumps are on S3."""
 
 
 def write_day(folder: Path, events: int, visitors: int) -> tuple[list[Path], int]:
@@ -24,9 +28,14 @@ def write_day(folder: Path, events: int, visitors: int) -> tuple[list[Path], int
     return [file for file, _ in written], sum(size for _, size in written)
 
 
+def put_dumps(s3: S3Access, files: Iterable[Path]) -> None:
+    """Upload dumps to `DUMPS`."""
+    upload(s3, DUMPS_BUCKET, {f"bench/{file.name}": file.read_bytes() for file in files})
+
+
 def describe_day(folder: Path, dumps: str) -> Path:
-    """Write a source file for dumps that lie below a URI or a folder; return it."""
-    file = folder / "bench.yml"
+    """Write into a folder a source file for dumps that lie below a URI or another folder; return it."""
+    file = folder / f"{DESCRIPTION['source']}.yml"
     file.write_text(yaml.safe_dump({**DESCRIPTION, "dumps": f"{dumps}/{NAME}"}, sort_keys=False))
     return file
 

@@ -18,7 +18,7 @@ from tidegate.settings import Settings
 MOST_GB = 3.0
 """Peak memory that the largest size may take, in GB (10^9 bytes)."""
 MOST_GROWTH = 1.5
-"""Times the peak of the smallest size that the largest may take, where it has at least twice the events."""
+"""Times the peak of the smallest size that the largest may take."""
 
 
 def scale(

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from tidegate.demo import traffic
 from tidegate.demo.rhythm import FIRST_HOUR, LAST_HOUR
 from tidegate.dumps import upload
-from tidegate.errors import TidegateError
 from tidegate.reports import held
 from tidegate.settings import Settings
 from tidegate.stack.airflow_api import AirflowApi
@@ -81,15 +80,9 @@ def demo(
         with working(settings):  # the lake's tables are made before many tasks want them at once
             tell(f"made the lake {state.lake}")
         running = Demo(state, settings, tell)
-        with AirflowApi(*_login(state)) as api:
+        with AirflowApi(*state.login) as api:
             _backfill(running, api, len(hours))
         yield running
-
-
-def _login(state: StackState) -> tuple[str, str, str]:
-    if state.airflow is None or state.user is None or state.password is None:
-        raise TidegateError("the stack runs without Airflow", todo="run: tidegate down")
-    return state.airflow, state.user, state.password
 
 
 def _backfill(running: Demo, api: AirflowApi, hours: int) -> None:

@@ -8,6 +8,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tidegate.errors import TidegateError
 from tidegate.settings import S3Access
 
 
@@ -34,6 +35,17 @@ class StackState:
     airflow: str | None = None
     user: str | None = None
     password: str | None = None
+
+    @property
+    def login(self) -> tuple[str, str, str]:
+        """Address, user and password of its Airflow.
+
+        Raises:
+            TidegateError: it has none.
+        """
+        if self.airflow is None or self.user is None or self.password is None:
+            raise TidegateError("the stack runs without Airflow", todo="run: tidegate down")
+        return self.airflow, self.user, self.password
 
 
 def state_file(home: Path) -> Path:

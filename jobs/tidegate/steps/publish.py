@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -118,12 +119,11 @@ def publish_plan(work: Work, plan: Plan, audits: Sequence[Audit]) -> Publication
     where = slices_where(events.TABLE, source.source, [s.hour for s in plan.slices])
     # A file a slice, or about so: as many small files would otherwise be published as were landed.
     files = sum("/_outcome=event/" in file for file in rows.inputFiles())
-    if files <= _FILES_A_SLICE * len(plan.slices):
-        with whole_files(work.lake):
-            done = work.ledger.publish(events.TABLE, publication, rows, where)
-    else:
-        together = rows.repartition(max(1, len(plan.slices)), "dump_hour")
-        done = work.ledger.publish(events.TABLE, publication, together, where)
+    few = files <= _FILES_A_SLICE * len(plan.slices)
+    if not few:
+        rows = rows.repartition(max(1, len(plan.slices)), "dump_hour")
+    with whole_files(work.lake) if few else nullcontext():
+        done = work.ledger.publish(events.TABLE, publication, rows, where)
     return publication if done else None
 
 
