@@ -65,7 +65,13 @@ def _line(rows: Sequence[Row], over: str, value: str, title: str) -> Spec:
         "height": 160,
         "mark": {"type": "line", "point": True, "color": _OURS},
         "encoding": {
-            "x": {"field": over, "type": "quantitative", "title": over.replace("_", " ")},
+            "x": {
+                "field": over,
+                "type": "quantitative",
+                "title": over.replace("_", " "),
+                "axis": {"format": "~s"},
+                "scale": {"zero": True},
+            },
             "y": {"field": value, "type": "quantitative", "title": None, "scale": {"zero": True}},
         },
     }
