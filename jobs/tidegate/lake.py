@@ -79,10 +79,15 @@ class Lake:
     def create_tables(self) -> None:
         """Create what tables are missing, once, so that first writes can't collide.
 
-        Several runs may do so at once: that another one was faster is as good.
+        Several runs may do so at once: that another one was faster is as good. Books that an older
+        version made get the columns that they lack.
         """
+        older = self._is_there(OPS[0])
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
             list(pool.map(self._create, (*WAREHOUSE, *OPS[:-1])))
+            if older:
+                wanted = [{column.name: column.type for column in book.columns} for book in OPS]
+                list(pool.map(self.add_columns, OPS[:-1], wanted[:-1]))
         self._create(OPS[-1])
 
     def _create(self, table: Table) -> None:
@@ -129,11 +134,13 @@ class Lake:
 
     def exists(self) -> bool:
         """Return whether all tables are there."""
+        return self._is_there(OPS[-1])  # the last one to be made
+
+    def _is_there(self, table: Table) -> bool:
         try:
-            return bool(self.history(OPS[-1], 1))  # the last one to be made
-        except (
-            TidegateError
-        ):  # not even the folder is there, or the bucket can't be read: Spark will tell
+            return bool(self.history(table, 1))
+        except TidegateError:
+            # Not even the folder is there, or the bucket can't be read: Spark will tell.
             return False
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:

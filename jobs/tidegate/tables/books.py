@@ -72,12 +72,30 @@ AUDITS = Table(
         Column("suite", "string", "fingerprint of the suite"),
         Column("expectation", "string", "type and column of the expectation"),
         Column("severity", "string", "critical holds, warning tells, info records"),
-        Column("success", "boolean", "whether it was met; an exception in a check is a failure"),
+        Column(
+            "success",
+            "boolean",
+            "whether it was met; an exception in a check is a failure; NULL: not known",
+        ),
         Column("observed", "string", "what was found"),
         Column("expected", "string", "what was asked for"),
-        Column("why", "string", "the reason the suite gives for it"),
+        Column("why", "string", "the reason the suite gives for it, or who approved gave"),
         Column("run_id", "string", "the run that audited"),
         Column("audited_at", "timestamp", "when, UTC"),
+        Column(
+            "status",
+            "string",
+            "met; failed; warming up (too little history to say); approved (published knowingly, "
+            "though it failed)",
+        ),
+        Column(
+            "metric",
+            "double",
+            "what was found, as a number; of expectations of single rows: the share of rows that "
+            "are not as expected, 0 to 1",
+        ),
+        Column("facts", "string", "what was known of the candidate beside its rows, JSON"),
+        Column("approved_by", "string", "who approved"),
     ),
     key=("audit_id", "expectation"),
     slice=(),
