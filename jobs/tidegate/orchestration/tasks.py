@@ -113,6 +113,28 @@ def derive(context: dict[str, Any]) -> list[str]:
                 return [*(each.describe() for each in derived.held), *derived.outdated]
 
 
+def approve(slice_: str, reason: str, context: dict[str, Any]) -> str:
+    """Publish a held slice knowingly, on behalf of who started the run; return what came of it."""
+    from tidegate.steps.approve import approve as publish_knowingly
+    from tidegate.steps.approve import parse_slice
+    from tidegate.steps.work import working
+
+    by = context["dag_run"].triggering_user_name
+    with told():
+        if not by:
+            raise TidegateError(
+                "an approval is somebody's",
+                expected="a run that a user started",
+                got=f"one that {context['dag_run'].run_type} started",
+                todo="start this DAG by its form in the Airflow UI",
+            )
+        held = parse_slice(slice_)
+        with working(load_settings(), _run_id(context), _tell, took=_took) as work:
+            done = publish_knowingly(work, _source(held.source), held, by=by, reason=reason)
+        _tell(done.describe())
+        return done.describe()
+
+
 def report(held: list[str]) -> None:
     """Fail if anything was held, so that the run shows red; the release is made already."""
     with told():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from tidegate.errors import SourceError, TidegateError
 from tidegate.settings import Settings
-from tidegate.suites import column_faults, load_suite
-from tidegate.tables import WAREHOUSE
+from tidegate.suites import load_suite, name_faults
+from tidegate.tables import WAREHOUSE, events
 
 
 def check(settings: Settings) -> tuple[list[str], list[str]]:
@@ -26,8 +28,8 @@ def check(settings: Settings) -> tuple[list[str], list[str]]:
             continue
         from tidegate import gate
 
-        known = set(table.column_names) | (columns if table.name == "events" else set())
-        faults = [*gate.faults(suite), *column_faults(suite, known)]
+        mine = columns if table is events.TABLE else dict.fromkeys(columns, ())
+        faults = [*gate.faults(suite), *name_faults(suite, table.column_names, mine)]
         wrong += [f"{path}: {fault}" for fault in faults]
         if not faults:
             right.append(f"{path}: {len(suite.entries)} expectations")
@@ -41,17 +43,17 @@ def check(settings: Settings) -> tuple[list[str], list[str]]:
     return right, wrong
 
 
-def _sources(settings: Settings, right: list[str], wrong: list[str]) -> set[str]:
-    """Check the source files; return the columns of their own that they declare."""
+def _sources(settings: Settings, right: list[str], wrong: list[str]) -> dict[str, Collection[str]]:
+    """Check the source files; return the columns of their own that they declare, by source."""
     from tidegate.source import load_sources
 
     try:
         sources = load_sources(settings.sources)
     except SourceError as error:
         wrong += [f"{error.where}: {fault}" for fault in error.faults]
-        return set()
+        return {}
     except TidegateError as error:
         wrong.append(error.describe())
-        return set()
+        return {}
     right += [f"{each.path}: source {each.source}" for each in sources]
-    return {name for each in sources for name in each.columns}
+    return {each.source: list(each.columns) for each in sources}

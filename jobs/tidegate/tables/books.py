@@ -94,7 +94,11 @@ AUDITS = Table(
             "what was found, as a number; of expectations of single rows: the share of rows that "
             "are not as expected, 0 to 1",
         ),
-        Column("facts", "string", "what was known of the candidate beside its rows, JSON"),
+        Column(
+            "facts",
+            "string",
+            "what was known of the candidate beside its rows, JSON; in the first row of an audit",
+        ),
         Column("approved_by", "string", "who approved"),
     ),
     key=("audit_id", "expectation"),
