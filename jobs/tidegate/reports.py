@@ -15,63 +15,19 @@ if TYPE_CHECKING:
 
     from tidegate.source import Source
 
-_LATEST = """
-WITH in_force AS (
-    SELECT source, configuration FROM ops.publications WHERE table_name = 'events'
-    QUALIFY row_number() OVER (PARTITION BY source ORDER BY sequence DESC) = 1
-), latest AS (
-    SELECT l.* FROM ops.landings l LEFT JOIN in_force f USING (source)
-    -- A rebuild that was held or killed leaves landings that stand for nothing.
-    WHERE f.configuration IS NULL OR f.configuration = l.configuration
-    QUALIFY row_number() OVER (
-        PARTITION BY l.source, dump_hour ORDER BY landed_at DESC, landing_id DESC) = 1
-), published AS (
-    SELECT source, s.slice AS dump_hour, s.landing_id AS landing_id, delta_version
-    FROM (SELECT source, sequence, delta_version, unnest(slices) AS s
-          FROM ops.publications WHERE table_name = 'events')
-    QUALIFY row_number() OVER (PARTITION BY source, s.slice ORDER BY sequence DESC) = 1
-), failure AS (
-    SELECT source, dump_hour, audited_at,
-           string_agg(expectation || ': expected ' || expected || ', observed ' || observed
-                      || ' (' || why || ')', '; ' ORDER BY expectation) AS why
-    FROM (SELECT *, unnest(slices) AS dump_hour FROM ops.audits
-          WHERE table_name = 'events' AND NOT success AND severity = 'critical')
-    GROUP BY source, dump_hour, audited_at
-), failed AS (
-    SELECT l.source, l.dump_hour, max_by(f.why, f.audited_at) AS why, min(f.audited_at) AS since
-    FROM latest l JOIN failure f
-      ON f.source = l.source AND f.dump_hour = l.dump_hour AND f.audited_at >= l.landed_at
-    GROUP BY ALL
-), slice AS (
-    SELECT l.source, l.dump_hour, l.landed_at, l.error, f.why, f.since, p.landing_id AS published_landing,
-           p.delta_version,
-           CASE WHEN p.landing_id IS NOT DISTINCT FROM l.landing_id THEN 'published'
-                WHEN l.status = 'unreadable' THEN 'unreadable'
-                WHEN f.why IS NOT NULL THEN 'held'
-                ELSE 'waiting' END AS state
-    FROM latest l
-    LEFT JOIN published p USING (source, dump_hour)
-    LEFT JOIN failed f USING (source, dump_hour)
-)
-"""
-
-_HELD = (
-    _LATEST
-    + """
+_HELD = """
 SELECT source, strftime(dump_hour, '%Y-%m-%dT%H') AS slice, 'events' AS table_name,
-       coalesce(error, why) AS why,
-       strftime(coalesce(since, landed_at), '%Y-%m-%dT%H:%M:%SZ') AS since,
+       why, strftime(since, '%Y-%m-%dT%H:%M:%SZ') AS since,
        strftime(dump_hour, '%Y-%m-%d') || ' is partial: '
-       || (SELECT count(*) FROM published p
-           WHERE p.source = s.source AND date_trunc('day', p.dump_hour) = date_trunc('day', s.dump_hour))
+       || (SELECT count(published_landing_id) FROM ops.hours d WHERE d.source = h.source
+           AND date_trunc('day', d.dump_hour) = date_trunc('day', h.dump_hour))
        || ' of 24 hours published' AS waits,
-       published_landing IS NOT NULL AS has_older,
+       published_landing_id IS NOT NULL AS has_older,
        state = 'unreadable' AS unreadable
-FROM slice s
+FROM ops.hours h
 WHERE state IN ('held', 'unreadable')
 ORDER BY ALL
 """
-)
 
 _HELD_DERIVED = """
 WITH audit AS (
@@ -102,22 +58,19 @@ FROM newest n LEFT JOIN consumed c USING (table_name, source)
 WHERE n.why IS NOT NULL ORDER BY ALL
 """
 
-_HOURS = (
-    _LATEST
-    + """
+_HOURS = """
 SELECT source,
        strftime(min(dump_hour), '%Y-%m-%dT%H') AS first_hour,
        strftime(max(dump_hour), '%Y-%m-%dT%H') AS last_hour,
        count(*) AS landed,
-       count(published_landing) AS published,
+       count(published_landing_id) AS published,
        count(*) FILTER (state IN ('held', 'unreadable')) AS held,
        count(*) FILTER (state = 'waiting') AS waiting,
        date_diff('hour', min(dump_hour), max(dump_hour)) + 1 - count(*) AS missing,
-       count(published_landing) FILTER (delta_version > coalesce(
+       count(*) FILTER (delta_version > coalesce(
            (SELECT max_by(versions, released_at)['events'] FROM ops.releases), -1)) AS stale
-FROM slice GROUP BY source ORDER BY source
+FROM ops.hours GROUP BY source ORDER BY source
 """
-)
 
 
 _BUILT = """

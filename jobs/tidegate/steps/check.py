@@ -40,7 +40,22 @@ def check(settings: Settings) -> tuple[list[str], list[str]]:
         for path in sorted(settings.expectations.glob("*.y*ml"))
         if path.name not in known_suites
     ]
+    _alerts(settings, right, wrong)
     return right, wrong
+
+
+def _alerts(settings: Settings, right: list[str], wrong: list[str]) -> None:
+    from tidegate.orchestration.alerts import alerts_file, load_notifiers
+
+    path = alerts_file(settings)
+    try:
+        notifiers = load_notifiers(path)
+        for each in notifiers:
+            each.make()
+    except TidegateError as error:
+        wrong.append(f"{path}: {error.what}: {error.got}")
+    else:
+        right += [f"{path}: {len(notifiers)} notifiers"] if notifiers else []
 
 
 def _sources(settings: Settings, right: list[str], wrong: list[str]) -> dict[str, Collection[str]]:

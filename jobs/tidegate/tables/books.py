@@ -206,6 +206,28 @@ CORRECTIONS = Table(
     meaning="a published number that a release changed",
 )
 
+ALERTS = Table(
+    name="alerts",
+    area="ops",
+    columns=(
+        Column("alert_id", "string", "id of the alert"),
+        Column("table_name", "string", "the table"),
+        Column("source", "string", "name of the source"),
+        Column("slice", "timestamp", "the dump hour, of events; NULL: the source's whole table"),
+        Column("kind", "string", "held, or healed: published after it was held"),
+        Column("text", "string", "what was said"),
+        Column("notifiers", "array<string>", "the notifiers that took it"),
+        Column("error", "string", "what those that did not said"),
+        Column("run_id", "string", "the run that told"),
+        Column("sent_at", "timestamp", "when, UTC"),
+    ),
+    key=("alert_id",),
+    slice=(),
+    partition=(),
+    statistics=("sent_at",),
+    meaning="an alert that was sent",
+)
+
 CONFIGURATIONS = Table(
     name="configurations",
     area="ops",
