@@ -77,7 +77,7 @@ SELECT e.source, e.dump_hour, CAST(e.dump_hour AS DATE) AS dump_date,
             ELSE 'missing' END AS state,
        coalesce(s.rows, 0) AS rows,
        -- Older rows are shown where a newer landing is held.
-       s.landing_id IS NOT DISTINCT FROM h.landing_id AS is_latest,
+       coalesce(s.landing_id = h.landing_id, false) AS is_latest,
        CASE WHEN h.state IN ('held', 'unreadable') THEN h.why END AS why
 FROM every e
 LEFT JOIN ops.hours h USING (source, dump_hour)

@@ -404,3 +404,24 @@ def test_audits_at_the_same_time_do_not_meet(rows: DataFrame) -> None:
         ["met 4.0", "met 0.0"],
         ["failed 5.0", "failed 1.0"],
     ]
+
+
+def test_a_query_is_asked_once_unless_it_fails(
+    rows: DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyspark.sql.connect.session import SparkSession as Session
+
+    asked: list[str] = []
+    sql = Session.sql
+
+    def counting(self: Any, query: str, *args: Any, **kwargs: Any) -> Any:
+        asked.append(query)
+        return sql(self, query, *args, **kwargs)
+
+    monkeypatch.setattr(Session, "sql", counting)
+    query = "SELECT n FROM {batch} WHERE n > "
+    good, bad = (replace(QUERY_ENTRY, args={"unexpected_rows_query": query + n}) for n in "91")
+    assert [each.status for each in judged(rows, good)] == ["met"]
+    assert len(asked) == 1
+    [found] = judged(rows, bad)
+    assert found.observed == '1 rows, such as [{"n": 2}]'

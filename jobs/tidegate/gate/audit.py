@@ -178,7 +178,6 @@ def _validate(
     else:
         source = context.data_sources.add_pandas("candidate")
     engine = source.get_execution_engine()
-    _ask_for_no_values(engine)
     once = Once(engine, whole) if whole is not None else None
     definition = source.add_dataframe_asset("candidate").add_batch_definition_whole_dataframe(
         "whole"
@@ -198,7 +197,8 @@ def _validate(
             except EntryFaultError as error:
                 found[each.number] = _result(each, _Said(success=False, observed=str(error)))
         # Examples cost a query an expectation: they are looked for only where something failed.
-        said = _run(batch, expectations, known, examples=0)
+        with _frugal(engine):
+            said = _run(batch, expectations, known, examples=0)
         failed = [each for each in expectations if not said[each.meta["entry"]].success]
         said.update(_run(batch, failed, known, examples=EXAMPLES))
         found.update({n: _result(by_number[n], each) for n, each in said.items()})
@@ -206,26 +206,26 @@ def _validate(
     return results
 
 
-def _ask_for_no_values(engine: Any) -> None:
-    """Keep an engine from asking Spark for no unexpected value at all, which costs a query each time."""
+@contextmanager
+def _frugal(engine: Any) -> Iterator[None]:
+    """Keep an engine from asking Spark for examples of what was not expected: each costs a query."""
     resolve = engine.resolve_metrics
 
     def without(metrics_to_resolve: Iterable[Any], *args: Any, **kwargs: Any) -> dict[Any, Any]:
         asked: list[Any] = []
         none: dict[Any, Any] = {}
         for each in metrics_to_resolve:
-            form = each.metric_value_kwargs.get("result_format")
-            if (
-                each.metric_name.endswith(".unexpected_values")
-                and isinstance(form, Mapping)
-                and form.get("partial_unexpected_count") == 0
-            ):
+            if each.metric_name.endswith((".unexpected_values", "unexpected_rows_query.table")):
                 none[each.id] = []
             else:
                 asked.append(each)
         return {**none, **resolve(asked, *args, **kwargs)}
 
     engine.resolve_metrics = without
+    try:
+        yield
+    finally:
+        engine.resolve_metrics = resolve
 
 
 @dataclass(frozen=True)

@@ -296,7 +296,7 @@ def audit_of(rows: Sequence[Row]) -> Audit:
 
 
 def _counted(work: Work, rows: DataFrame) -> dict[datetime, Row]:
-    """Return by slice how many `rows` there really are, and how many `distinct` ids they have.
+    """Return by slice how many `rows` there are, how many `distinct` ids, how many of their `own` dump's hour.
 
     What should be there is reckoned from landings. To tell ids apart by 64 bits of their hash is several
     times as fast, so only slices where that says that some are alike have them compared.
@@ -305,17 +305,19 @@ def _counted(work: Work, rows: DataFrame) -> dict[datetime, Row]:
 
     def by_slice(frame: DataFrame, distinct: Column) -> dict[datetime, Row]:
         counts = frame.groupBy("dump_hour").agg(
-            F.sum("n").alias("rows"), distinct.alias("distinct")
+            F.sum("n").alias("rows"), distinct.alias("distinct"), F.sum("own").alias("own")
         )
         return {parse_time(row["dump_hour"]): row for row in work.lake.rows(counts)}
 
-    by_hash = rows.groupBy("dump_hour", F.xxhash64("event_id").alias("h")).agg(
-        F.count(F.lit(1)).alias("n")
+    own = F.expr("coalesce(int(date_trunc('hour', event_time) = dump_hour), 0)")
+    counting = rows.select("dump_hour", "event_id", own.alias("own"), F.lit(1).alias("n"))
+    by_hash = counting.groupBy("dump_hour", F.xxhash64("event_id")).agg(
+        F.sum("n").alias("n"), F.sum("own").alias("own")
     )
     counted = by_slice(by_hash, F.count(F.lit(1)))
     alike = [hour for hour, row in counted.items() if row["distinct"] < row["rows"]]
     if alike:
-        theirs = rows.where(F.col("dump_hour").isin(alike)).withColumn("n", F.lit(1))
+        theirs = counting.where(F.col("dump_hour").isin(alike))
         counted |= by_slice(theirs, F.count_distinct("event_id"))
     return counted
 
@@ -330,12 +332,15 @@ def _facts(each: PlannedSlice, landing: Row, counted: Row | None) -> dict[str, f
         "candidates": candidates,
         "duplicates": duplicates,
         "withheld": each.withheld,
+        "withheld_share": each.withheld / candidates if candidates else None,
         "quarantined": quarantined,
         "quarantined_share": quarantined / lines if lines else None,
         "unaccounted": abs(lines - candidates - duplicates - quarantined)
         + abs(candidates - rows - each.withheld),
         "rows": rows,
         "repeated": rows - distinct,
+        "own_hour_share": counted["own"] / rows if counted else None,
+        "absent": len(landing["absent"] or ()),
     }
 
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from tidegate import engine
 from tidegate.configuration import fingerprint
 from tidegate.errors import TidegateError
+from tidegate.gate import Tables
 from tidegate.hours import HOUR, hours_text
-from tidegate.lake import literal, slices_where
+from tidegate.lake import literal, slices_where, table_named
 from tidegate.ledger import Publication, SliceRecord, sources_in
 from tidegate.steps import aliases, approvals
 from tidegate.steps.audit import Audit, audit_rows, published, run_suite, suite_of
@@ -477,12 +478,30 @@ def _audit(work: Work, candidate: Candidate, taken: Taken) -> Audit:
         candidate.facts,
         source=taken.source.source,
         slices=list(candidate.slices),
-        tables=published(work, taken.source.source, taken.inputs),
+        tables=_beside(work, candidate.table, taken),
     )
     content = candidate.place.rsplit("/", 2)[-1]
     work.lake.append(AUDITS, audit_rows(work, audit, suite, content, candidate.facts))
     [audit] = approvals.apply(work, [audit], [approvals.of_publication(taken.sequence)])
     return audit
+
+
+def _beside(work: Work, table: Table, taken: Taken) -> Tables:
+    """Return what gives a suite's queries other tables as they were at the version of events taken."""
+
+    def read(name: str) -> DataFrame:
+        versions = dict(taken.inputs)
+        other = table_named(name)
+        if other is not table and name not in versions:
+            followed = [
+                each.delta_version
+                for each in work.ledger.publications(other, taken.source.source)
+                if each.input_versions[events.TABLE.name] <= taken.version
+            ]
+            versions |= {name: max(followed)} if followed else {}
+        return published(work, taken.source.source, versions)(name)
+
+    return read
 
 
 def _publication(work: Work, candidate: Candidate, taken: Taken, audit: Audit) -> Publication:
