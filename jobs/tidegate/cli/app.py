@@ -8,7 +8,7 @@ import sys
 import typer
 
 from tidegate import __version__
-from tidegate.cli import bench, books, check, demo, rebuild, sql, stack, steps, verify
+from tidegate.cli import bench, books, check, demo, quarantine, rebuild, sql, stack, steps, verify
 from tidegate.errors import TidegateError
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ app.command("release")(steps.release)
 app.command("verify")(verify.verify)
 app.command("rebuild")(rebuild.rebuild)
 app.command("sql")(sql.sql)
+app.add_typer(quarantine.quarantine, name="quarantine")
 app.add_typer(bench.bench, name="bench")
 
 
