@@ -13,9 +13,8 @@ import pytest
 from compare import Row, assert_same_rows
 from conftest import CopyProject, MakeProject
 from histories import tables
-from project import HOUR, LINES, NOON, Project, event
+from project import HOUR, LINES, NOON, REPO, Project, event
 from tidegate.errors import EXIT_HELD, TidegateError
-from tidegate.source import Source
 from tidegate.steps.land import land
 from tidegate.steps.replay import replay, standing, try_lines
 from tidegate.steps.verify import verify
@@ -46,12 +45,19 @@ def lines(at: int) -> list[Row | str]:
     return found
 
 
+def begun(make_project: MakeProject) -> Project:
+    """Return a project with three hours' dumps and the repo's own suite of events."""
+    project = make_project()
+    project.suite("events", (REPO / "expectations" / "events.yml").read_text())
+    for at, hour in enumerate(HOURS):
+        project.put_hour(hour, lines(at))
+    return project
+
+
 @pytest.fixture(scope="module")
 def narrow(make_project: MakeProject) -> Project:
     """Publish three hours by a file that accepts too little; the third is held for its bad lines."""
-    project = make_project("real")
-    for at, hour in enumerate(HOURS):
-        project.put_hour(hour, lines(at))
+    project = begun(make_project)
     ran = project.run(project.source(**NARROW), HOURS)
     assert [each.slices for each in ran.held] == [(HOURS[2],)]
     return project
@@ -60,9 +66,7 @@ def narrow(make_project: MakeProject) -> Project:
 @pytest.fixture(scope="module")
 def right(make_project: MakeProject) -> dict[str, list[Row]]:
     """Return the tables of a lake that had the mended file from the start."""
-    project = make_project("real")
-    for at, hour in enumerate(HOURS):
-        project.put_hour(hour, lines(at))
+    project = begun(make_project)
     assert not project.run(project.source(**MENDED), HOURS).held
     return tables(project)
 
@@ -76,11 +80,9 @@ def everything(project: Project) -> tuple[dict[str, int], list[Row], list[Row]]:
     return project.versions(), project.table(LANDINGS), project.table(QUARANTINE)
 
 
-def assert_right(project: Project, source: Source, right: dict[str, list[Row]]) -> None:
+def assert_right(project: Project, right: dict[str, list[Row]]) -> None:
     for name, rows in tables(project).items():
         assert_same_rows(rows, right[name], BY_NAME[name].key)
-    found = verify(project.work(), [source])
-    assert found.holds, found
 
 
 def test_lines_that_a_mended_file_accepts_come_back_and_held_hours_with_them(
@@ -107,7 +109,9 @@ def test_lines_that_a_mended_file_accepts_come_back_and_held_hours_with_them(
     done = replay(project.work(), trial)
     assert done.exit_status == 0
     assert done.left == {"not_json": 3}
-    assert_right(project, source, right)
+    assert_right(project, right)
+    found = verify(project.work(), [source])
+    assert found.holds, found
     assert {row["reason"] for row in project.table(QUARANTINE)} == {"not_json"}
     told = [
         row for row in project.table(CORRECTIONS) if row["release_id"] == done.release.release_id
@@ -166,7 +170,7 @@ def test_a_column_that_the_table_has_with_another_type_is_told_before_anything_i
 def test_a_replay_that_the_gate_held_goes_on_when_it_is_run_again(
     project: Project, right: dict[str, list[Row]]
 ) -> None:
-    source = project.source(**MENDED)
+    describe(project)
     suite = (project.settings.expectations / "events.yml").read_text()
     before = project.versions()
     project.suite(
@@ -180,25 +184,23 @@ def test_a_replay_that_the_gate_held_goes_on_when_it_is_run_again(
     why: For this test.
 """,
     )
-    done = replay(project.work(), try_lines(project.work(), source))
-    assert done.exit_status == EXIT_HELD
-    assert done.publication is None
+    told = tidegate(project, "quarantine", "replay", "web", status=EXIT_HELD)
+    assert "between(rows)" in told
     assert project.versions() == before
 
     project.suite("events", suite)
     # The landing that was not published has taken the lines of the one that stands.
-    again = try_lines(project.work(), source)
-    assert again.count("untried") == 6
-    assert replay(project.work(), again).exit_status == 0
-    assert_right(project, source, right)
+    done = json.loads(tidegate(project, "quarantine", "replay", "web", "--json"))
+    assert (done["trial"]["lines"], done["trial"]["untried"]) == (24, 6)
+    assert done["replayed"]["left"] == {"not_json": 3}
+    assert done["replayed"]["published"][0]["table"] == "events"
+    assert_right(project, right)
 
 
 def test_where_nothing_is_published_just_the_hours_of_the_lines_are_landed(
     make_project: MakeProject, right: dict[str, list[Row]]
 ) -> None:
-    project = make_project("real")
-    for at, hour in enumerate(HOURS):
-        project.put_hour(hour, lines(at))
+    project = begun(make_project)
     wrong = {**LINES["fields"], "event_time": "when"}
     ran = project.run(project.source(fields=wrong), HOURS)
     assert len(ran.held) == len(HOURS)
@@ -215,7 +217,7 @@ def test_where_nothing_is_published_just_the_hours_of_the_lines_are_landed(
     done = replay(project.work(), trial)
     assert done.exit_status == 0
     assert [each.outcome for each in done.landed] == ["unchanged", "unchanged", "landed"]
-    assert_right(project, source, right)
+    assert_right(project, right)
     assert try_lines(project.work(), source).is_idle
 
 
@@ -279,13 +281,8 @@ def test_the_landing_that_stands_is_the_latest_of_the_configuration_in_force() -
         assert [found[hour]["landing_id"] for hour in HOURS[:2]] == expected
 
 
-def test_the_commands_show_and_replay(project: Project) -> None:
-    described: dict[str, Any] = {
-        **LINES,
-        **MENDED,
-        "dumps": f"{project.dumps}/{{dump_hour:%Y-%m-%d-%H}}*.json*",
-    }
-    (project.settings.sources / "web.yml").write_text(json.dumps(described))
+def test_the_commands_show_what_is_there_and_what_would_fit(project: Project) -> None:
+    describe(project)
     shown = tidegate(project, "quarantine")
     assert "web too_late: 18 lines, 37.50% of 3 hours, 2024-03-01T12..2024-03-01T14" in shown
     assert "2024-03-01-14.json.gz:10  expected one JSON object" in shown
@@ -296,14 +293,19 @@ def test_the_commands_show_and_replay(project: Project) -> None:
     told = tidegate(project, "quarantine", "replay", "web", "--dry-run")
     assert told.startswith("21 of 24 quarantined lines of web fit web.yml now\n")
     assert "all hours are landed again" in told
+    told = tidegate(project, "quarantine", "replay", "web", "--from", "2024-03-02", "--json")
+    assert json.loads(told)["replayed"] is None
     assert everything(project) == before
 
-    done = json.loads(tidegate(project, "quarantine", "replay", "web", "--json"))
-    assert (done["trial"]["fits"], done["trial"]["stays"]) == (21, 3)
-    assert done["replayed"]["left"] == {"not_json": 3}
-    assert done["replayed"]["published"][0]["table"] == "events"
-    again = tidegate(project, "quarantine", "replay", "web", status=1)
-    assert "none of the 3 quarantined lines of web becomes an event" in again
+
+def describe(project: Project) -> None:
+    """Write the mended source file."""
+    said: dict[str, Any] = {
+        **LINES,
+        **MENDED,
+        "dumps": f"{project.dumps}/{{dump_hour:%Y-%m-%d-%H}}*.json*",
+    }
+    (project.settings.sources / "web.yml").write_text(json.dumps(said))
 
 
 def tidegate(project: Project, *arguments: str, status: int = 0) -> str:

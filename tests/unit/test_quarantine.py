@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
@@ -82,8 +83,8 @@ def write(
         pa.table({**{k: pa.array([v], TEXT) for k, v in made.items()}, "sequence": [1]}),
     )
     names = ("landing_id", "source", "dump_hour", "reason", "file", "detail", "raw")
-    rows = {name: [row[at] for row in lines] for at, name in enumerate(names)}
-    rows["dump_hour"] = [NOON + int(n) * HOUR for n in rows["dump_hour"]]  # type: ignore[misc, call-overload]
+    rows: dict[str, list[Any]] = {name: [row[at] for row in lines] for at, name in enumerate(names)}
+    rows["dump_hour"] = [NOON + n * HOUR for n in rows["dump_hour"]]
     table = {name: pa.array(rows[name], kinds.get(name, TEXT)) for name in names}
     numbers = pa.array([at + 1 for at in range(len(lines))], pa.int64())
     write_delta(lake / "ops/quarantine", pa.table({**table, "line": numbers}))
