@@ -57,6 +57,7 @@ def test_the_tour_ends_with_what_the_readme_says(tour: tuple[Path, str]) -> None
     _, printed = tour
     assert "4 lines = 2 events + 1 duplicates + 1 quarantined (1 bad_event_time)" in printed
     assert "nothing is held" in printed
+    assert "tour bad_event_time: 1 lines, 25.00% of 2026-05-01T10" in printed
     assert "unchanged" in printed
     quarantined = re.search(r"^\[\n.*?^\]$", printed, re.MULTILINE | re.DOTALL)
     assert quarantined

@@ -15,6 +15,7 @@ from tidegate.cli import (
     check,
     demo,
     gate,
+    quarantine,
     rebuild,
     sql,
     stack,
@@ -50,6 +51,7 @@ app.command("verify")(verify.verify)
 app.command("rebuild")(rebuild.rebuild)
 app.command("sql")(sql.sql)
 app.add_typer(gate.gate, name="gate")
+app.add_typer(quarantine.quarantine, name="quarantine")
 app.add_typer(bench.bench, name="bench")
 
 

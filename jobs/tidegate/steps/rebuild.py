@@ -104,12 +104,15 @@ def _version(work: Work, table: Table, made: Publication) -> int:
 
 def _rebuild_events(work: Work, source: Source) -> Rebuilt:
     audits: dict[str, Audit] = {}
+    # What the table can't hold is told before anything is landed.
+    own = {name: column.type for name, column in source.columns.items()}
+    work.lake.missing_columns(events.TABLE, own)
     for _ in range(_ATTEMPTS):
         published = _published(work, source)
         if not published:
             return Rebuilt(events.TABLE.name, source.source, None, ())
         work.tell(f"landing {len(published)} hours of {source.source} anew")
-        _whole_or_nothing(source, land_as(work, source, published))
+        _whole_or_nothing(source, land_as(work, source, published, whole=True))
         plan = make_plan(work, source, published, whole=True)
         engine.fit(work.lake.spark, sum(each.standing.candidates for each in plan.slices))
         found = audit_plan(work, plan)
