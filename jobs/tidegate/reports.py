@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tidegate.configuration import changes, definition, fingerprint
@@ -97,6 +98,20 @@ GROUP BY l.source ORDER BY l.source
 """
 )
 
+_STATES = (
+    _LATEST
+    + """
+SELECT l.source, l.dump_hour,
+       CASE WHEN p.landing_id = l.landing_id THEN 'published'
+            WHEN l.status = 'unreadable' THEN 'unreadable'
+            WHEN f.why IS NOT NULL THEN 'held'
+            ELSE 'waiting' END AS state
+FROM latest l
+LEFT JOIN published p USING (source, dump_hour)
+LEFT JOIN failed f ON f.source = l.source AND f.dump_hour = l.dump_hour
+     AND f.audited_at >= l.landed_at
+WHERE """
+)
 
 _BUILT = """
 WITH newest AS (
@@ -234,3 +249,22 @@ def hours(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     result = connection.execute(_HOURS)
     names = [column[0] for column in result.description or []]
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def hour_states(
+    connection: duckdb.DuckDBPyConnection, ranges: Mapping[str, tuple[datetime, datetime]]
+) -> dict[str, dict[datetime, str]]:
+    """Return the state of each hour that was ever landed: published, held, unreadable or waiting.
+
+    Args:
+        connection: of `query.connect`.
+        ranges: the first and the last hour that is asked for, by source.
+    """
+    states: dict[str, dict[datetime, str]] = {source: {} for source in ranges}
+    if not ranges:
+        return states
+    asked = " OR ".join("(l.source = ? AND l.dump_hour BETWEEN ? AND ?)" for _ in ranges)
+    values = [value for source, ends in ranges.items() for value in (source, *ends)]
+    for source, hour, state in connection.execute(_STATES + asked, values).fetchall():
+        states[source][hour.astimezone(UTC)] = state
+    return states

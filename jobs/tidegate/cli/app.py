@@ -8,7 +8,7 @@ import sys
 import typer
 
 from tidegate import __version__
-from tidegate.cli import bench, books, check, demo, rebuild, sql, stack, steps, verify
+from tidegate.cli import bench, books, check, demo, rebuild, report, sql, stack, steps, verify
 from tidegate.errors import TidegateError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("up")(stack.up)
 app.command("down")(stack.down)
 app.command("status")(books.status)
 app.command("held")(books.held)
+app.command("report")(report.report)
 app.command("check")(check.check)
 app.command("run")(steps.run)
 app.command("land")(steps.land)
