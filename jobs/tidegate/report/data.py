@@ -29,6 +29,7 @@ HISTORY = timedelta(days=28)
 _AFTER = timedelta(days=1)  # of a number's history: whether it went on like that
 _LIVE = timedelta(hours=48)
 _LATE = timedelta(hours=1)
+_YEARS = (1970, 9000)
 # Bounds of what one page holds: what is beyond them is counted.
 _AUDITS = 12
 _LANDINGS = 10
@@ -95,11 +96,20 @@ class Grid:
 
 @dataclass(frozen=True)
 class Overview:
-    """All sources, what is held, what is stale, and the latest release."""
+    """All sources, what is held, what is stale, and the latest release.
+
+    Attributes:
+        grids: a source's hours each.
+        held: what is held.
+        stale: tables that are not what their files now say.
+        wrong: source files and suites that have faults, so that nothing can be said by them.
+        release: the id and time of the latest release.
+    """
 
     grids: tuple[Grid, ...]
     held: tuple[reports.Held, ...]
     stale: tuple[reports.Stale, ...]
+    wrong: tuple[str, ...]
     release: tuple[str, datetime] | None
 
 
@@ -182,11 +192,28 @@ class History:
 
 @dataclass(frozen=True)
 class Hour:
-    """All that the books have of an hour of a source, the newest first."""
+    """All that the books have of an hour of a source, the newest first.
+
+    Attributes:
+        source: its name.
+        hour: the dump hour.
+        state: as in the grid.
+        before: the hour before it, if anything is known of that.
+        after: the hour after it.
+        held: what holds it.
+        landings: rows of `ops/landings`.
+        publications: rows of `ops/publications`, each with the `slice` of this hour.
+        audits: the newest ones.
+        older_audits: how many more there are.
+        samples: some of its bad lines.
+        histories: numbers of the newest audit's expectations over time.
+    """
 
     source: str
     hour: datetime
     state: str
+    before: datetime | None
+    after: datetime | None
     held: reports.Held | None
     landings: tuple[Mapping[str, Any], ...]
     publications: tuple[Mapping[str, Any], ...]
@@ -259,13 +286,15 @@ class Books:
             start = datetime(end.year, end.month, end.day, tzinfo=UTC) - (DAYS - 1) * 24 * HOUR
             shown[source] = (start, start + (DAYS * 24 - 1) * HOUR)
         states = reports.hour_states(self._connection, shown)
+        stale, wrong = self._stale()
         return Overview(
             grids=tuple(
                 _grid(source, row, shown[source], states[source], now)
                 for source, row in self._sources.items()
             ),
             held=tuple(reports.held(self._connection)),
-            stale=tuple(self._stale()),
+            stale=stale,
+            wrong=wrong,
             release=self._release(),
         )
 
@@ -276,8 +305,9 @@ class Books:
             UnknownPageError: no such source ever landed anything, or nothing is expected of the hour.
         """
         row = self._source(source)
-        found = reports.hour_states(self._connection, {source: (hour, hour)})[source]
-        state = _state(hour, found, row, now)
+        ends = (hour - HOUR, hour + HOUR)
+        found = reports.hour_states(self._connection, {source: ends})[source]
+        before, state, after = (_state(at, found, row, now) for at in (ends[0], hour, ends[1]))
         if state is None:
             raise UnknownPageError(
                 "nothing is known of this hour",
@@ -290,6 +320,8 @@ class Books:
             source=source,
             hour=hour,
             state=state,
+            before=ends[0] if before else None,
+            after=ends[1] if after else None,
             held=next((each for each in self._held_events() if _is_of(each, source, hour)), None),
             landings=self._rows(_LANDINGS_OF, [source, hour]),
             publications=self._rows(_PUBLICATIONS_OF, [hour, source, hour, hour]),
@@ -360,23 +392,24 @@ class Books:
     def _held_events(self) -> list[reports.Held]:
         return [each for each in reports.held(self._connection) if each.table_name == "events"]
 
-    def _stale(self) -> list[reports.Stale]:
-        suites = {
-            table.name: load_suite(self._settings.expectations, table.name).fingerprint
-            for table in REBUILDABLE
-        }
-        return reports.stale(self._connection, self._source_files(), suites)
-
-    def _source_files(self) -> list[Source]:
+    def _stale(self) -> tuple[tuple[reports.Stale, ...], tuple[str, ...]]:
+        """Return what is stale, and the source files and suites that can't tell, since they are wrong."""
         from tidegate.source import load_source, source_files
 
-        found = []
+        sources: list[Source] = []
+        suites: dict[str, str] = {}
+        wrong = []
         for file in source_files(self._settings.sources):
             try:
-                found.append(load_source(file))
+                sources.append(load_source(file))
             except TidegateError:
-                continue  # `tidegate check` tells of it; what the books say can be shown all the same
-        return found
+                wrong.append(file.name)
+        for name in (table.name for table in REBUILDABLE):
+            try:
+                suites[name] = load_suite(self._settings.expectations, name).fingerprint
+            except TidegateError:
+                wrong.append(f"{name}.yml")
+        return tuple(reports.stale(self._connection, sources, suites)), tuple(wrong)
 
     def _release(self) -> tuple[str, datetime] | None:
         row = self._connection.execute(
@@ -524,9 +557,28 @@ def parse_page_hour(text: str) -> datetime:
         UnknownPageError: it is none.
     """
     try:
-        return parse_hour(text)
+        hour = parse_hour(text)
     except TidegateError as error:
         raise UnknownPageError(error.what, expected=error.expected) from error
+    parse_day(hour.date().isoformat())
+    return hour
+
+
+def parse_day(text: str) -> date:
+    """Return a day as it came from outside.
+
+    Raises:
+        UnknownPageError: it is none, or so far away that there is nothing to reckon with.
+    """
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise UnknownPageError("not a day", expected="a date, such as 2015-01-31") from error
+    if not _YEARS[0] <= day.year <= _YEARS[1]:
+        raise UnknownPageError(
+            "no day of any dump", expected=f"a year from {_YEARS[0]} to {_YEARS[1]}"
+        )
+    return day
 
 
 def _grid(

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from tidegate import __version__
 from tidegate.errors import TidegateError
-from tidegate.hours import HOUR, hour_text, parse_hour
+from tidegate.hours import hour_text, parse_hour
 from tidegate.rendering import text as as_text
 from tidegate.rendering import visible
 from tidegate.report.data import RAW, Audit, Hour, Overview, Quarantine, Result
@@ -89,8 +89,7 @@ def overview(found: Overview, written: Written, reach: Reach) -> str:
 
 def hour(found: Hour, written: Written, reach: Reach) -> str:
     """Return the page of an hour of a source."""
-    steps = [(word, found.hour + n * HOUR) for word, n in (("before", -1), ("after", 1))]
-    return _render("hour.html", written, reach, found=found, steps=steps, plots=_Plots(found))
+    return _render("hour.html", written, reach, found=found, plots=_Plots(found))
 
 
 def quarantine(found: Quarantine, written: Written, reach: Reach) -> str:

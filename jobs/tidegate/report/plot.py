@@ -123,7 +123,7 @@ def _line(points: Sequence[tuple[datetime, int, int]]) -> str:
 
 def _ticks(low: float, high: float) -> list[float]:
     """Return round numbers around a range that has nought in it; at least two."""
-    if low == high:
+    if high - low < 1 / _LARGEST:
         return [0.0, 1.0]
     rough = (high - low) / _TICKS
     power = 10.0 ** math.floor(math.log10(rough))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Awaitable, Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
 from fastapi import FastAPI, HTTPException, Request
@@ -18,6 +18,7 @@ from tidegate.report.data import (
     Books,
     UnknownPageError,
     opened,
+    parse_day,
     parse_page_hour,
     parse_source,
 )
@@ -86,7 +87,7 @@ async def no_route(request: Request, error: NoRouteError) -> Response:
 @app.get("/index.html")
 def overview(to: str | None = None) -> Response:
     """Show the hours of all sources."""
-    day = _day(to)
+    day = parse_day(to) if to is not None else None
     return _page(
         lambda books, written: pages.overview(books.overview(written.at, day), written, Reach())
     )
@@ -106,7 +107,7 @@ def hour(source: str, hour: str) -> Response:
 @app.get("/quarantine/{source}.html")
 def quarantine(source: str, to: str | None = None) -> Response:
     """Show the bad lines of a source."""
-    name, day = parse_source(source), _day(to)
+    name, day = parse_source(source), parse_day(to) if to is not None else None
     return _page(
         lambda books, written: pages.quarantine(
             books.quarantine(name, day), written, Reach(root="../")
@@ -131,20 +132,3 @@ def _fault(request: Request, status: int, error: TidegateError) -> Response:
     below = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
     root = "../" * (below.count("/") - 1)
     return HTMLResponse(pages.fault(status, error, Reach(root=root)), status)
-
-
-def _day(text: str | None) -> date | None:
-    """Return a day as it came from outside.
-
-    Raises:
-        UnknownPageError: it is none.
-    """
-    if text is None:
-        return None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError as error:
-        raise UnknownPageError("not a day", expected="a date, such as 2015-01-31") from error
-    if not 1970 <= day.year <= 9000:
-        raise UnknownPageError("no day of any dump", expected="a date, such as 2015-01-31")
-    return day
