@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,10 +15,6 @@ from fastapi.testclient import TestClient
 from httpx import Response
 
 from handmade_books import HOUR, Books
-
-# Where Airflow, once imported, would put its files otherwise: in the user's own folder.
-os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="airflow"))
-
 from tidegate.report import web
 from tidegate.report.names import PREFIX
 from tidegate.report.plugin import TidegatePlugin, pages

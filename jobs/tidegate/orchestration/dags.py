@@ -64,7 +64,8 @@ def land_dag(source: Source, runbook: str | None) -> DAG:
             return tasks.publish(name, dict(context))
 
         wait >> land() >> publish()
-    dag.get_task("publish").operator_extra_links = (HourLink(),)
+    for step in ("land", "publish"):  # whichever holds the hour
+        dag.get_task(step).operator_extra_links = (HourLink(),)
     return dag
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate import reports
 from tidegate.errors import TidegateError
-from tidegate.hours import HOUR, parse_hour
+from tidegate.hours import HOUR, hour_text, parse_hour
 from tidegate.query import connect
 from tidegate.suites import Suite, load_suite
 from tidegate.tables import REBUILDABLE, WAREHOUSE
@@ -80,7 +80,7 @@ class Grid:
     Attributes:
         source: its name.
         counts: a row of `reports.hours`.
-        days: oldest first.
+        days: of the last seven those of which anything is expected, oldest first.
         earlier: the last day of the grid before this one, None if nothing was landed before.
         later: that of the one after it.
         late: how many hours are late, shown or not.
@@ -322,7 +322,7 @@ class Books:
             state=state,
             before=ends[0] if before else None,
             after=ends[1] if after else None,
-            held=next((each for each in self._held_events() if _is_of(each, source, hour)), None),
+            held=self._held(source, hour) if state in ("held", "unreadable") else None,
             landings=self._rows(_LANDINGS_OF, [source, hour]),
             publications=self._rows(_PUBLICATIONS_OF, [hour, source, hour, hour]),
             audits=audits,
@@ -389,8 +389,12 @@ class Books:
             )
         return self._sources[source]
 
-    def _held_events(self) -> list[reports.Held]:
-        return [each for each in reports.held(self._connection) if each.table_name == "events"]
+    def _held(self, source: str, hour: datetime) -> reports.Held | None:
+        asked = "events", source, hour_text(hour)
+        for each in reports.held(self._connection):
+            if (each.table_name, each.source, each.slice) == asked:
+                return each
+        return None
 
     def _stale(self) -> tuple[tuple[reports.Stale, ...], tuple[str, ...]]:
         """Return what is stale, and the source files and suites that can't tell, since they are wrong."""
@@ -591,16 +595,17 @@ def _grid(
     first, last = parse_hour(row["first_hour"]), parse_hour(row["last_hour"])
     due = _last_due(row, now)
     start, stop = ends
+    days = [
+        Day(
+            (start + day * 24 * HOUR).date(),
+            tuple(_state(start + (day * 24 + n) * HOUR, known, row, now) for n in range(24)),
+        )
+        for day in range(DAYS)
+    ]
     return Grid(
         source=source,
         counts=row,
-        days=tuple(
-            Day(
-                (start + day * 24 * HOUR).date(),
-                tuple(_state(start + (day * 24 + n) * HOUR, known, row, now) for n in range(24)),
-            )
-            for day in range(DAYS)
-        ),
+        days=tuple(day for day in days if any(day.states)),
         earlier=_earlier(start, first),
         later=_later(stop, due),
         late=(due - last) // HOUR,
@@ -688,10 +693,6 @@ def _limits(suite: Suite | None, result: Result) -> tuple[float | None, float | 
         float(least) if isinstance(least, int | float) else None,
         float(most) if isinstance(most, int | float) else None,
     )
-
-
-def _is_of(held: reports.Held, source: str, hour: datetime) -> bool:
-    return held.source == source and parse_hour(held.slice) == hour
 
 
 def _utc(time: datetime) -> datetime:
