@@ -30,10 +30,10 @@ _CUT = 1_000
 _NONE = "\N{EN DASH}"
 STATES = {
     "published": ("P", "readable in warehouse/events"),
-    "held": ("H", "landed; a critical expectation failed"),
-    "unreadable": ("U", "held: a file could not be read whole"),
+    "held": ("H", "failed a critical expectation"),
+    "unreadable": ("U", "held: a file is cut or damaged"),
     "waiting": ("W", "landed, not published yet"),
-    "missing": ("M", "never landed, though later hours were"),
+    "missing": ("M", "never landed, but later hours"),
     "late": ("L", "not landed, an hour after its end"),
 }
 """The states of an hour: the letter for it, and what it means."""

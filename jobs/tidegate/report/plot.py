@@ -19,6 +19,7 @@ _SMALL_WIDTH, _SMALL_HEIGHT = 160, 28
 _LARGEST = 1e300  # beyond it, differences are no numbers
 _TICKS = 3
 _LABELS = 6
+_HALF_LABEL = 14
 _STEPS = (1, 2, 2.5, 5, 10)
 _SPAN = timedelta(hours=24)
 
@@ -106,7 +107,8 @@ def _axes(
         parts.append(f'<path class="{kind}" d="M{_LEFT},{y(tick)}H{right}"/>')
         parts.append(f'<text x="{_LEFT - 8}" y="{y(tick) + 4}" class="end">{short(tick)}</text>')
     for at, label in days:
-        parts.append(f'<text x="{x(at)}" y="{height - 6}" class="mid">{label}</text>')
+        place, kind = (x(at), "mid") if x(at) < right - _HALF_LABEL else (right + _RIGHT, "end")
+        parts.append(f'<text x="{place}" y="{height - 6}" class="{kind}">{label}</text>')
     return parts
 
 
