@@ -175,8 +175,8 @@ def test_the_whole_stack_answers_runs_a_task_and_ends_when_one_of_its_parts_is_k
         _check_only_loopback(home)
         _check_secrets(home, state)
         _check_a_task_runs(state)
-        _check_the_report_is_closed(state)
         _check_backfills_beside_a_busy_scheduler(home, state)
+        _check_the_report_is_closed(state)
         one(home, "airflow", "scheduler").kill()
         wait_until(lambda: read_state(home) is None, "the stack notices")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -220,3 +221,9 @@ def test_the_plugin_is_an_entry_point() -> None:
     assert project["entry-points"]["airflow.plugins"] == {
         "tidegate": f"{TidegatePlugin.__module__}:{TidegatePlugin.__name__}"
     }
+
+
+def test_pages_asked_for_at_once_are_all_answered(client: TestClient) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: get(client, HOUR_PATH).status_code, range(8)))
+    assert answers == [200] * 8

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException as NoRouteError
@@ -34,8 +34,9 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _LOG = logging.getLogger(__name__)
-# A query takes all cores and may take much memory: one page at a time.
-_ALONE = threading.Lock()
+# A query takes all cores and may take much memory: one page at a time. Who waits holds no thread,
+# since Airflow's own API has just some.
+_ALONE = CapacityLimiter(1)
 
 Next = Callable[[Request], Awaitable[Response]]
 
@@ -85,19 +86,19 @@ async def no_route(request: Request, error: NoRouteError) -> Response:
 
 @app.get("/")
 @app.get("/index.html")
-def overview(to: str | None = None) -> Response:
+async def overview(to: str | None = None) -> Response:
     """Show the hours of all sources."""
     day = parse_day(to) if to is not None else None
-    return _page(
+    return await _page(
         lambda books, written: pages.overview(books.overview(written.at, day), written, Reach())
     )
 
 
 @app.get("/hours/{source}/{hour}.html")
-def hour(source: str, hour: str) -> Response:
+async def hour(source: str, hour: str) -> Response:
     """Show an hour of a source."""
     asked = parse_source(source), parse_page_hour(hour)
-    return _page(
+    return await _page(
         lambda books, written: pages.hour(
             books.hour(*asked, written.at), written, Reach(root="../../")
         )
@@ -105,10 +106,10 @@ def hour(source: str, hour: str) -> Response:
 
 
 @app.get("/quarantine/{source}.html")
-def quarantine(source: str, to: str | None = None) -> Response:
+async def quarantine(source: str, to: str | None = None) -> Response:
     """Show the bad lines of a source."""
     name, day = parse_source(source), parse_day(to) if to is not None else None
-    return _page(
+    return await _page(
         lambda books, written: pages.quarantine(
             books.quarantine(name, day), written, Reach(root="../")
         )
@@ -116,15 +117,18 @@ def quarantine(source: str, to: str | None = None) -> Response:
 
 
 @app.get("/derived.html")
-def derived() -> Response:
+async def derived() -> Response:
     """Show the audits of derived tables."""
-    return _page(lambda books, written: pages.derived(books.derived(), written, Reach()))
+    return await _page(lambda books, written: pages.derived(books.derived(), written, Reach()))
 
 
-def _page(make: Callable[[Books, Written], str]) -> Response:
-    settings = load_settings()
-    with _ALONE, opened(settings) as books:
-        return HTMLResponse(make(books, Written(datetime.now(UTC), settings.lake)))
+async def _page(make: Callable[[Books, Written], str]) -> Response:
+    def work() -> str:
+        settings = load_settings()
+        with opened(settings) as books:
+            return make(books, Written(datetime.now(UTC), settings.lake))
+
+    return HTMLResponse(await to_thread.run_sync(work, limiter=_ALONE))
 
 
 def _fault(request: Request, status: int, error: TidegateError) -> Response:
