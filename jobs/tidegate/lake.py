@@ -166,15 +166,19 @@ class Lake:
         """
 
         def add(path: str) -> None:
-            missing = self._missing(table, wanted)
+            missing = self.missing_columns(table, wanted)
             if missing:
                 added = ", ".join(f"`{name}` {kind}" for name, kind in missing.items())
                 self.spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({added})")
 
         _until_done(add, self.path(table), _ADDED_MEANWHILE)
 
-    def _missing(self, table: Table, wanted: Mapping[str, str]) -> dict[str, str]:
-        """Return which of the columns a table lacks."""
+    def missing_columns(self, table: Table, wanted: Mapping[str, str]) -> dict[str, str]:
+        """Return which of the columns a table lacks.
+
+        Raises:
+            TidegateError: the table has such a column with another type.
+        """
         present = self.columns(table)
         for name, kind in wanted.items():
             if name in present and present[name] != kind:

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from tidegate import completeness
 from tidegate.errors import TidegateError
 from tidegate.nearest import hint
 from tidegate.settings import S3Access, Settings
 from tidegate.tables import OPS, WAREHOUSE
+from tidegate.tables.events import TABLE as EVENTS
 
 if TYPE_CHECKING:
     import duckdb
@@ -299,6 +301,8 @@ def _make_views(connection: duckdb.DuckDBPyConnection, base: str, wanted: str | 
     ]
     if not made:
         raise _nothing(base, "no published tables yet")
+    if books >= completeness.BOOKS:
+        completeness.make_views(connection, versions.get(EVENTS.name))
 
 
 def _make_view(

@@ -64,6 +64,13 @@ def visible(value: str) -> str:
     return "".join(_escaped(char) if _steers(char) else char for char in value)
 
 
+def clipped(value: str, width: int) -> str:
+    """Return text made visible and cut to a width in character cells, marked with `…`."""
+    from rich.cells import cell_len
+
+    return _cut(visible(value[: width + 1]), cell_len, width)
+
+
 def csv_lines(names: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
     """Yield CSV lines (RFC 4180, ends as on Unix): NULL is nothing, an empty text is `""`."""
     yield ",".join(_quoted(name) for name in names) + "\n"
@@ -141,11 +148,11 @@ def _cell(value: object) -> str:
     return visible(text(value) or "")
 
 
-def _cut(cell: str, cell_len: Callable[[str], int]) -> str:
-    if len(cell) * 2 <= CELL_WIDTH or cell_len(cell) <= CELL_WIDTH:
+def _cut(cell: str, cell_len: Callable[[str], int], width: int = CELL_WIDTH) -> str:
+    if len(cell) * 2 <= width or cell_len(cell) <= width:
         return cell
-    kept = cell[: CELL_WIDTH - 1]
-    while cell_len(kept) > CELL_WIDTH - 1:
+    kept = cell[: width - 1]
+    while cell_len(kept) > width - 1:
         kept = kept[:-1]
     return kept + "…"
 

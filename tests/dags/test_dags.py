@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from project import REPO
 from tidegate.errors import SourceError
+from tidegate.orchestration import tasks
 from tidegate.source import load_sources
 
 DAGS = REPO / "dags"
@@ -158,3 +160,27 @@ def test_a_broken_source_file_takes_down_no_other_dag_and_is_told(
     assert set(dags_of(project / "dags" / "land.py")) == whole - {"land_shop"}
     with pytest.raises(SourceError, match=r"(?s)shop\.yml.*feilds.*fields"):
         runpy.run_path(str(project / "dags" / "sources_with_faults.py"))
+
+
+@pytest.fixture
+def approve(monkeypatch: pytest.MonkeyPatch) -> DAG:
+    monkeypatch.setenv("TIDEGATE_PROJECT", str(REPO))
+    return dags_of(DAGS / "approve.py")["approve"]
+
+
+def test_approvals_are_started_by_a_form_that_asks_for_slice_and_reason_and_wake_derive(
+    approve: DAG,
+) -> None:
+    assert approve.schedule is None
+    assert set(approve.params) == {"slice", "reason"}
+    assert [asset.name for task in approve.tasks for asset in task.outlets] == ["warehouse/events"]
+    # A slice or a reason left empty is refused by the form itself.
+    for name in approve.params:
+        with pytest.raises(ParamValidationError):
+            approve.params.get_param(name).resolve("")
+
+
+def test_an_approval_that_nobody_started_is_refused() -> None:
+    run = SimpleNamespace(triggering_user_name=None, run_type="scheduled")
+    with pytest.raises(AirflowFailException, match="an approval is somebody's"):
+        tasks.approve("web/2024-03-01T12", "why not", {"dag_run": run})

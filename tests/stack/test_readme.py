@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from project import REPO
+from tidegate.suites import FACTS
 
 README = (REPO / "README.md").read_text(encoding="utf-8")
 
@@ -56,6 +57,7 @@ def test_the_tour_ends_with_what_the_readme_says(tour: tuple[Path, str]) -> None
     folder, printed = tour
     assert "4 lines = 2 events + 1 duplicates + 1 quarantined (1 bad_event_time)" in printed
     assert "nothing is held" in printed
+    assert "tour bad_event_time: 1 lines, 25.00% of 2026-05-01T10" in printed
     assert "unchanged" in printed
     assert "b1" in (folder / "tour" / "report" / "quarantine" / "tour.html").read_text()
     quarantined = re.search(r"^\[\n.*?^\]$", printed, re.MULTILINE | re.DOTALL)
@@ -76,16 +78,30 @@ def test_the_tour_gives_one_session_of_three_events_and_three_by_a_shorter_gap(
     settings = Settings(REPO, folder / "home", str(folder / "tour" / "lake"))
     with connect(settings) as connection:
         rows = connection.execute(
-            "SELECT user_key, event_count, duration_s FROM sessions"
+            "SELECT user_key, event_count, duration_s FROM sessions ORDER BY session_start"
         ).fetchall()
         corrected = connection.execute(
             "SELECT metric, before, after, cause FROM ops.corrections WHERE metric = 'sessions'"
         ).fetchall()
         counted = connection.execute("SELECT count(*) FROM events").fetchone()
-    assert rows == [("ann", 1, 0.0)] * 3
+    assert rows == [("ann", 1, 0.0)] * 3 + [("cid", 1, 0.0)]
     assert corrected == [("sessions", 1.0, 3.0, "configuration")]
     assert "the tables are what the dumps give" in printed
-    assert counted == (3,)
+    assert counted == (4,)
+
+
+def test_the_tour_holds_an_hour_that_somebody_approves(tour: tuple[Path, str]) -> None:
+    _, printed = tour
+    assert printed.count("exit status 3") == 2
+    assert "tidegate approve tour/2026-05-01T12 --reason" in printed
+    assert re.search(r"quarantined_share\) +0\.6+7 +the app cut its last lines", printed)
+    assert re.search(r"2026-05-01 +false|2026-05-01 +true +3 +0", printed)
+
+
+def test_the_tour_tries_a_suite_on_what_was_published(tour: tuple[Path, str]) -> None:
+    _, printed = tour
+    assert "tour 2026-05-01T10: passed, would be warned" in printed
+    assert re.search(r"passed +3 did|passed +\d+ did, +\d+ would", printed)
 
 
 def test_the_source_file_that_the_readme_explains_is_right(tmp_path: Path) -> None:
@@ -103,13 +119,32 @@ def test_the_source_file_that_the_readme_explains_is_right(tmp_path: Path) -> No
 
 def test_the_suite_that_the_readme_explains_is_right(tmp_path: Path) -> None:
     from tidegate import gate
-    from tidegate.suites import load_suite
+    from tidegate.suites import load_suite, name_faults
+    from tidegate.tables import events
 
     [text] = re.findall(
         r"^```yaml\n(.*?)^```$", section("A suite, explained"), re.MULTILINE | re.DOTALL
     )
     (tmp_path / "events.yml").write_text(text, encoding="utf-8")
-    assert not gate.faults(load_suite(tmp_path, "events"))
+    suite = load_suite(tmp_path, "events")
+    assert not gate.faults(suite)
+    assert not name_faults(suite, [*events.TABLE.column_names], {"shop": ["price"], "app": []})
+
+
+def test_every_fact_of_events_is_in_the_readme() -> None:
+    told = section("A suite, explained")
+    assert [fact for fact in FACTS["events"] if f"`{fact}`" not in told] == []
+
+
+def test_the_alerts_that_the_readme_shows_are_read(tmp_path: Path) -> None:
+    from tidegate.orchestration.alerts import load_notifiers
+
+    [text] = re.findall(r"^### Alerts\n.*?^```yaml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    (tmp_path / "alerts.yml").write_text(text, encoding="utf-8")
+    assert [each.path.rpartition(".")[2] for each in load_notifiers(tmp_path / "alerts.yml")] == [
+        "SlackNotifier",
+        "SmtpNotifier",
+    ]
 
 
 def test_the_readme_has_just_two_commands_for_the_set_up() -> None:

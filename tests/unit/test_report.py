@@ -262,6 +262,33 @@ def test_an_hour_shows_its_landing_its_publication_and_its_audits_newest_first(
     assert page.words.index("The new.") < page.words.index("The old.")
 
 
+def test_an_approval_is_told_apart_from_the_audit_that_failed(books: Books) -> None:
+    landing = books.land("shop", FIRST)
+    books.audit(
+        "shop",
+        FIRST,
+        [{"severity": "critical", "status": "failed", "metric": 0.5}, {"metric": 1.0}],
+    )
+    approval = {"severity": "critical", "status": "approved", "success": None}
+    books.audit(
+        "shop",
+        FIRST,
+        [{**approval, "approved_by": "ann", "why": "A quiet day."}],
+        audited_at=FIRST + 9 * HOUR,
+    )
+    books.publish("shop", FIRST, landing)
+    settings = books.write()
+    found = hour_of(settings, FIRST)
+    assert [(each.approval, each.verdict) for each in found.audits] == [
+        (True, "approved"),
+        (False, "held"),
+    ]
+    assert len(found.histories) == 2  # of the audit, which has all expectations
+    page = page_of(settings, FIRST)
+    assert "approved 2026-03-02 09:00:00 by ann: A quiet day." in page.words
+    assert sum(tag == "svg" for tag, _ in page.elements) == 2
+
+
 def test_statuses_of_older_books_follow_from_success(books: Books) -> None:
     books.land("shop", FIRST)
     books.audit(
@@ -321,7 +348,7 @@ def test_a_history_is_of_its_expectation_and_has_the_newest_number_of_each_hour(
 ) -> None:
     full(books)
     books.audit("shop", FIRST, [{"metric": 7.0}], audited_at=FIRST + 9 * HOUR)
-    books.audit("shop", FIRST, [{"metric": 8.0, "expected": "y"}], audited_at=FIRST + 9 * HOUR)
+    books.audit("shop", FIRST, [{"metric": 8.0, "severity": "info"}], audited_at=FIRST + 9 * HOUR)
     books.audit("app", FIRST, [{"metric": 9.0}])
     [history] = hour_of(books.write(), LAST).histories.values()
     assert history.points[0] == (FIRST, 7.0)
@@ -355,12 +382,17 @@ expectations:
      args: {column: rows, min_value: 3, max_value: 9}}
   - {type: expect_column_values_to_not_be_null, severity: warning, why: x,
      args: {column: user_key, mostly: 0.75}}
+  - {type: expect_column_values_to_be_between, of: facts, severity: warning, why: x, name: moving,
+     args: {column: rows, min_value: {usual: rows}, max_value: 9}}
+  - {type: expect_column_values_to_be_between, of: facts, severity: info, why: x, sources: [app],
+     args: {column: lines, max_value: 9}}
 """
     settings.expectations.mkdir()
     (settings.expectations / "events.yml").write_text(suite)
     books.land("shop", FIRST)
-    between, filled = (
+    between, another, filled = (
         "expect_column_values_to_be_between(rows)",
+        "expect_column_values_to_be_between(lines)",
         "expect_column_values_to_not_be_null(user_key)",
     )
     books.audit(
@@ -370,13 +402,21 @@ expectations:
             {"expectation": between, "severity": "critical", "metric": 5.0},
             {"expectation": filled, "severity": "warning", "metric": 0.1},
             {"expectation": "gone", "severity": "info", "metric": 0.1},
+            {"expectation": "moving", "severity": "warning", "metric": 5.0},
+            {"expectation": another, "severity": "info", "metric": 5.0},
         ],
     )
     books.root = books.root / "again"
     again = books.write()
     again = Settings(settings.project, settings.home, again.lake)
     found = {key[0]: (h.least, h.most) for key, h in hour_of(again, FIRST).histories.items()}
-    assert found == {between: (3.0, 9.0), filled: (None, 0.25), "gone": (None, None)}
+    assert found == {
+        between: (3.0, 9.0),
+        filled: (None, 0.25),
+        "gone": (None, None),
+        "moving": (None, 9.0),
+        another: (None, None),
+    }
 
 
 def test_what_was_not_met_is_drawn_large_and_the_rest_small(books: Books) -> None:

@@ -15,6 +15,13 @@ FromOpt = Annotated[
     str, typer.Option("--from", metavar="HOUR", help="First dump hour, ISO 8601 UTC.")
 ]
 ToOpt = Annotated[str, typer.Option("--to", metavar="HOUR", help="Last dump hour, inclusive.")]
+FirstOpt = Annotated[
+    str | None,
+    typer.Option("--from", metavar="HOUR", help="Only dump hours from this one on, ISO 8601 UTC."),
+]
+LastOpt = Annotated[
+    str | None, typer.Option("--to", metavar="HOUR", help="Only dump hours up to this one.")
+]
 DumpsOpt = Annotated[
     str | None,
     typer.Option(

@@ -40,6 +40,9 @@ _TEXT = 1_000
 RAW = 500
 """Characters of a bad line that are shown."""
 
+Key = tuple[str, str]
+"""An expectation's name and severity."""
+
 _SOURCE = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _RANKS = ("critical", "warning", "info")
 _STATUSES = ("failed", "approved", "warming up", "not known", "met")
@@ -127,9 +130,9 @@ class Result:
     metric: float | None
 
     @property
-    def key(self) -> tuple[str, str, str | None]:
-        """What tells expectations apart, of one audit and over time."""
-        return self.expectation, self.severity, self.expected
+    def key(self) -> Key:
+        """What tells expectations apart, of one audit and over time; limits move with history."""
+        return self.expectation, self.severity
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,11 @@ class Audit:
         """The place of its table after those that it is built from."""
         names = [table.name for table in WAREHOUSE]
         return names.index(self.table) if self.table in names else len(names)
+
+    @property
+    def approval(self) -> bool:
+        """Whether it is no run of the suite but somebody's word that what failed may be published."""
+        return all(each.status == "approved" for each in self.results)
 
     @property
     def verdict(self) -> str:
@@ -220,7 +228,7 @@ class Hour:
     audits: tuple[Audit, ...]
     older_audits: int
     samples: tuple[Sample, ...]
-    histories: Mapping[tuple[str, str, str | None], History] = field(default_factory=dict)
+    histories: Mapping[Key, History] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -315,7 +323,7 @@ class Books:
                 expected=f"an hour from {row['first_hour']} to {row['last_hour']}",
             )
         audits, older = self._audits_of(source, hour)
-        newest = audits[0].results if audits else ()
+        newest = next((each.results for each in audits if not each.approval), ())
         return Hour(
             source=source,
             hour=hour,
@@ -440,20 +448,19 @@ class Books:
 
     def _histories(
         self, source: str, hour: datetime, results: Sequence[Result]
-    ) -> dict[tuple[str, str, str | None], History]:
+    ) -> dict[Key, History]:
         """Return the numbers of expectations in the weeks before an hour, with today's limits."""
-        points: dict[tuple[str, str, str | None], list[tuple[datetime, float]]] = {}
-        for *key, slice_, metric in self._connection.execute(
-            _METRICS, [_TEXT, source, hour - HISTORY, hour - HISTORY, hour + _AFTER]
+        points: dict[Key, list[tuple[datetime, float]]] = {}
+        for name, severity, slice_, metric in self._connection.execute(
+            _METRICS, [source, hour - HISTORY, hour - HISTORY, hour + _AFTER]
         ).fetchall():
-            name, severity, expected = key
-            points.setdefault((name, severity, expected), []).append((_utc(slice_), metric))
+            points.setdefault((name, severity), []).append((_utc(slice_), metric))
         try:
             suite = load_suite(self._settings.expectations, "events")
         except TidegateError:
             suite = None
         return {
-            each.key: History(tuple(points[each.key]), *_limits(suite, each))
+            each.key: History(tuple(points[each.key]), *_limits(suite, source, each))
             for each in results
             if each.key in points
         }
@@ -488,12 +495,12 @@ ORDER BY table_name, source
 # What is audited has been landed, and what is landed was dumped: so the time of the audit, by which
 # files can be skipped, is not before the slice.
 _METRICS = f"""
-SELECT expectation, severity, left(expected, ?) AS expected, slices[1] AS slice, metric
+SELECT expectation, severity, slices[1] AS slice, metric
 FROM {_ALL_AUDITS}
 WHERE table_name = 'events' AND source = ? AND len(slices) = 1 AND isfinite(metric)
   AND audited_at >= ? AND slices[1] BETWEEN ? AND ?
 QUALIFY row_number() OVER (
-    PARTITION BY expectation, severity, expected, slices[1] ORDER BY audited_at DESC) = 1
+    PARTITION BY expectation, severity, slices[1] ORDER BY audited_at DESC) = 1
 ORDER BY slice
 """
 _WORRYING = f"""
@@ -675,11 +682,14 @@ def _status_rank(status: str) -> int:
     return _STATUSES.index(status) if status in _STATUSES else 0
 
 
-def _limits(suite: Suite | None, result: Result) -> tuple[float | None, float | None]:
-    """Return what a number may be at least and at most, by the one rule of the suite that it is of."""
+def _limits(suite: Suite | None, source: str, result: Result) -> tuple[float | None, float | None]:
+    """Return what a number may be at least and at most, by the one rule of the suite that it is of.
+
+    Limits that follow from history are others for each hour: there is no line for them.
+    """
     entries = [
         each
-        for each in (suite.entries if suite else ())
+        for each in (suite.entries_for(source) if suite else ())
         if (each.name, each.severity) == (result.expectation, result.severity)
     ]
     if len(entries) != 1:

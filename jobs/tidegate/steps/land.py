@@ -106,8 +106,13 @@ def land(work: Work, source: Source, hours: Sequence[datetime]) -> list[Landed]:
     return land_as(work, in_force(work, source, tell=True), hours)
 
 
-def land_as(work: Work, source: Source, hours: Sequence[datetime]) -> list[Landed]:
-    """Land hours by just this source, whether or not it is in force; else as `land`."""
+def land_as(
+    work: Work, source: Source, hours: Sequence[datetime], *, whole: bool = False
+) -> list[Landed]:
+    """Land hours by just this source, whether or not it is in force; else as `land`.
+
+    With `whole`, none is landed where one is missing or unreadable; only those are returned.
+    """
     early = [hour for hour in hours if hour < source.since]
     if early:
         raise TidegateError(
@@ -147,6 +152,9 @@ def land_as(work: Work, source: Source, hours: Sequence[datetime]) -> list[Lande
             results[dump.hour] = _unreadable(work, source, dump, "; ".join(told))
         else:
             batch.append(dump)
+    lost = [hour for hour in sorted(results) if results[hour].outcome in ("missing", "unreadable")]
+    if whole and lost:
+        return [results[hour] for hour in lost]
     if batch:
         work.tell(f"landing {source.source} {hours_text(d.hour for d in batch)}")
         for each in _land_batch(work, source, dumps, batch):
@@ -212,11 +220,12 @@ def _stage(
             work.lake.stage(lines.withColumn("_dump", _dump_name()), place, ["_dump", "_outcome"])
     except PySparkException as error:
         cause = _unreadable_file(error)
-        if cause is None and any(word in str(error) for word in _EXPRESSION_FAULTS):
-            raise _expression_fault(source, error) from error
-        if cause is None:
-            raise
-        return cause
+        if cause is not None:
+            return cause
+        fault = expression_fault(source, error)
+        if fault is not None:
+            raise fault from error
+        raise
     return None
 
 
@@ -501,7 +510,10 @@ _EXPRESSION_FAULTS = (
 """What Spark says of an expression that it can't take, or that fails on a value."""
 
 
-def _expression_fault(source: Source, error: Exception) -> TidegateError:
+def expression_fault(source: Source, error: Exception) -> TidegateError | None:
+    """Return the error of a source file whose expressions Spark complains of, None for other errors."""
+    if not any(word in str(error) for word in _EXPRESSION_FAULTS):
+        return None
     return TidegateError(
         "the dump can't be parsed as the source file says",
         where=str(source.path),

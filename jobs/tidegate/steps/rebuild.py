@@ -21,7 +21,15 @@ from tidegate.steps.audit import Audit, audit_plan
 from tidegate.steps.in_force import in_force
 from tidegate.steps.land import Landed, land_as
 from tidegate.steps.plan import make_plan
-from tidegate.tables import REBUILDABLE, Table, events, session_aliases, sessions
+from tidegate.tables import (
+    REBUILDABLE,
+    Table,
+    daily_activity,
+    events,
+    hourly_activity,
+    session_aliases,
+    sessions,
+)
 
 if TYPE_CHECKING:
     from tidegate.source import Source
@@ -79,21 +87,32 @@ def rebuild(work: Work, table: Table, source: Source) -> Rebuilt:
         engine.fit(work.lake.spark, _published_rows(work, source))
         # Its own rules are those of the file; what events it is built from is another table's matter.
         rules = source if table is sessions.TABLE else in_force(work, source)
-        taken = derive.take(work, table, rules, made.delta_version, whole=True)
+        taken = derive.take(work, table, rules, _version(work, table, made), whole=True)
         publication, audit = derive.build_and_publish(work, table, taken)
         if publication is not None or audit.held:
             return Rebuilt(table.name, source.source, publication, (audit,))
     raise derive.beaten_error(table, source)
 
 
+def _version(work: Work, table: Table, made: Publication) -> int:
+    """Return the version of events to build a table from: of days not beyond their hours, which they sum up."""
+    hourly = work.ledger.last(hourly_activity.TABLE, made.source)
+    if table is not daily_activity.TABLE or hourly is None:
+        return made.delta_version
+    return min(made.delta_version, hourly.input_versions[events.TABLE.name])
+
+
 def _rebuild_events(work: Work, source: Source) -> Rebuilt:
     audits: dict[str, Audit] = {}
+    # What the table can't hold is told before anything is landed.
+    own = {name: column.type for name, column in source.columns.items()}
+    work.lake.missing_columns(events.TABLE, own)
     for _ in range(_ATTEMPTS):
         published = _published(work, source)
         if not published:
             return Rebuilt(events.TABLE.name, source.source, None, ())
         work.tell(f"landing {len(published)} hours of {source.source} anew")
-        _whole_or_nothing(source, land_as(work, source, published))
+        _whole_or_nothing(source, land_as(work, source, published, whole=True))
         plan = make_plan(work, source, published, whole=True)
         engine.fit(work.lake.spark, sum(each.standing.candidates for each in plan.slices))
         found = audit_plan(work, plan)

@@ -1,0 +1,390 @@
+"""Replay: quarantined lines become events, once their source file is mended.
+
+First they are tried: read again, from quarantine, by the file as it is now. Then they are landed from their
+dumps, as if they had never been quarantined. A file that is not in force takes effect for all hours at once,
+by a rebuild of events; where it is, or nothing is published yet, just the hours of those lines are landed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from tidegate import engine
+from tidegate.configuration import fingerprint
+from tidegate.errors import EXIT_FAULT, EXIT_HELD, TidegateError
+from tidegate.hours import hour_text, hours_text
+from tidegate.lake import Row, literal, parse_time, slices_where
+from tidegate.landing.parse import parse
+from tidegate.ledger import Publication, published_landings
+from tidegate.rendering import visible
+from tidegate.steps.audit import Audit
+from tidegate.steps.derive import Derived, derive, lagging
+from tidegate.steps.land import Landed, expression_fault
+from tidegate.steps.rebuild import rebuild
+from tidegate.steps.release import Release, release
+from tidegate.steps.run import run
+from tidegate.tables import events
+from tidegate.tables.books import LANDINGS, QUARANTINE
+
+if TYPE_CHECKING:
+    from tidegate.source import Source
+    from tidegate.steps.work import Work
+
+_TOP = 3
+_LANDING = ("landing_id", "dump_hour", "configuration", "quarantined_by_reason", "landed_at")
+
+Becomes = Literal["fits", "stays", "untried"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the file as it is now makes of quarantined lines of an hour.
+
+    Attributes:
+        hour: the dump hour.
+        reason: why they are in quarantine.
+        lines: how many.
+        becomes: fits (an event, or a duplicate of one); stays; untried (only the landing can tell).
+        now: the reason that they stay for.
+        detail: of one of them, what is expected and what is there.
+    """
+
+    hour: datetime
+    reason: str
+    lines: int
+    becomes: Becomes
+    now: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What would become of the quarantined lines of a source. Nothing is changed by it.
+
+    Attributes:
+        source: as its file is now.
+        outcomes: by hour, reason and what becomes of them.
+        rebuilds: whether the file is not in force, so that events would be rebuilt, all hours of it.
+        again: else the hours that would be landed: those of lines that may fit, and those that a replay
+            before has landed and was kept from bringing to analysts.
+    """
+
+    source: Source
+    outcomes: tuple[Outcome, ...]
+    rebuilds: bool
+    again: tuple[datetime, ...]
+
+    def count(self, becomes: Becomes) -> int:
+        """Return how many lines become that."""
+        return sum(each.lines for each in self.outcomes if each.becomes == becomes)
+
+    @property
+    def lines(self) -> int:
+        """How many were asked about."""
+        return sum(each.lines for each in self.outcomes)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether a replay would bring nothing back."""
+        if self.rebuilds:
+            return not (self.count("fits") or self.count("untried"))
+        return not self.again
+
+    def stays(self) -> list[str]:
+        """Return why lines stay, most first, each with how many and an example."""
+        found: Counter[str] = Counter()
+        details: dict[str, str] = {}
+        for each in self.outcomes:
+            if each.now is not None:
+                found[each.now] += each.lines
+                details.setdefault(each.now, each.detail or "")
+        return [f"{n:,} {now} ({visible(details[now])})" for now, n in found.most_common()]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for scripts."""
+        return {
+            "lines": self.lines,
+            "fits": self.count("fits"),
+            "stays": self.count("stays"),
+            "untried": self.count("untried"),
+            "outcomes": [{**vars(each), "hour": hour_text(each.hour)} for each in self.outcomes],
+            "rebuilds": self.rebuilds,
+            "hours": [hour_text(hour) for hour in self.again],
+        }
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay came to.
+
+    Attributes:
+        publication: of events; None where the gate held all of it.
+        held: audits of candidates that were not published.
+        landed: what became of the hours landed, unless events were rebuilt.
+        derived: what followed.
+        release: what analysts see now.
+        left: lines in quarantine now, by reason, of the hours asked about.
+    """
+
+    publication: Publication | None
+    held: tuple[Audit, ...]
+    landed: tuple[Landed, ...]
+    derived: Derived
+    release: Release
+    left: Mapping[str, int]
+
+    @property
+    def exit_status(self) -> int:
+        """0 done; 1 hours without files, or tables that other code made; 3 something is held."""
+        outcomes = {each.outcome for each in self.landed}
+        if self.held or "unreadable" in outcomes:
+            return EXIT_HELD
+        return EXIT_FAULT if "missing" in outcomes or self.derived.outdated else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for scripts."""
+        made = (*([self.publication] if self.publication else []), *self.derived.publications)
+        return {
+            "published": [
+                {
+                    "table": each.table_name,
+                    "publication_id": each.publication_id,
+                    "slices": len(each.slices),
+                    "rows": each.rows,
+                }
+                for each in made
+            ],
+            "held": [each.describe() for each in self.held],
+            "release": self.release.release_id,
+            "left": dict(self.left),
+        }
+
+
+def try_lines(
+    work: Work, source: Source, first: datetime | None = None, last: datetime | None = None
+) -> Trial:
+    """Read the quarantined lines of a source again, by its file as it is now; change nothing.
+
+    Args:
+        work: where.
+        source: as its file is now.
+        first: only dump hours from this one on.
+        last: only dump hours up to this one.
+
+    Raises:
+        TidegateError: an expression of the source file fails, or the table has a column of the file with
+            another type.
+    """
+    work.ledger.refresh()
+    own = {name: column.type for name, column in source.columns.items()}
+    work.lake.missing_columns(events.TABLE, own)
+    landings = _landings(work, source, first, last)
+    mine = fingerprint(source, events.TABLE)
+    made = work.ledger.last(events.TABLE, source.source)
+    stand = standing(landings, made.configuration if made else None)
+    bad = {hour: row for hour, row in stand.items() if row["quarantined_by_reason"]}
+    outcomes = _outcomes(bad, _read_again(work, source, bad, mine))
+    rebuilds = made is not None and made.configuration != mine
+    again = {
+        each.hour
+        for each in outcomes
+        if each.becomes != "stays" and bad[each.hour]["configuration"] != mine
+    }
+    if not rebuilds:
+        again |= _unfinished(work, source, landings, stand, mine)
+    return Trial(source, tuple(outcomes), rebuilds, () if rebuilds else tuple(sorted(again)))
+
+
+def replay(work: Work, trial: Trial) -> Replayed:
+    """Land the lines of a trial in their own hours, publish them, and bring all tables up to that.
+
+    Raises:
+        TidegateError: none of the lines fits, or a dump is gone that published rows were made of.
+    """
+    if trial.is_idle:
+        raise _idle_error(trial)
+    source = trial.source
+    landed: tuple[Landed, ...] = ()
+    if trial.rebuilds:
+        rebuilt = rebuild(work, events.TABLE, source)
+        publication, audits = rebuilt.publication, rebuilt.held
+        derived = derive(work, [source])
+        made = release(work, derived)
+    else:
+        ran = run(work, source, trial.again)
+        landed, publication, audits = ran.landed, ran.published.publication, ran.published.held
+        derived, made = ran.derived, ran.release
+    return Replayed(
+        publication, (*audits, *derived.held), landed, derived, made, _left(work, trial)
+    )
+
+
+# -- what stands in quarantine ----------------------------------------------------------------------
+
+
+def standing(landings: Iterable[Row], configuration: str | None) -> dict[datetime, Row]:
+    """Return the landing that stands for each hour: the latest by a configuration, else the latest.
+
+    Args:
+        landings: rows of `ops/landings` of one source.
+        configuration: the one in force; None where nothing is published.
+    """
+    ordered = sorted(
+        landings,
+        key=lambda row: (
+            row["configuration"] == configuration,
+            parse_time(row["landed_at"]),
+            row["landing_id"],
+        ),
+    )
+    return {parse_time(row["dump_hour"]): row for row in ordered}
+
+
+def _landings(
+    work: Work, source: Source, first: datetime | None, last: datetime | None
+) -> list[Row]:
+    """Return all landings of the hours asked about whose files could be read."""
+    where = [f"source = {literal(source.source)}", "status = 'landed'"]
+    if first is not None:
+        where.append(f"dump_hour >= {literal(first)}")
+    if last is not None:
+        where.append(f"dump_hour <= {literal(last)}")
+    return work.lake.book(LANDINGS, " and ".join(where), _LANDING)
+
+
+def _unfinished(
+    work: Work,
+    source: Source,
+    landings: Iterable[Row],
+    stand: Mapping[datetime, Row],
+    mine: str,
+) -> set[datetime]:
+    """Return the hours that a replay has landed, but that a kill or the gate kept from analysts."""
+    publications = work.ledger.publications(events.TABLE, source.source)
+    published = {
+        hour: record.landing_id for hour, (record, _) in published_landings(publications).items()
+    }
+    lags = bool(lagging(work, source.source, events.TABLE))
+    replayed = {
+        parse_time(row["dump_hour"])
+        for row in landings
+        if row["configuration"] != mine and row["quarantined_by_reason"]
+    }
+    return {
+        hour
+        for hour in replayed
+        if stand[hour]["configuration"] == mine
+        and (lags or published.get(hour) != stand[hour]["landing_id"])
+    }
+
+
+def _left(work: Work, trial: Trial) -> dict[str, int]:
+    """Return how many lines of the hours of a trial are in quarantine now, by reason."""
+    asked = {each.hour for each in trial.outcomes} | set(trial.again)
+    found: Counter[str] = Counter()
+    work.ledger.refresh()
+    made = work.ledger.last(events.TABLE, trial.source.source)
+    landings = _landings(work, trial.source, min(asked), max(asked))
+    for hour, row in standing(landings, made.configuration if made else None).items():
+        if hour in asked:
+            found.update(row["quarantined_by_reason"] or {})
+    return dict(found)
+
+
+# -- trying -----------------------------------------------------------------------------------------
+
+
+def _read_again(work: Work, source: Source, bad: Mapping[datetime, Row], mine: str) -> list[Row]:
+    """Return what the lines there become: `dump_hour`, `reason`, `now` (NULL for an event), `n`, `detail`."""
+    from pyspark.errors import PySparkException
+    from pyspark.sql import functions as F
+
+    if not bad:
+        return []
+    lines = sum(sum(row["quarantined_by_reason"].values()) for row in bad.values())
+    engine.fit(work.lake.spark, lines)
+    kept = (
+        work.lake.read(QUARANTINE)
+        .where(slices_where(QUARANTINE, source.source, list(bad)))
+        .where(_landed_by(bad.values()))
+    )
+    # What this very file has quarantined stays, and so does what is too long: only its start is kept.
+    settled = "reason = 'too_long' or " + _landed_by(
+        row for row in bad.values() if row["configuration"] == mine
+    )
+    place = ["dump_hour", "file", "line"]
+    if _stands_alone(source):
+        value = "coalesce(cast(raw_bytes as string), raw)"
+        fresh = kept.where(f"not ({settled})").select(
+            F.expr(value).alias("value"), F.expr(f"octet_length({value})").alias("bytes"), *place
+        )
+        tried = parse(fresh, source).select(*place, "_outcome", "_reason", "_detail")
+        known = kept.join(tried, place, "left")
+    else:
+        known = kept.where(settled).selectExpr(
+            "*", "null as _outcome", "null as _reason", "null as _detail"
+        )
+    found = (
+        known.select(
+            "dump_hour",
+            "reason",
+            F.expr("if(_outcome = 'event', null, coalesce(_reason, reason))").alias("now"),
+            F.expr("if(_outcome = 'event', null, coalesce(_detail, detail))").alias("detail"),
+        )
+        .groupBy("dump_hour", "reason", "now")
+        .agg(F.expr("count(1)").alias("n"), F.expr("min(detail)").alias("detail"))
+    )
+    try:
+        return work.lake.rows(found)
+    except PySparkException as error:
+        fault = expression_fault(source, error)
+        if fault is not None:
+            raise fault from error
+        raise
+
+
+def _stands_alone(source: Source) -> bool:
+    """Return whether a line can be read without its file: what a column is may stand in another line."""
+    return source.format.type != "csv" or isinstance(source.format.header, tuple)
+
+
+def _landed_by(landings: Iterable[Row]) -> str:
+    listed = ", ".join(literal(row["landing_id"]) for row in landings)
+    return f"landing_id in ({listed})" if listed else "false"
+
+
+def _outcomes(bad: Mapping[datetime, Row], found: Iterable[Row]) -> list[Outcome]:
+    """Return what becomes of all lines that the landings counted, those that are not there included."""
+    outcomes = []
+    rest = {
+        (hour, reason): n
+        for hour, row in bad.items()
+        for reason, n in row["quarantined_by_reason"].items()
+    }
+    for row in found:
+        hour, now = parse_time(row["dump_hour"]), row["now"]
+        becomes: Becomes = "fits" if now is None else "stays"
+        outcomes.append(Outcome(hour, row["reason"], row["n"], becomes, now, row["detail"]))
+        rest[hour, row["reason"]] -= row["n"]
+    outcomes += [Outcome(hour, reason, n, "untried") for (hour, reason), n in rest.items() if n]
+    return sorted(outcomes, key=lambda each: (each.hour, each.reason, each.becomes, each.now or ""))
+
+
+def _idle_error(trial: Trial) -> TidegateError:
+    source = trial.source
+    stays = trial.stays()
+    if trial.count("untried"):
+        stays.append(f"{trial.count('untried'):,} that this file was tried on already")
+    more = f"; and for {len(stays) - _TOP} more reasons" if len(stays) > _TOP else ""
+    return TidegateError(
+        f"none of the {trial.lines:,} quarantined lines of {source.source} becomes an event",
+        where=f"{source.path}, {hours_text(each.hour for each in trial.outcomes)}",
+        expected="a source file by which lines fit",
+        got="; ".join(stays[:_TOP]) + more,
+        todo="mend the source file; where the lines themselves are wrong, have the dump uploaded again, "
+        f"then: tidegate run {source.source} --from HOUR --to HOUR",
+    )
