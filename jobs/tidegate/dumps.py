@@ -10,12 +10,13 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
+from mimetypes import guess_type
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -348,13 +349,70 @@ def upload(s3: S3Access, bucket: str, bodies: Mapping[str, bytes]) -> None:
     client = s3_client(s3)
 
     def put(key: str) -> None:
-        client.put_object(Bucket=name, Key=key, Body=bodies[key])
+        kind = guess_type(key)[0] or "application/octet-stream"
+        client.put_object(Bucket=name, Key=key, Body=bodies[key], ContentType=kind)
 
     try:
         with ThreadPoolExecutor(max_workers=_LOOKERS) as pool:
             list(pool.map(put, bodies))
     except (BotoCoreError, ClientError) as error:
         raise s3_error(error, s3, name, "write", f"s3://{name}") from error
+
+
+def replace_files(
+    s3: S3Access, target: str, bodies: Mapping[str, bytes], ours: Callable[[str], bool]
+) -> None:
+    """Write files to a folder or a bucket, then remove older files of ours that are not among them.
+
+    Args:
+        s3: how S3 is reached; not used for a folder.
+        target: a folder, or `s3://bucket/prefix`.
+        bodies: the files by their names below the target.
+        ours: whether a file of that name below the target may be removed.
+
+    Raises:
+        TidegateError: the target can't be written.
+    """
+    if target.startswith(("s3://", "s3a://")):
+        _replace_objects(s3, target, bodies, ours)
+        return
+    root = Path(target).expanduser()
+    try:
+        for name, body in bodies.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(body)
+        for path in root.rglob("*"):
+            name = path.relative_to(root).as_posix()
+            if name not in bodies and path.is_file() and ours(name):
+                path.unlink()
+    except OSError as error:
+        raise TidegateError(
+            "the folder can't be written",
+            where=str(root),
+            got=error.strerror or str(error),
+            todo="mend its rights, or name another folder",
+        ) from error
+
+
+def _replace_objects(
+    s3: S3Access, target: str, bodies: Mapping[str, bytes], ours: Callable[[str], bool]
+) -> None:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, _, inner = target.split("://", 1)[1].partition("/")
+    prefix = f"{inner.rstrip('/')}/" if inner else ""
+    upload(s3, bucket, {prefix + name: body for name, body in bodies.items()})
+    client = s3_client(s3)
+    try:
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+        for key in keys:
+            name = key.removeprefix(prefix)
+            if name not in bodies and ours(name):
+                client.delete_object(Bucket=bucket, Key=key)
+    except (BotoCoreError, ClientError) as error:
+        raise s3_error(error, s3, bucket, "write", target) from error
 
 
 def fingerprint(files: Iterable[DumpFile]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tidegate.configuration import changes, definition, fingerprint
@@ -74,7 +75,6 @@ SELECT source,
            (SELECT max_by(versions, released_at)['events'] FROM ops.releases), -1)) AS stale
 FROM ops.hours GROUP BY source ORDER BY source
 """
-
 
 _BUILT = """
 WITH newest AS (
@@ -225,3 +225,24 @@ def hours(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     result = connection.execute(_HOURS)
     names = [column[0] for column in result.description or []]
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def hour_states(
+    connection: duckdb.DuckDBPyConnection, ranges: Mapping[str, tuple[datetime, datetime]]
+) -> dict[str, dict[datetime, str]]:
+    """Return the state of each hour that was ever landed: published, held, unreadable or waiting.
+
+    Args:
+        connection: of `query.connect`.
+        ranges: the first and the last hour that is asked for, by source.
+    """
+    states: dict[str, dict[datetime, str]] = {source: {} for source in ranges}
+    if not ranges:
+        return states
+    asked = " OR ".join("(source = ? AND dump_hour BETWEEN ? AND ?)" for _ in ranges)
+    values = [value for source, ends in ranges.items() for value in (source, *ends)]
+    for source, hour, state in connection.execute(
+        f"SELECT source, dump_hour, state FROM ops.hours WHERE {asked}", values
+    ).fetchall():
+        states[source][hour.astimezone(UTC)] = state
+    return states

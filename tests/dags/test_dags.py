@@ -8,7 +8,7 @@ import runpy
 import shutil
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -82,6 +82,22 @@ def test_only_publishing_wakes_derive(land_dags: dict[str, DAG], derive: DAG) ->
 def test_one_derive_run_at_a_time(derive: DAG) -> None:
     assert derive.max_active_runs == 1
     assert derive.get_task("derive").downstream_task_ids == {"report"}
+
+
+def test_steps_that_hold_lead_to_the_page_of_their_hour(
+    land_dags: dict[str, DAG], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://airflow.example/below/")
+    start = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    run = SimpleNamespace(get_template_context=lambda: {"data_interval_start": start})
+    dag = land_dags["land_shop"]
+    for step in ("land", "publish"):
+        task = dag.get_task(step)
+        [link] = task.operator_extra_links
+        assert link.get_link(task, ti_key=run) == (
+            "http://airflow.example/below/plugin/tidegate/below/tidegate"
+            "/hours/shop/2026-03-01T12.html"
+        )
 
 
 def test_waiting_costs_no_worker(land_dags: dict[str, DAG]) -> None:

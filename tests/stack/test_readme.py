@@ -54,11 +54,12 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 def test_the_tour_ends_with_what_the_readme_says(tour: tuple[Path, str]) -> None:
-    _, printed = tour
+    folder, printed = tour
     assert "4 lines = 2 events + 1 duplicates + 1 quarantined (1 bad_event_time)" in printed
     assert "nothing is held" in printed
     assert "tour bad_event_time: 1 lines, 25.00% of 2026-05-01T10" in printed
     assert "unchanged" in printed
+    assert "b1" in (folder / "tour" / "report" / "quarantine" / "tour.html").read_text()
     quarantined = re.search(r"^\[\n.*?^\]$", printed, re.MULTILINE | re.DOTALL)
     assert quarantined
     [line] = json.loads(quarantined[0])

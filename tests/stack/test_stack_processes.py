@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import requests
 
 from tidegate.errors import TidegateError
 from tidegate.stack.airflow_api import AirflowApi
@@ -175,6 +176,7 @@ def test_the_whole_stack_answers_runs_a_task_and_ends_when_one_of_its_parts_is_k
         _check_secrets(home, state)
         _check_a_task_runs(state)
         _check_backfills_beside_a_busy_scheduler(home, state)
+        _check_the_report_is_closed(state)
         one(home, "airflow", "scheduler").kill()
         wait_until(lambda: read_state(home) is None, "the stack notices")
 
@@ -232,6 +234,25 @@ def _check_a_task_runs(state: StackState) -> None:
         assert [row["state"] for row in api.task_instances("looker", run)] == ["success"]
         assert "LOADED True True" in log
         assert "LAKE s3a://tidegate/lake sc://" in log
+
+
+def _check_the_report_is_closed(state: StackState) -> None:
+    """Ask for pages: without a login, with a bad one, with the stack's (whose lake is empty yet)."""
+    url, user, password = state.login
+    login = {"username": user, "password": password}
+    token = requests.post(f"{url}/auth/token", json=login, timeout=30).json()["access_token"]
+    for path in ("", "index.html", "derived.html", "hours/a/2026-03-01T12.html", "nothing"):
+        page = f"{url}/tidegate/{path}"
+        assert requests.get(page, timeout=30).status_code == 401
+        for bad in ({"_token": "bad"}, {"_token": token[:-2]}):
+            assert requests.get(page, cookies=bad, timeout=30).status_code == 401
+    for known in (
+        {"cookies": {"_token": token}},
+        {"headers": {"Authorization": f"Bearer {token}"}},
+    ):
+        answer = requests.get(f"{url}/tidegate/", timeout=60, **known)
+        assert answer.status_code == 503
+        assert "no published tables yet" in answer.text
 
 
 def _check_backfills_beside_a_busy_scheduler(home: Path, state: StackState) -> None:

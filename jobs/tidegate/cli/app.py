@@ -17,6 +17,7 @@ from tidegate.cli import (
     gate,
     quarantine,
     rebuild,
+    report,
     sql,
     stack,
     steps,
@@ -40,6 +41,7 @@ app.command("down")(stack.down)
 app.command("status")(books.status)
 app.command("held")(books.held)
 app.command("approve")(approve.approve)
+app.command("report")(report.report)
 app.command("check")(check.check)
 app.command("run")(steps.run)
 app.command("land")(steps.land)

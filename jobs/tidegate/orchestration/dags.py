@@ -9,6 +9,7 @@ from airflow.sdk import DAG, Asset, Param, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from tidegate.orchestration import tasks
+from tidegate.orchestration.links import HourLink
 from tidegate.orchestration.waiting import WaitForDump
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def land_dag(source: Source, runbook: str | None) -> DAG:
             return tasks.publish(name, dict(context))
 
         wait >> land() >> publish()
+    for step in ("land", "publish"):  # whichever holds the hour
+        dag.get_task(step).operator_extra_links = (HourLink(),)
     return dag
 
 

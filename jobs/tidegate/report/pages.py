@@ -1,0 +1,191 @@
+"""The pages as HTML: pure functions of what the books say.
+
+Every value is made visible (control characters escaped), cut and escaped on its way out, whatever
+the template does with it. A page needs nothing but itself: its style is in it, and it has no script.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Container
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from tidegate import __version__
+from tidegate.errors import TidegateError
+from tidegate.hours import hour_text, parse_hour
+from tidegate.rendering import text as as_text
+from tidegate.rendering import visible
+from tidegate.report.data import RAW, Audit, Hour, Overview, Quarantine, Result
+from tidegate.report.names import DERIVED, INDEX, hour_page, quarantine_page
+from tidegate.report.plot import plot
+from tidegate.reports import Held
+
+_CUT = 1_000
+_NONE = "\N{EN DASH}"
+STATES = {
+    "published": ("P", "readable in warehouse/events"),
+    "held": ("H", "failed a critical expectation"),
+    "unreadable": ("U", "held: a file is cut or damaged"),
+    "waiting": ("W", "landed, not published yet"),
+    "missing": ("M", "never landed, but later hours"),
+    "late": ("L", "not landed, an hour after its end"),
+}
+"""The states of an hour: the letter for it, and what it means."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Which pages there are to lead to.
+
+    Attributes:
+        root: the way from the page to the first one, such as `../../`.
+        hours: the hours (source, hour) that have a page; None for all.
+        paged: whether earlier weeks can be asked for.
+    """
+
+    root: str = ""
+    hours: Container[tuple[str, datetime]] | None = None
+    paged: bool = True
+
+    def hour(self, source: str, hour: datetime) -> str | None:
+        """Return the link to an hour, or None where it has no page."""
+        if self.hours is not None and (source, hour) not in self.hours:
+            return None
+        return self.root + hour_page(source, hour)
+
+    def held(self, held: Held) -> str | None:
+        """Return the link to what is held, or None where it has no page."""
+        if held.table_name != "events":
+            return self.root + DERIVED
+        return self.hour(held.source, parse_hour(held.slice))
+
+    def quarantine(self, source: str) -> str:
+        """Return the link to a source's bad lines."""
+        return self.root + quarantine_page(source)
+
+    def to(self, page: str, day: date | None) -> str | None:
+        """Return the link to a page's days up to one; None where there are none, or no such page."""
+        return f"{page}?to={day.isoformat()}" if self.paged and day is not None else None
+
+
+@dataclass(frozen=True)
+class Written:
+    """When and of which lake a page was made."""
+
+    at: datetime
+    lake: str
+
+
+def overview(found: Overview, written: Written, reach: Reach) -> str:
+    """Return the first page."""
+    return _render("overview.html", written, reach, found=found)
+
+
+def hour(found: Hour, written: Written, reach: Reach) -> str:
+    """Return the page of an hour of a source."""
+    return _render("hour.html", written, reach, found=found, plots=_Plots(found))
+
+
+def quarantine(found: Quarantine, written: Written, reach: Reach) -> str:
+    """Return the page of a source's bad lines."""
+    return _render("quarantine.html", written, reach, found=found)
+
+
+def derived(audits: tuple[Audit, ...], written: Written, reach: Reach) -> str:
+    """Return the page of the audits of derived tables."""
+    return _render("derived.html", written, reach, audits=audits)
+
+
+def fault(status: int, error: TidegateError, reach: Reach) -> str:
+    """Return a page that says what went wrong, with its HTTP status."""
+    return _ENVIRONMENT.get_template("fault.html").render(status=status, error=error, reach=reach)
+
+
+class _Plots:
+    """The plots of an hour's page: large for what was not met, small for the rest."""
+
+    def __init__(self, found: Hour) -> None:
+        self._found = found
+
+    def __call__(self, result: Result, *, small: bool) -> Markup | None:
+        """Return the plot of a result's number, None where it has none."""
+        history = self._found.histories.get(result.key)
+        if history is None:
+            return None
+        return plot(_shown(result.expectation), history, self._found.hour, small=small)
+
+
+def _render(template: str, written: Written, reach: Reach, **values: Any) -> str:
+    return _ENVIRONMENT.get_template(template).render(written=written, reach=reach, **values)
+
+
+def _shown(value: object) -> str:
+    """Return a value as what a reader sees of it."""
+    if isinstance(value, Markup):
+        return value
+    if value is None:
+        return _NONE
+    shown = as_text(value) or ""
+    return visible(shown) if len(shown) <= _CUT else visible(shown[:_CUT]) + "…"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return _NONE
+    whole = isinstance(value, int) or 1e3 <= abs(value) < 1e15
+    return f"{value:,.0f}" if whole else f"{value:.4g}"
+
+
+def _size(value: int | None) -> str:
+    """Return a number of bytes in words."""
+    if value is None:
+        return _NONE
+    if value < 1024:
+        return f"{value} B"
+    size, unit = float(value), ""
+    for unit in ("KiB", "MiB", "GiB", "TiB"):  # noqa: B007 - the last one is the largest there is
+        size /= 1024
+        if size < 1024:
+            break
+    return f"{size:.3g} {unit}" if size < 1000 else f"{size:.0f} {unit}"
+
+
+def _time(value: datetime | None) -> str:
+    return _NONE if value is None else f"{value:%Y-%m-%d %H:%M:%S}"
+
+
+def _environment() -> Environment:
+    loader = PackageLoader("tidegate.report")
+    made = Environment(
+        loader=loader,
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style, _, _ = loader.get_source(made, "report.css")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    made.filters |= {"number": _number, "size": _size, "time": _time, "hour": hour_text}
+    made.globals |= {
+        "style": Markup(style),  # noqa: S704 - our own file
+        "policy": f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; "
+        "form-action 'none'",
+        "states": STATES,
+        "raw_cut": RAW,
+        "version": __version__,
+        "index": INDEX,
+        "derived": DERIVED,
+    }
+    return made
+
+
+_ENVIRONMENT = _environment()
+POLICY = str(_ENVIRONMENT.globals["policy"])
+"""The Content-Security-Policy of every page: nothing but its own style."""
