@@ -26,6 +26,8 @@ MOST_S = 30.0
 """Seconds from complete dump to release that the median hour may take."""
 MOST_PROCESS_S = 10.0
 """Seconds of these that starting processes and importing may take."""
+MOST_AUDIT_SHARE = 0.25
+"""Share of these that the audits may take."""
 _DEADLINE_S = 600.0
 
 
@@ -38,6 +40,11 @@ class _Measured:
     stages: list[Stage]
 
     @property
+    def audit_s(self) -> float:
+        """The seconds of its audits."""
+        return sum(stage.seconds for stage in self.stages if ": audit" in stage.name)
+
+    @property
     def row(self) -> Row:
         spark = sum(stage.spark_s for stage in self.stages)
         scheduling = sum(s.seconds for s in self.stages if s.name.endswith(": scheduling"))
@@ -47,6 +54,7 @@ class _Measured:
             "scheduling_s": scheduling,
             "process_s": process_s(self.stages),
             "spark_s": spark,
+            "audit_s": self.audit_s,
         }
 
 
@@ -101,6 +109,11 @@ def hour(
                 "seconds of process starts and imports (median)",
                 MOST_PROCESS_S,
                 median(process_s(each.stages) for each in found),
+            ),
+            Mark(
+                "audits, as a share of the whole (median)",
+                MOST_AUDIT_SHARE,
+                median(each.audit_s / each.seconds for each in found),
             ),
         ],
         [*map(_stage_row, middle.stages), _stage_row(_sum(middle.stages))],
