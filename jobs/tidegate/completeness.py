@@ -23,9 +23,10 @@ WITH in_force AS (
 ), latest AS (
     SELECT l.* FROM ops.landings l LEFT JOIN in_force f USING (source)
     -- A rebuild that was held or killed leaves landings that stand for nothing.
-    WHERE f.configuration IS NULL OR f.configuration = l.configuration
     QUALIFY row_number() OVER (
-        PARTITION BY l.source, dump_hour ORDER BY landed_at DESC, landing_id DESC) = 1
+        PARTITION BY l.source, dump_hour
+        ORDER BY coalesce(l.configuration = f.configuration, false) DESC,
+                 landed_at DESC, landing_id DESC) = 1
 ), published AS (
     SELECT source, s.slice AS dump_hour, s.landing_id AS landing_id, s.rows AS rows, delta_version,
            publication_id

@@ -56,7 +56,10 @@ SELECT n.source, strftime(list_min(n.slices), '%Y-%m-%dT%H') || '..'
           AND p.delta_version > coalesce(c.version, -1)) AS waits,
        c.table_name IS NOT NULL AS has_older, false AS unreadable
 FROM newest n LEFT JOIN consumed c USING (table_name, source)
-WHERE n.why IS NOT NULL ORDER BY ALL
+WHERE n.why IS NOT NULL
+  -- What failed and was approved has been published.
+  AND n.audited_at > coalesce(c.published_at, TIMESTAMP '-infinity')
+ORDER BY ALL
 """
 
 _HOURS = """

@@ -11,7 +11,7 @@ from project import NOON, Project, event
 from tidegate.errors import TidegateError
 from tidegate.source import Source
 from tidegate.steps.approve import approve, parse_slice
-from tidegate.steps.backtest import Tested, backtest
+from tidegate.steps.backtest import Retried, backtest
 from tidegate.suites import read_suite
 from tidegate.tables.books import AUDITS
 
@@ -49,13 +49,13 @@ def suite(limit: str, least: str) -> str:
     return SUITE.replace("LIMIT", limit).replace("LEAST", least)
 
 
-def tried(project: Project, source: Source, text: str, last: int = 10) -> list[Tested]:
+def tried(project: Project, source: Source, text: str, last: int = 10) -> list[Retried]:
     path = project.root / "proposal.yml"
     path.write_text(text)
     return list(backtest(project.work(), read_suite(path), [source], last))
 
 
-def said(found: list[Tested]) -> list[tuple[int, str, str]]:
+def said(found: list[Retried]) -> list[tuple[int, str, str]]:
     return [((each.slices[0] - NOON).days, each.did, each.would) for each in found]
 
 

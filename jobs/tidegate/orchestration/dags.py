@@ -9,7 +9,7 @@ from airflow.sdk import DAG, Asset, Param, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from tidegate.orchestration import tasks
-from tidegate.orchestration.links import HourLink
+from tidegate.orchestration.links import ApproveLink, HourLink
 from tidegate.orchestration.waiting import WaitForDump
 
 if TYPE_CHECKING:
@@ -64,8 +64,9 @@ def land_dag(source: Source, runbook: str | None) -> DAG:
             return tasks.publish(name, dict(context))
 
         wait >> land() >> publish()
-    for step in ("land", "publish"):  # whichever holds the hour
-        dag.get_task(step).operator_extra_links = (HourLink(),)
+    # Whichever holds the hour; files that could not be read whole can't be approved.
+    dag.get_task("land").operator_extra_links = (HourLink(),)
+    dag.get_task("publish").operator_extra_links = (HourLink(), ApproveLink())
     return dag
 
 

@@ -32,6 +32,20 @@ class HourLink(BaseOperatorLink):
         """
         source = operator.dag_id.removeprefix("land_")
         page = hour_page(source, dump_hour(dict(ti_key.get_template_context())))
-        base = str(conf.get("api", "base_url", fallback="/")).rstrip("/")
+        base = _base()
         # The frame's address ends in the path that is shown in it, with what Airflow itself is below.
         return f"{base}/plugin/{ROUTE}{urlsplit(base).path}{PREFIX}/{page}"
+
+
+class ApproveLink(BaseOperatorLink):
+    """Leads from a held task to the DAG by whose form the hour is published knowingly."""
+
+    name = "Approve"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:  # noqa: ARG002 - Airflow's form
+        """Return the address of the DAG."""
+        return f"{_base()}/dags/approve"
+
+
+def _base() -> str:
+    return str(conf.get("api", "base_url", fallback="/")).rstrip("/")

@@ -34,7 +34,7 @@ Verdict = Literal["passed", "warned", "approved", "held"]
 
 
 @dataclass(frozen=True)
-class Tested:
+class Retried:
     """A slice, or the slices of a derived publication.
 
     Attributes:
@@ -81,7 +81,7 @@ class Tested:
         )
 
 
-def backtest(work: Work, suite: Suite, sources: Sequence[Source], last: int) -> Iterator[Tested]:
+def backtest(work: Work, suite: Suite, sources: Sequence[Source], last: int) -> Iterator[Retried]:
     """Audit the last publications of a suite's table by it, oldest first, then what is held.
 
     Args:
@@ -116,7 +116,7 @@ def backtest(work: Work, suite: Suite, sources: Sequence[Source], last: int) -> 
             yield from _held(work, suite, source)
 
 
-def _of_events(work: Work, suite: Suite, made: Publication) -> Iterator[Tested]:
+def _of_events(work: Work, suite: Suite, made: Publication) -> Iterator[Retried]:
     slices = [
         PlannedSlice(
             each.slice,
@@ -146,10 +146,10 @@ def _of_events(work: Work, suite: Suite, made: Publication) -> Iterator[Tested]:
     for each in slices:
         did = _verdict(audits, made.audit_of(each.hour), [each.hour])
         results = tuple(found[each.hour])
-        yield Tested(made.source, (each.hour,), made.publication_id, did, results)
+        yield Retried(made.source, (each.hour,), made.publication_id, did, results)
 
 
-def _of_derived(work: Work, suite: Suite, made: Publication) -> Tested:
+def _of_derived(work: Work, suite: Suite, made: Publication) -> Retried:
     table = BY_NAME[suite.table]
     hours = tuple(each.slice for each in made.slices)
     audits = _audits(work, made)
@@ -164,10 +164,10 @@ def _of_derived(work: Work, suite: Suite, made: Publication) -> Tested:
     )
     did = _verdict(audits, made.audit_ids[0] if made.audit_ids else None, hours)
     unknown = tuple(each.name for each in entries if each not in asked)
-    return Tested(made.source, hours, made.publication_id, did, tuple(results), unknown)
+    return Retried(made.source, hours, made.publication_id, did, tuple(results), unknown)
 
 
-def _held(work: Work, suite: Suite, source: Source) -> Iterator[Tested]:
+def _held(work: Work, suite: Suite, source: Source) -> Iterator[Retried]:
     """Audit the candidates that are not published."""
     now = in_force(work, source)
     landed = work.ledger.landings(source.source)
@@ -194,7 +194,7 @@ def _held(work: Work, suite: Suite, source: Source) -> Iterator[Tested]:
         work.ledger.landings_by_id(each.standing.landing_id for each in mine),
     )
     for each in mine:
-        yield Tested(source.source, (each.hour,), None, "held", tuple(found[each.hour]))
+        yield Retried(source.source, (each.hour,), None, "held", tuple(found[each.hour]))
 
 
 def _failed_since(work: Work, source: Source, landed: Mapping[datetime, Row]) -> set[datetime]:
