@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from dataclasses import dataclass, field
@@ -59,7 +60,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
-        if tag in ("td", "th", "p", "li"):
+        if tag in ("td", "th", "p", "li", "dd"):
             self.text += " "
 
     def handle_data(self, data: str) -> None:
@@ -227,7 +228,7 @@ def test_an_hour_shows_its_landing_its_publication_and_its_audits_newest_first(
     books: Books,
 ) -> None:
     landing = books.land("shop", FIRST, quarantined_by_reason={"not_json": 3, "too_late": 1})
-    books.audit("shop", FIRST, [{"why": "The old."}])
+    books.audit("shop", FIRST, [{"why": "The old.", "facts": '{"usual_rows": 1234.5}'}])
     books.audit(
         "shop",
         FIRST,
@@ -258,6 +259,7 @@ def test_an_hour_shows_its_landing_its_publication_and_its_audits_newest_first(
     assert "100 lines = 96 events + 0 duplicates + 4 quarantined" in page.words
     assert "3 not_json, 1 too_late" in page.words
     assert "95 rows published" in page.words
+    assert "usual_rows 1234.5" in page.words
     assert "Approved by ann: Known." in page.words
     assert page.words.index("The new.") < page.words.index("The old.")
 
@@ -501,6 +503,7 @@ def hostile(books: Books, text: str) -> Settings:
             "approved_by": text,
             "run_id": text,
             "metric": 1.0,
+            "facts": json.dumps({text[:200]: text}),
         }
         for severity, status in (("critical", "failed"), ("warning", "approved"), ("info", "met"))
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -137,7 +138,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Audit:
-    """A run of a suite on a candidate; the worst results first."""
+    """A run of a suite on a candidate, and what was known of that; the worst results first."""
 
     audit_id: str
     table: str
@@ -146,6 +147,7 @@ class Audit:
     last: datetime | None
     audited_at: datetime
     run_id: str | None
+    facts: Mapping[str, Any]
     results: tuple[Result, ...]
 
     @property
@@ -469,10 +471,11 @@ class Books:
 # Books that are older than these columns are read too.
 _ALL_AUDITS = """(
     SELECT * FROM ops.audits UNION ALL BY NAME
-    SELECT NULL::VARCHAR AS status, NULL::DOUBLE AS metric, NULL::VARCHAR AS approved_by WHERE false
+    SELECT NULL::VARCHAR AS status, NULL::DOUBLE AS metric, NULL::VARCHAR AS approved_by,
+           NULL::VARCHAR AS facts WHERE false
 )"""
 _RESULT = """
-audit_id, table_name, source, list_min(slices), list_max(slices), audited_at, run_id,
+audit_id, table_name, source, list_min(slices), list_max(slices), audited_at, run_id, facts,
 expectation, severity,
 coalesce(status, CASE WHEN success THEN 'met' WHEN NOT success THEN 'failed' ELSE 'not known' END),
 left(observed, ?), left(expected, ?), left(why, ?), left(approved_by, ?),
@@ -657,7 +660,8 @@ def _audits(rows: Sequence[tuple[Any, ...]]) -> list[Audit]:
     audits = []
     for audit_id, found in by_id.items():
         _, table, source, first, last, audited_at, run_id = found[0][:7]
-        results = sorted((Result(*row[7:]) for row in found), key=_rank)
+        told = next((row[7] for row in found if row[7] is not None), "{}")  # one row has them
+        results = sorted((Result(*row[8:]) for row in found), key=_rank)
         audits.append(
             Audit(
                 audit_id=audit_id,
@@ -667,6 +671,7 @@ def _audits(rows: Sequence[tuple[Any, ...]]) -> list[Audit]:
                 last=last and _utc(last),
                 audited_at=_utc(audited_at),
                 run_id=run_id,
+                facts=json.loads(told),
                 results=tuple(results),
             )
         )
