@@ -35,6 +35,10 @@ FACTS: Mapping[str, Mapping[str, str]] = {
         "repeated": "rows whose id another row of the slice has too, but for one of each id",
         "usual_rows": "median of the rows of this hour of the day in the last 28 days; NULL with under 3",
         "rows_to_usual": "rows / usual_rows",
+        "declared_lines": "lines that the manifest declares; NULL without",
+        "declared_bytes": "bytes that it declares; NULL without",
+        "lines_off": "by how many lines the files differ from what it declares; NULL without",
+        "bytes_off": "by how many bytes; NULL without",
     },
     "sessions": {
         "rows": "rows to be published",

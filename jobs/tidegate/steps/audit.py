@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _USUAL_DAYS = 28
 _USUAL_LEAST = 3
+_OF_LANDING = ("declared_lines", "declared_bytes", "lines_off", "bytes_off")
 
 
 @dataclass(frozen=True)
@@ -249,6 +250,7 @@ def _facts(
         "repeated": rows - distinct,
         "usual_rows": usual,
         "rows_to_usual": rows / usual if usual else None,
+        **{name: landing[name] for name in _OF_LANDING},
     }
 
 

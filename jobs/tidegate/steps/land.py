@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from tidegate import engine
 from tidegate.configuration import fingerprint as fingerprint_of
-from tidegate.dumps import DumpFile, Dumps, HeaderError, fingerprint
+from tidegate.dumps import DumpFile, Dumps, HeaderError, Manifest, ManifestError, fingerprint
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_text, hours_text
 from tidegate.lake import Row, literal, slices_where
@@ -80,11 +80,12 @@ class Landed:
 
 @dataclass(frozen=True)
 class Dump:
-    """The files of an hour, and their fingerprint."""
+    """The files of an hour, their fingerprint, and what a manifest declares of them."""
 
     hour: datetime
     files: tuple[DumpFile, ...]
     fingerprint: str
+    manifest: Manifest | None = None
 
 
 def land(work: Work, source: Source, hours: Sequence[datetime]) -> list[Landed]:
@@ -132,6 +133,11 @@ def land_as(work: Work, source: Source, hours: Sequence[datetime]) -> list[Lande
             )
             continue
         dump = Dump(hour, tuple(files), fingerprint(files))
+        try:
+            dump = replace(dump, manifest=dumps.manifest(hour))
+        except ManifestError as error:
+            results[hour] = _unreadable(work, source, dump, error.what)
+            continue
         same = _same(before.get(hour), dump)
         if same is not None:
             results[hour] = same
@@ -168,6 +174,10 @@ def _header_faults(dumps: Dumps, dump: Dump) -> list[str]:
 def _same(row: Row | None, dump: Dump) -> Landed | None:
     """Return the hour's latest landing by this configuration if it was of the same files."""
     if row is None or row["status"] != "landed" or row["fingerprint"] != dump.fingerprint:
+        return None
+    # A mended manifest sets free what the wrong one held.
+    off = _by_manifest(dump, {each["name"]: each["lines"] for each in row["files"]})
+    if any((row[name] or 0) != (off[name] or 0) for name in ("bytes_off", "lines_off")):
         return None
     return Landed(
         dump.hour,
@@ -388,8 +398,49 @@ def _book(
         "fingerprint": dump.fingerprint,
         "configuration": fingerprint_of(source, events.TABLE),
         "landed_at": now(),
+        **_by_manifest(dump, {each["name"]: each["lines"] for each in files}),
     }
     return result, row
+
+
+def _by_manifest(dump: Dump, lines: Mapping[str, int]) -> Row:
+    """Return what a manifest declares of a dump, and by how much its files are off that.
+
+    Args:
+        dump: the dump.
+        lines: read of each file.
+    """
+    manifest = dump.manifest or Manifest({})
+    declared_bytes, bytes_off = _off(
+        {name: each.size for name, each in manifest.files.items()},
+        manifest.whole.size,
+        {file.name: file.size for file in dump.files},
+    )
+    declared_lines, lines_off = _off(
+        {name: each.rows for name, each in manifest.files.items()}, manifest.whole.rows, lines
+    )
+    return {
+        "declared_bytes": declared_bytes,
+        "declared_lines": declared_lines,
+        "bytes_off": bytes_off,
+        "lines_off": lines_off,
+    }
+
+
+def _off(
+    files: Mapping[str, int | None], whole: int | None, found: Mapping[str, int]
+) -> tuple[int | None, int | None]:
+    """Return how much is declared in all and how much what was found is off; None for nothing declared.
+
+    Too much in one file does not make up for too little in another.
+    """
+    each = {name: count for name, count in files.items() if count is not None}
+    if not each and whole is None:
+        return None, None
+    off = sum(abs(found.get(name, 0) - count) for name, count in each.items())
+    if whole is not None:
+        off = max(off, abs(sum(found.values()) - whole))
+    return sum(each.values()) if whole is None else whole, off
 
 
 def _stage_repeats(
