@@ -19,8 +19,10 @@ from urllib.parse import quote, urlsplit
 
 from tidegate.errors import TidegateError
 from tidegate.nearest import hint
+from tidegate.sequences import VIEW
 from tidegate.settings import S3Access, Settings
 from tidegate.tables import OPS, WAREHOUSE
+from tidegate.tables.books import NUMBERS
 
 if TYPE_CHECKING:
     import duckdb
@@ -279,6 +281,9 @@ def _make_views(connection: duckdb.DuckDBPyConnection, base: str, wanted: str | 
         for table in OPS
         if _make_view(connection, f'ops."{table.name}"', f"{base}/ops/{table.name}", None)
     }
+    # A lake that an older version wrote last has not got what it is made of.
+    if NUMBERS.name in books:
+        connection.execute(VIEW)
     release = _release(connection, wanted) if "releases" in books else None
     if release is None and wanted is not None:
         raise TidegateError(

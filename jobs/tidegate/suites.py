@@ -39,6 +39,11 @@ FACTS: Mapping[str, Mapping[str, str]] = {
         "declared_bytes": "bytes that it declares; NULL without",
         "lines_off": "by how many lines the files differ from what it declares; NULL without",
         "bytes_off": "by how many bytes; NULL without",
+        "unnumbered": "lines without a number of a producer; NULL, as what follows, without a sequence",
+        "lost": "numbers that producers gave and that no dump has, as far as known (ops.sequences)",
+        "lost_share": "those as a share of the numbers expected, 0 to 1; NULL if none is",
+        "repeated_numbers": "lines whose number was received before",
+        "silent_producers": "producers of the 24 hours before that sent nothing",
     },
     "sessions": {
         "rows": "rows to be published",

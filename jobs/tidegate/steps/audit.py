@@ -14,6 +14,7 @@ from tidegate.hours import hours_text
 from tidegate.lake import Row, literal, parse_time
 from tidegate.ledger import published_landings
 from tidegate.steps.in_force import in_force
+from tidegate.steps.loss import loss_facts
 from tidegate.steps.plan import Plan, PlannedSlice, make_plan, rows_of
 from tidegate.suites import Suite, load_suite
 from tidegate.tables import Table, events
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 _USUAL_DAYS = 28
 _USUAL_LEAST = 3
-_OF_LANDING = ("declared_lines", "declared_bytes", "lines_off", "bytes_off")
+_OF_LANDING = ("declared_lines", "declared_bytes", "lines_off", "bytes_off", "unnumbered")
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,15 @@ def audit_plan(work: Work, plan: Plan) -> list[Audit]:
     suite = load_suite(work.settings.expectations, events.TABLE.name)
     landings = work.ledger.landings_by_id(each.standing.landing_id for each in plan.slices)
     done = _known(work, plan, suite, landings)
+    if plan.source.sequence is not None:
+        # What was lost when the hour was held, another hour may have brought since.
+        done = {content: audit for content, audit in done.items() if not audit.held}
     fresh = [each for each in plan.slices if each.content not in done]
     if fresh:
         hours = hours_text(each.hour for each in fresh)
         work.tell(f"auditing {plan.source.source} {hours}")
         usual = _usual_rows(work, plan)
+        loss = loss_facts(work, plan)
         whole = rows_of(work, plan, fresh)
         counted = _counted(work, whole)
         facts = {
@@ -105,6 +110,7 @@ def audit_plan(work: Work, plan: Plan) -> list[Audit]:
                 counted.get(each.hour),
                 usual.get(each.hour),
             )
+            | loss[each.hour]
             for each in fresh
         }
         parts = {each.hour: rows_of(work, plan, [each]) for each in fresh}

@@ -14,11 +14,12 @@ from tidegate.dumps import DumpFile, Dumps, HeaderError, Manifest, ManifestError
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_text, hours_text
 from tidegate.lake import Row, literal, slices_where
+from tidegate.landing import numbers
 from tidegate.landing.lines import Input, read_parquet, read_text, whole_files
 from tidegate.landing.parse import parse, staged_schema
 from tidegate.steps.in_force import in_force, refuse_outdated
 from tidegate.tables import events
-from tidegate.tables.books import LANDINGS, QUARANTINE
+from tidegate.tables.books import LANDINGS, NUMBERS, QUARANTINE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -138,7 +139,7 @@ def land_as(work: Work, source: Source, hours: Sequence[datetime]) -> list[Lande
         except ManifestError as error:
             results[hour] = _unreadable(work, source, dump, error.what)
             continue
-        same = _same(before.get(hour), dump)
+        same = _same(source, before.get(hour), dump)
         if same is not None:
             results[hour] = same
         else:
@@ -171,13 +172,15 @@ def _header_faults(dumps: Dumps, dump: Dump) -> list[str]:
     return told
 
 
-def _same(row: Row | None, dump: Dump) -> Landed | None:
+def _same(source: Source, row: Row | None, dump: Dump) -> Landed | None:
     """Return the hour's latest landing by this configuration if it was of the same files."""
     if row is None or row["status"] != "landed" or row["fingerprint"] != dump.fingerprint:
         return None
     # A mended manifest sets free what the wrong one held.
     off = _by_manifest(dump, {each["name"]: each["lines"] for each in row["files"]})
     if any((row[name] or 0) != (off[name] or 0) for name in ("bytes_off", "lines_off")):
+        return None
+    if source.sequence is not None and row["unnumbered"] is None:
         return None
     return Landed(
         dump.hour,
@@ -248,6 +251,12 @@ def _account(
         rows.append({**row, "run_id": work.run_of(dump.hour)})
     with work.stage("quarantine"):
         _quarantine(work, source, batch, token, staged, landed)
+    if source.sequence is not None:
+        with work.stage("write numbers"):
+            found = numbers.received(staged).withColumn("landing_id", _landing_id(token))
+            # Else one task would put all of them in order.
+            few = found.select(*NUMBERS.column_names).repartition(1)
+            work.lake.append(NUMBERS, few)
     # The landings' rows come last: without them nothing refers to what was staged.
     with work.stage("write books"):
         work.lake.append(LANDINGS, rows)
@@ -296,9 +305,12 @@ def _by_header(
 def _count(work: Work, source: Source, staged: DataFrame) -> dict[tuple[str, str], list[Row]]:
     """Return counts by dump and file: (dump, file) → rows of outcome, reason, n, last line, values."""
     present = ", ".join(f"count(`{name}`) as `{name}`" for name in _declared(source))
+    unnumbered = ["count_if(_number is null) as unnumbered"] if source.sequence else []
     grouped = work.lake.rows(
         staged.groupBy("_dump", "file", "_outcome", "_reason").agg(
-            *_expressions("count(1) as n", "max(line) as last", f"struct({present}) as present")
+            *_expressions(
+                "count(1) as n", "max(line) as last", f"struct({present}) as present", *unnumbered
+            )
         )
     )
     out: dict[tuple[str, str], list[Row]] = defaultdict(list)
@@ -340,7 +352,7 @@ def _book(
     reasons: dict[str, int] = defaultdict(int)
     present: dict[str, int] = defaultdict(int)
     files = []
-    lines = events_ = 0
+    lines = events_ = unnumbered = 0
     for file in dump.files:
         groups = counted.get((_dump_text(dump.hour), file.name), [])
         headers = sum(g["n"] for g in groups if g["_outcome"] == "header")
@@ -362,6 +374,8 @@ def _book(
             elif group["_outcome"] == "quarantined":
                 reasons[group["_reason"]] += group["n"]
         lines += read - headers
+        if source.sequence is not None:
+            unnumbered += sum(g["unnumbered"] for g in groups) - headers
         files.append(
             {
                 "name": file.name,
@@ -399,6 +413,7 @@ def _book(
         "configuration": fingerprint_of(source, events.TABLE),
         "landed_at": now(),
         **_by_manifest(dump, {each["name"]: each["lines"] for each in files}),
+        "unnumbered": unnumbered if source.sequence is not None else None,
     }
     return result, row
 
@@ -481,12 +496,19 @@ def _quarantine(
     rows = staged.where("_outcome = 'quarantined'").select(
         "source",
         "dump_hour",
-        F.expr(f"concat(_dump, {literal('.' + token)})").alias("landing_id"),
+        _landing_id(token).alias("landing_id"),
         "file",
         "line",
         *(F.col(f"_{name}").alias(name) for name in ("reason", "detail", "raw", "raw_bytes")),
     )
     work.lake.replace(QUARANTINE, rows.coalesce(1), where)
+
+
+def _landing_id(token: str) -> Any:
+    """Return the id of the landing of a staged line."""
+    from pyspark.sql import functions as F
+
+    return F.expr(f"concat(_dump, {literal('.' + token)})")
 
 
 # -- what can't be read -----------------------------------------------------------------------------

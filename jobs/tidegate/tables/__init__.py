@@ -32,6 +32,7 @@ OPS: tuple[Table, ...] = (
     books.RELEASES,
     books.CORRECTIONS,
     books.CONFIGURATIONS,
+    books.NUMBERS,
 )
 
 BY_NAME: dict[str, Table] = {table.name: table for table in (*WAREHOUSE, *OPS)}
