@@ -25,24 +25,6 @@ REACH = timedelta(days=7)
 SILENT = timedelta(hours=24)
 """How long a producer that sends nothing is told of."""
 
-COLUMNS = {
-    "source": "name of the source",
-    "dump_hour": "UTC hour of the dump",
-    "producer": "who numbers its events",
-    "received": "lines with a number; 0 of a producer that was heard of in the 24 hours before",
-    "expected": "numbers above the highest before, up to the hour's highest",
-    "lost": "those that no hour has; NULL: not known",
-    "awaited": "those that an hour between may have, of which nothing is known",
-    "late": "numbers below the highest before that were new",
-    "repeated": "lines whose number was received before, in the hour or in an earlier one",
-    "first": "smallest number received",
-    "last": "largest number received",
-    "previous_hour": "hour in which the producer was heard of before",
-    "published": "whether the hour is published; else it is held",
-    "landing_id": "the landing that stands for the hour",
-}
-"""The columns of `ops.sequences`: name → meaning."""
-
 _STANDING = """
 in_force AS (
     SELECT source, configuration FROM ops.publications WHERE table_name = 'events'
@@ -77,12 +59,12 @@ known AS (
 ), before AS (
     SELECT *,
            max(CASE WHEN runs IS NOT NULL
-                    THEN struct_pack(last := last, hour := dump_hour, place := place) END) OVER earlier AS high,
-           max(CASE WHEN runs IS NULL THEN dump_hour END) OVER earlier AS cut_hour,
-           max(dump_hour) OVER earlier AS previous_hour,
+                    THEN struct_pack(last := last, hour := dump_hour, place := place) END) OVER past AS high,
+           max(CASE WHEN runs IS NULL THEN dump_hour END) OVER past AS cut_hour,
+           max(dump_hour) OVER past AS previous_hour,
            lead(dump_hour) OVER (PARTITION BY source, producer ORDER BY dump_hour) AS next_hour
     FROM heard
-    WINDOW earlier AS (
+    WINDOW past AS (
         PARTITION BY source, producer ORDER BY dump_hour
         RANGE BETWEEN INTERVAL {_HOURS} HOUR PRECEDING AND INTERVAL 1 HOUR PRECEDING)
 ), bounded AS (
@@ -131,7 +113,7 @@ known AS (
     SELECT source, producer, dump_hour, of,
            greatest(r.first, low) AS first, least(r.last, top) AS last
     FROM spans WHERE r.first <= top AND r.last >= low
-), reached AS (
+), pieces AS (
     -- How many different numbers there are in overlapping runs.
     SELECT source, producer, dump_hour, of,
            greatest(last - greatest(first, coalesce(1 + max(last) OVER (
@@ -142,7 +124,7 @@ known AS (
     SELECT source, producer, dump_hour, sum(n) FILTER (of = 'gap') AS gap,
            sum(n) FILTER (of = 'edge') AS edge, sum(n) FILTER (of = 'before') AS before,
            sum(n) FILTER (of = 'every') AS every
-    FROM reached GROUP BY ALL
+    FROM pieces GROUP BY ALL
 ), counted AS (
     SELECT m.*, coalesce(c.gap, m.above) AS found,
            CASE WHEN m.has_unknown AND m.edge IS NOT NULL
@@ -171,7 +153,19 @@ WHERE b.next_hour IS NULL OR b.next_hour > b.dump_hour + INTERVAL 1 HOUR
 """
 
 VIEW = f"CREATE VIEW ops.sequences AS WITH {_STANDING}{_RULE.format(asked='true')}"
-"""The statement that makes the view, beside views of `ops.landings`, `ops.publications`, `ops.numbers`."""
+"""The statement that makes the view, beside views of `ops.landings`, `ops.publications`, `ops.numbers`.
+
+One row is an hour and a producer that it, or the 24 hours before it, heard of:
+
+- `received`: lines with a number; 0 of a producer that was silent;
+- `expected`: numbers above the highest before, up to the hour's own highest; NULL: not known;
+- `lost`: those that no hour has; `awaited`: those that an hour between may have of which nothing is known;
+- `late`: new numbers below the highest before;
+- `repeated`: lines whose number was received before, in the hour or in an earlier one;
+- `first`, `last`: the smallest and the largest number;
+- `previous_hour`: in which the producer was heard of before;
+- `published`: whether the hour is, else it is held; `landing_id`: what stands for it.
+"""
 
 _GIVEN = """
 standing AS (
@@ -197,7 +191,7 @@ def sequences(
         hours: only rows of these; of all by default.
 
     Returns:
-        Values as JSON has them; times as ISO 8601 text in UTC.
+        As `VIEW` tells; values as JSON has them; times as ISO 8601 text in UTC.
     """
     import duckdb
 
