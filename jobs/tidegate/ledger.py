@@ -54,6 +54,13 @@ class Publication:
     renames: bool = False
     delta_version: int = -1
 
+    def audit_of(self, slice_: datetime) -> str | None:
+        """Return the id of the audit of a slice of events; ids come in the order of slices, then approvals."""
+        for each, audit_id in zip(self.slices, self.audit_ids, strict=False):
+            if each.slice == slice_:
+                return audit_id
+        return None
+
     @property
     def row(self) -> Row:
         """The ledger's row."""

@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from tidegate import completeness
 from tidegate.errors import TidegateError
 from tidegate.nearest import hint
 from tidegate.sequences import VIEW
 from tidegate.settings import S3Access, Settings
 from tidegate.tables import OPS, WAREHOUSE
 from tidegate.tables.books import NUMBERS
+from tidegate.tables.events import TABLE as EVENTS
 
 if TYPE_CHECKING:
     import duckdb
@@ -281,9 +283,6 @@ def _make_views(connection: duckdb.DuckDBPyConnection, base: str, wanted: str | 
         for table in OPS
         if _make_view(connection, f'ops."{table.name}"', f"{base}/ops/{table.name}", None)
     }
-    # A lake that an older version wrote last has not got what it is made of.
-    if NUMBERS.name in books:
-        connection.execute(VIEW)
     release = _release(connection, wanted) if "releases" in books else None
     if release is None and wanted is not None:
         raise TidegateError(
@@ -304,6 +303,11 @@ def _make_views(connection: duckdb.DuckDBPyConnection, base: str, wanted: str | 
     ]
     if not made:
         raise _nothing(base, "no published tables yet")
+    if books >= completeness.BOOKS:
+        completeness.make_views(connection, versions.get(EVENTS.name))
+        # A lake that an older version wrote last has not got what it is made of.
+        if NUMBERS.name in books:
+            connection.execute(VIEW)
 
 
 def _make_view(

@@ -15,49 +15,19 @@ if TYPE_CHECKING:
 
     from tidegate.source import Source
 
-_LATEST = """
-WITH in_force AS (
-    SELECT source, configuration FROM ops.publications WHERE table_name = 'events'
-    QUALIFY row_number() OVER (PARTITION BY source ORDER BY sequence DESC) = 1
-), latest AS (
-    SELECT l.* FROM ops.landings l LEFT JOIN in_force f USING (source)
-    -- A rebuild that was held or killed leaves landings that stand for nothing.
-    WHERE f.configuration IS NULL OR f.configuration = l.configuration
-    QUALIFY row_number() OVER (
-        PARTITION BY l.source, dump_hour ORDER BY landed_at DESC, landing_id DESC) = 1
-), published AS (
-    SELECT source, s.slice AS dump_hour, s.landing_id AS landing_id, delta_version
-    FROM (SELECT source, sequence, delta_version, unnest(slices) AS s
-          FROM ops.publications WHERE table_name = 'events')
-    QUALIFY row_number() OVER (PARTITION BY source, s.slice ORDER BY sequence DESC) = 1
-), failed AS (
-    SELECT source, dump_hour, audited_at,
-           string_agg(expectation || ': expected ' || expected || ', observed ' || observed
-                      || ' (' || why || ')', '; ' ORDER BY expectation) AS why
-    FROM (SELECT *, unnest(slices) AS dump_hour FROM ops.audits
-          WHERE table_name = 'events' AND NOT success AND severity = 'critical')
-    GROUP BY source, dump_hour, audited_at
-    QUALIFY row_number() OVER (PARTITION BY source, dump_hour ORDER BY audited_at DESC) = 1
-)
-"""
-
-_HELD = (
-    _LATEST
-    + """
-SELECT l.source, strftime(l.dump_hour, '%Y-%m-%dT%H') AS slice, 'events' AS table_name,
-       coalesce(l.error, f.why) AS why,
-       strftime(coalesce(f.audited_at, l.landed_at), '%Y-%m-%dT%H:%M:%SZ') AS since,
-       p.landing_id IS NOT NULL AS has_older,
-       l.status = 'unreadable' AS unreadable
-FROM latest l
-LEFT JOIN published p USING (source, dump_hour)
-LEFT JOIN failed f ON f.source = l.source AND f.dump_hour = l.dump_hour
-     AND f.audited_at >= l.landed_at
-WHERE p.landing_id IS DISTINCT FROM l.landing_id
-  AND (l.status = 'unreadable' OR f.why IS NOT NULL)
+_HELD = """
+SELECT source, strftime(dump_hour, '%Y-%m-%dT%H') AS slice, 'events' AS table_name,
+       why, strftime(since, '%Y-%m-%dT%H:%M:%SZ') AS since,
+       strftime(dump_hour, '%Y-%m-%d') || ' is partial: '
+       || (SELECT count(published_landing_id) FROM ops.hours d WHERE d.source = h.source
+           AND date_trunc('day', d.dump_hour) = date_trunc('day', h.dump_hour))
+       || ' of 24 hours published' AS waits,
+       published_landing_id IS NOT NULL AS has_older,
+       state = 'unreadable' AS unreadable
+FROM ops.hours h
+WHERE state IN ('held', 'unreadable')
 ORDER BY ALL
 """
-)
 
 _HELD_DERIVED = """
 WITH audit AS (
@@ -66,36 +36,41 @@ WITH audit AS (
                       || ' (' || why || ')', '; ' ORDER BY expectation)
                FILTER (NOT success AND severity = 'critical') AS why
     FROM ops.audits WHERE table_name <> 'events' GROUP BY table_name, source, audited_at
+), newest AS (
+    SELECT * FROM audit
     QUALIFY row_number() OVER (PARTITION BY table_name, source ORDER BY audited_at DESC) = 1
+), consumed AS (
+    SELECT table_name, source, published_at, input_versions['events'] AS version
+    FROM ops.publications WHERE table_name <> 'events'
+    QUALIFY row_number() OVER (PARTITION BY table_name, source ORDER BY sequence DESC) = 1
 )
-SELECT source, strftime(list_min(slices), '%Y-%m-%dT%H') || '..'
-       || strftime(list_max(slices), '%Y-%m-%dT%H') AS slice, table_name, why,
-       strftime(audited_at, '%Y-%m-%dT%H:%M:%SZ') AS since, true AS has_older, false AS unreadable
-FROM audit WHERE why IS NOT NULL ORDER BY ALL
+SELECT n.source, strftime(list_min(n.slices), '%Y-%m-%dT%H') || '..'
+       || strftime(list_max(n.slices), '%Y-%m-%dT%H') AS slice, n.table_name, n.why,
+       strftime((SELECT min(a.audited_at) FROM audit a
+                 WHERE a.table_name = n.table_name AND a.source = n.source AND a.why IS NOT NULL
+                   AND a.audited_at > coalesce(c.published_at, TIMESTAMP '-infinity')),
+                '%Y-%m-%dT%H:%M:%SZ') AS since,
+       (SELECT count(*) || ' publications of events' FROM ops.publications p
+        WHERE p.table_name = 'events' AND p.source = n.source
+          AND p.delta_version > coalesce(c.version, -1)) AS waits,
+       c.table_name IS NOT NULL AS has_older, false AS unreadable
+FROM newest n LEFT JOIN consumed c USING (table_name, source)
+WHERE n.why IS NOT NULL ORDER BY ALL
 """
 
-_HOURS = (
-    _LATEST
-    + """
-SELECT l.source,
-       strftime(min(l.dump_hour), '%Y-%m-%dT%H') AS first_hour,
-       strftime(max(l.dump_hour), '%Y-%m-%dT%H') AS last_hour,
+_HOURS = """
+SELECT source,
+       strftime(min(dump_hour), '%Y-%m-%dT%H') AS first_hour,
+       strftime(max(dump_hour), '%Y-%m-%dT%H') AS last_hour,
        count(*) AS landed,
-       count(p.landing_id) AS published,
-       count(*) FILTER (p.landing_id IS DISTINCT FROM l.landing_id
-                        AND (l.status = 'unreadable' OR f.why IS NOT NULL)) AS held,
-       count(*) FILTER (p.landing_id IS DISTINCT FROM l.landing_id
-                        AND l.status = 'landed' AND f.why IS NULL) AS waiting,
-       date_diff('hour', min(l.dump_hour), max(l.dump_hour)) + 1 - count(*) AS missing,
-       count(p.landing_id) FILTER (p.delta_version > coalesce(
+       count(published_landing_id) AS published,
+       count(*) FILTER (state IN ('held', 'unreadable')) AS held,
+       count(*) FILTER (state = 'waiting') AS waiting,
+       date_diff('hour', min(dump_hour), max(dump_hour)) + 1 - count(*) AS missing,
+       count(*) FILTER (delta_version > coalesce(
            (SELECT max_by(versions, released_at)['events'] FROM ops.releases), -1)) AS stale
-FROM latest l
-LEFT JOIN published p USING (source, dump_hour)
-LEFT JOIN failed f ON f.source = l.source AND f.dump_hour = l.dump_hour
-     AND f.audited_at >= l.landed_at
-GROUP BY l.source ORDER BY l.source
+FROM ops.hours GROUP BY source ORDER BY source
 """
-)
 
 
 _BUILT = """
@@ -184,7 +159,8 @@ class Held:
         slice: the dump hour; of derived tables the first and last slice.
         table_name: the table that it would go to.
         why: what failed.
-        since: when that was found, UTC.
+        since: when that was found first, UTC.
+        waits: what is not whole without it.
         has_older: whether readers see an older publication of it meanwhile.
         unreadable: whether its files could not be read whole.
     """
@@ -194,22 +170,34 @@ class Held:
     table_name: str
     why: str
     since: str
+    waits: str
     has_older: bool
     unreadable: bool
 
     @property
     def todo(self) -> str:
         """What to do next."""
+        knowingly = f'if it is right: tidegate approve {self.approval} --reason "…"'
         if self.table_name != "events":
-            return "mend the cause; the next derive run takes it up again"
+            return f"mend the cause; the next derive run takes it up again; {knowingly}"
         again = f"tidegate run {self.source} --from {self.slice} --to {self.slice}"
         if self.unreadable:
             return f"have the files uploaded again, then clear `land` in Airflow or run: {again}"
-        return f"mend the dump or the source file, then clear `land` in Airflow or run: {again}"
+        return (
+            f"mend the dump or the source file, then clear `land` in Airflow or run: {again}; "
+            f"{knowingly}"
+        )
+
+    @property
+    def approval(self) -> str:
+        """How `tidegate approve` names it."""
+        if self.table_name != "events":
+            return f"{self.table_name}/{self.source}"
+        return f"{self.source}/{self.slice}"
 
     def as_json(self) -> dict[str, Any]:
         """Return it for scripts."""
-        return {**asdict(self), "todo": self.todo}
+        return {**asdict(self), "approval": self.approval, "todo": self.todo}
 
 
 def held(connection: duckdb.DuckDBPyConnection) -> list[Held]:

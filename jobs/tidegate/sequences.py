@@ -26,24 +26,11 @@ SILENT = timedelta(hours=24)
 """How long a producer that sends nothing is told of."""
 
 _STANDING = """
-in_force AS (
-    SELECT source, configuration FROM ops.publications WHERE table_name = 'events'
-    QUALIFY row_number() OVER (PARTITION BY source ORDER BY sequence DESC) = 1
-), published AS (
-    SELECT source, s.slice AS dump_hour, s.landing_id AS landing_id
-    FROM (SELECT source, sequence, unnest(slices) AS s
-          FROM ops.publications WHERE table_name = 'events')
-    QUALIFY row_number() OVER (PARTITION BY source, s.slice ORDER BY sequence DESC) = 1
-), latest AS (
-    SELECT l.source, l.dump_hour, l.landing_id, l.unnumbered, p.landing_id IS NOT NULL AS published
-    FROM ops.landings l LEFT JOIN published p USING (source, dump_hour, landing_id)
-    LEFT JOIN in_force f USING (source)
-    WHERE p.landing_id IS NOT NULL OR coalesce(f.configuration = l.configuration, true)
-    QUALIFY row_number() OVER (
-        PARTITION BY l.source, l.dump_hour
-        ORDER BY p.landing_id IS NULL, l.landed_at DESC, l.landing_id DESC) = 1
-), standing AS (
-    SELECT source, dump_hour, landing_id, published FROM latest WHERE unnumbered IS NOT NULL
+standing AS (
+    SELECT h.source, h.dump_hour, l.landing_id, h.published_landing_id IS NOT NULL AS published
+    FROM ops.hours h JOIN ops.landings l
+      ON l.source = h.source AND l.landing_id = coalesce(h.published_landing_id, h.landing_id)
+    WHERE l.unnumbered IS NOT NULL
 ), numbers AS (SELECT * FROM ops.numbers),
 """
 
@@ -153,7 +140,7 @@ WHERE b.next_hour IS NULL OR b.next_hour > b.dump_hour + INTERVAL 1 HOUR
 """
 
 VIEW = f"CREATE VIEW ops.sequences AS WITH {_STANDING}{_RULE.format(asked='true')}"
-"""The statement that makes the view, beside views of `ops.landings`, `ops.publications`, `ops.numbers`.
+"""The statement that makes the view, beside `ops.hours`, `ops.landings` and `ops.numbers`.
 
 One row is an hour and a producer that it, or the 24 hours before it, heard of:
 

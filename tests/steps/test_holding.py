@@ -180,7 +180,7 @@ owner: tests
 expectations:
   - type: expect_column_values_to_be_between
     of: facts
-    args: {column: rows_to_usual, min_value: 0.5}
+    args: {column: rows, min_value: {usual: rows, times: 0.5}}
     severity: critical
     why: An hour that brings less than half of its usual is not whole.
 """,
@@ -194,4 +194,62 @@ expectations:
     found = go(project, source, days[3:])
     # The median of 4, 5 and 6 is 5: 2 rows are too few, and 3 are enough.
     assert [each.slices for each in found.held] == [(days[3],)]
-    assert "0.4" in found.held[0].describe()
+    assert "min_value 2.5 (0.5 x usual rows, of 3 hours)], observed 2 " in found.held[0].describe()
+
+
+def test_too_little_history_is_written_down_as_warming_up_and_held_hours_are_no_history(
+    project: Project,
+) -> None:
+    text = """table: events
+owner: tests
+expectations:
+  - type: expect_column_max_to_be_between
+    args: {column: n, max_value: {usual: observed, times: 2}}
+    severity: critical
+    why: A test makes it fail.
+"""
+    project.suite("events", text)
+    source = project.source()
+    days = [NOON + n * 24 * HOUR for n in range(7)]
+    # The fourth is held for its 9: it must not make the fifth's 9 usual, nor the sixth's.
+    for n, most in enumerate([3, 4, 4, 9, 9, 9]):
+        project.put_hour(days[n], [event(f"{n}-{k}", days[n], n=most) for k in range(2)])
+        go(project, source, [days[n]])
+    names = "expect_column_max_to_be_between(n)"
+    found = sorted(
+        (row for row in project.table(AUDITS) if row["expectation"] == names),
+        key=lambda row: row["slices"],
+    )
+    assert [row["status"] for row in found] == ["warming up"] * 3 + ["failed"] * 3
+    assert [row["success"] for row in found] == [None] * 3 + [False] * 3
+    assert [row["metric"] for row in found] == [3, 4, 4, 9, 9, 9]
+    assert "8 (2 x usual value, of 3 hours)" in found[5]["expected"]
+    assert "known of 2 of at least 3 hours" in found[2]["expected"]
+    # The facts are kept once an audit.
+    facts = [row["facts"] for row in project.table(AUDITS) if row["facts"]]
+    assert len(facts) == 6
+    assert '"rows": 2' in facts[0]
+
+
+def test_what_history_held_is_judged_again_when_there_is_more_of_it(project: Project) -> None:
+    project.suite(
+        "events",
+        """table: events
+owner: tests
+expectations:
+  - type: expect_column_values_to_be_between
+    of: facts
+    args: {column: rows, min_value: {usual: rows, times: 0.5, like: hour_of_day}}
+    severity: critical
+    why: An hour that brings less than half of its usual is not whole.
+""",
+    )
+    source = project.source()
+    days = [NOON + n * 24 * HOUR for n in range(9)]
+    for n, count in enumerate([3, 3, 3, 3, 8, 8, 8, 8, 3]):
+        project.put_hour(days[n], [event(f"{n}-{k}", days[n]) for k in range(count)])
+    assert not go(project, source, days[4:8]).held
+    assert go(project, source, days[8:]).held
+    # The days before turn out to have been as small: three is usual after all.
+    assert not go(project, source, days[:4]).held
+    assert not go(project, source, days[8:]).held

@@ -61,10 +61,18 @@ def test_a_suite_of_events_may_ask_of_a_sources_own_columns(settings: Settings) 
     suite = settings.expectations / "events.yml"
     entry = """  - type: expect_column_values_to_be_between
     args: {column: COLUMN, min_value: 0}
+    sources: [SOURCE]
     severity: warning
     why: A test.
 """
-    suite.write_text(suite.read_text() + entry.replace("COLUMN", "price"))
-    assert check(settings)[1] == []
-    suite.write_text(suite.read_text() + entry.replace("COLUMN", "prise"))
-    assert "did you mean 'price'?" in check(settings)[1][0]
+
+    def told(column: str, source: str) -> list[str]:
+        suite.write_text(text + entry.replace("COLUMN", column).replace("SOURCE", source))
+        return check(settings)[1]
+
+    text = suite.read_text()
+    assert told("price", "shop") == []
+    assert "did you mean 'price'?" in told("prise", "shop")[0]
+    # Hours of the other sources would all be held: they have no such column.
+    assert "app have no column 'price': say `sources: [shop]`" in told("price", "shop, app")[0]
+    assert "no source 'shap'; did you mean 'shop'?" in told("event_id", "shap")[0]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tidegate.gate import Result, audit, audit_slices, faults
-from tidegate.suites import Entry, Suite
+from tidegate.suites import Entry, Suite, Usual
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -21,7 +23,7 @@ def entry(kind: str, of: Any = "rows", severity: Any = "critical", **args: Any) 
 
 
 def judged(rows: DataFrame | None, *entries: Entry, **facts: Any) -> list[Result]:
-    return audit(suite(*entries), rows, facts)  # type: ignore[arg-type]
+    return audit(entries, rows, facts)  # type: ignore[arg-type]
 
 
 def suite(*entries: Entry) -> Suite:
@@ -52,8 +54,8 @@ def test_results_come_in_the_order_of_the_suite_with_what_was_asked_and_found(
     assert [each.success for each in found] == [True, False, False, False]
     assert found[1].expectation == "expect_column_values_to_be_between(lines)"
     assert found[1].expected == "column values to be between [max_value 5]"
-    assert "1 of 1 rows" in found[1].observed
-    assert "7" in found[1].observed
+    assert (found[1].observed, found[1].metric) == ("7", 7.0)
+    assert (found[0].metric, found[2].metric) == (0.0, 1.0)
     assert "2 of 2 rows" in found[2].observed
     assert found[2].describe().endswith("(because)")
     assert all(each.holds for each in found[1:])
@@ -193,13 +195,7 @@ MANY = (
     entry("table_row_count_to_be_between", min_value=2),
     entry("compound_columns_to_be_unique", column_list=["n", "s"]),
     entry("column_pair_values_a_to_be_greater_than_b", column_A="n", column_B="m", or_equal=True),
-    entry(
-        "column_values_to_be_between",
-        column="n",
-        min_value=3,
-        row_condition="s = 'b'",
-        condition_parser="spark",
-    ),
+    replace(entry("column_values_to_be_between", column="n", min_value=3), where="s = 'b'"),
     entry("column_values_to_be_between", "facts", column="lines", max_value=5),
 )
 HOURS = [datetime(2025, 1, 1, hour, tzinfo=UTC) for hour in range(5)]
@@ -221,11 +217,15 @@ def sliced(spark: SparkSession) -> DataFrame:
 FACTS = {hour: {"lines": 2 * n} for n, hour in enumerate(HOURS)}
 
 
+def no_history(_: Entry, __: datetime) -> Any:
+    raise AssertionError("no entry here has usual values")
+
+
 def together(
-    asked: Suite, sliced: DataFrame, hours: Sequence[datetime] = HOURS
+    asked: Sequence[Entry], sliced: DataFrame, hours: Sequence[datetime] = HOURS
 ) -> dict[datetime, list[Result]]:
     facts = {hour: FACTS[hour] for hour in hours}
-    return audit_slices(asked, parts(sliced, hours), facts, sliced, "hour")
+    return audit_slices(asked, parts(sliced, hours), facts, sliced, "hour", no_history)
 
 
 def parts(sliced: DataFrame, hours: Sequence[datetime] = HOURS) -> dict[datetime, DataFrame]:
@@ -233,7 +233,7 @@ def parts(sliced: DataFrame, hours: Sequence[datetime] = HOURS) -> dict[datetime
 
 
 def test_slices_audited_together_are_judged_as_each_is_alone(sliced: DataFrame) -> None:
-    asked = suite(*MANY)
+    asked = MANY
     found = together(asked, sliced)
     alone = {hour: audit(asked, rows, FACTS[hour]) for hour, rows in parts(sliced).items()}
     assert found == alone
@@ -245,7 +245,7 @@ def test_a_slice_that_cannot_be_computed_fails_alone(sliced: DataFrame) -> None:
     mixed = sliced.repartition(1).selectExpr(
         "hour", "if(s = 'c', cast(s as int), n) as n", "s", "m"
     )
-    found = together(suite(MANY[9], POSITIVE), mixed)
+    found = together([MANY[9], POSITIVE], mixed)
     assert [found[hour][1].holds for hour in HOURS] == [False, False, True, False, False]
     assert "CAST_INVALID_INPUT" in found[HOURS[2]][1].observed
 
@@ -264,10 +264,154 @@ def test_more_slices_are_no_more_queries(
 
     monkeypatch.setattr(Frame, "collect", counting)
     good = sliced.where("n is not null")
-    asked = suite(POSITIVE, entry("column_values_to_not_be_null", column="n"))
+    asked = [POSITIVE, entry("column_values_to_not_be_null", column="n")]
     queries = []
     for n in (1, 3):
         collected.clear()
         together(asked, good, HOURS[:n])
         queries.append(len(collected))
     assert queries[0] == queries[1] > 0
+
+
+# -- conditions, queries, history ---------------------------------------------------------------------
+
+
+def test_a_condition_chooses_the_rows_that_are_asked(rows: DataFrame) -> None:
+    wanted = replace(entry("column_values_to_be_between", column="n", min_value=2), where="n > 1")
+    [found] = judged(rows, wanted)
+    assert (found.status, found.observed) == ("met", "0 of 1 rows")
+    assert found.expectation == "expect_column_values_to_be_between(n) where n > 1"
+    [found] = judged(rows, replace(wanted, where="nosuch > 1"))
+    assert found.holds
+    assert "nosuch" in found.observed
+
+
+QUERY_ENTRY = Entry(
+    "unexpected_rows_expectation",
+    {"unexpected_rows_query": "SELECT b.n FROM {batch} b LEFT ANTI JOIN sessions s ON s.n = b.n"},
+    "critical",
+    "because",
+    named="each has a session",
+)
+
+
+def test_a_query_may_join_published_tables_and_shows_the_rows_that_should_not_be(
+    rows: DataFrame,
+) -> None:
+    [whole] = audit([QUERY_ENTRY], rows, {}, lambda name: rows.selectExpr("n", f"'{name}' as t"))
+    assert (whole.status, whole.observed, whole.metric) == ("met", "0", 0.0)
+    [less] = audit([QUERY_ENTRY], rows, {}, lambda _: rows.where("n = 1"))
+    assert less.holds
+    assert less.observed == '1 rows, such as [{"n": 2}]'
+    assert less.expected.startswith("no row of: SELECT b.n FROM {batch}")
+    assert less.expectation == "each has a session"
+    # Nothing stays behind that a later query could take for a published table.
+    assert not rows.sparkSession.catalog.tableExists("sessions")
+
+
+def test_of_slices_audited_together_each_has_limits_and_rows_of_its_own(
+    sliced: DataFrame,
+) -> None:
+    limits = {HOURS[0]: 1.0, HOURS[1]: 2.5}
+
+    def history(_: Entry, hour: datetime) -> tuple[dict[str, float], dict[str, str]]:
+        told = {"min_value": f"min of {hour:%H}"}
+        return ({"min_value": limits[hour]} if hour in limits else {}), told
+
+    usual = Usual("observed")
+    asked = [
+        entry("column_values_to_be_between", column="n", min_value=usual),
+        entry("column_values_to_be_between", "facts", column="lines", min_value=usual),
+        entry("column_max_to_be_between", column="n", min_value=usual, max_value=5),
+        replace(QUERY_ENTRY, args={"unexpected_rows_query": "SELECT n FROM {batch} WHERE n > 8"}),
+    ]
+    facts = {hour: FACTS[hour] for hour in HOURS[:4]}
+    found = audit_slices(asked, parts(sliced, HOURS[:4]), facts, sliced, "hour", history)
+    assert {hour: [each.status for each in found[hour]] for hour in HOURS[:4]} == {
+        HOURS[0]: ["met", "failed", "met", "met"],
+        HOURS[1]: ["failed", "failed", "met", "met"],
+        # What is known of a limit still holds: 9 is above 5, whatever is usual.
+        HOURS[2]: ["warming up", "warming up", "failed", "failed"],
+        HOURS[3]: ["warming up", "warming up", "failed", "met"],
+    }
+    warming = found[HOURS[2]][1]
+    assert (warming.success, warming.holds, warming.metric) == (None, False, 4.0)
+    assert warming.expected == "column values to be between [min_value min of 02]"
+
+
+# -- values that are none, and hostile ones -------------------------------------------------------------
+
+
+def test_a_column_of_nulls_only_has_no_aggregate_and_never_passes_for_one(rows: DataFrame) -> None:
+    found = judged(
+        rows,
+        entry("column_mean_to_be_between", column="e", min_value=0),
+        entry("column_max_to_be_between", column="e", max_value=9),
+        entry("column_values_to_be_in_set", column="e", value_set=[1]),
+        entry("column_proportion_of_non_null_values_to_be_between", column="e", min_value=0.5),
+    )
+    assert [each.status for each in found] == ["failed", "failed", "met", "failed"]
+    assert [each.metric for each in found] == [None, None, 0.0, 0.0]
+
+
+def test_nan_is_no_number_that_passes(rows: DataFrame) -> None:
+    mixed = rows.selectExpr("if(n = 1, double('NaN'), 1.0D) as x")
+    found = judged(
+        mixed,
+        entry("column_values_to_be_between", column="x", max_value=5),
+        entry("column_mean_to_be_between", column="x", min_value=0, max_value=5),
+        entry("column_values_to_be_between", "facts", column="share", max_value=5),
+        share=float("nan"),
+    )
+    assert [each.status for each in found[:2]] == ["failed", "failed"]
+    assert [each.metric for each in found[1:]] == [None, None]
+    assert found[2].observed == "nothing"
+
+
+def test_an_aggregate_of_no_rows_fails_and_says_so(rows: DataFrame) -> None:
+    [found] = judged(
+        rows.where("false"), entry("column_mean_to_be_between", column="n", min_value=0)
+    )
+    assert found.status == "failed"
+    assert found.metric is None
+
+
+def test_values_as_long_as_a_line_and_hostile_ones_are_cut_and_kept_as_data(
+    spark: SparkSession,
+) -> None:
+    nasty = spark.sql(
+        "select concat('<script>alert(1)</script>', char(27), '[2J', char(0), repeat('x', 1000000)) s"
+    )
+    found = judged(
+        nasty,
+        entry("column_values_to_be_in_set", column="s", value_set=["y"]),
+        entry("column_distinct_values_to_be_in_set", column="s", value_set=["y"]),
+        entry("column_most_common_value_to_be_in_set", column="s", value_set=["y" * 5000]),
+    )
+    assert [each.status for each in found] == ["failed"] * 3
+    for each in found:
+        assert len(each.observed) <= 1001
+        assert len(each.expected) <= 1001
+        assert "<script>" in each.observed
+        assert "\x1b" not in each.observed
+        assert "\x00" not in each.observed
+
+
+def test_audits_at_the_same_time_do_not_meet(rows: DataFrame) -> None:
+    def one(n: int) -> list[str]:
+        mine = rows.selectExpr(f"n + {n} as n")
+        query = "SELECT n FROM {batch} WHERE n > 4"
+        asked = [
+            entry("column_max_to_be_between", column="n", max_value=4),
+            replace(QUERY_ENTRY, args={"unexpected_rows_query": query}),
+        ]
+        return [f"{each.status} {each.metric}" for each in audit(asked, mine, {})]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(one, range(4)))
+    assert found == [
+        ["met 2.0", "met 0.0"],
+        ["met 3.0", "met 0.0"],
+        ["met 4.0", "met 0.0"],
+        ["failed 5.0", "failed 1.0"],
+    ]

@@ -8,7 +8,7 @@ import pytest
 
 from project import REPO
 from tidegate.errors import TidegateError
-from tidegate.suites import FACTS, column_faults, load_suite
+from tidegate.suites import FACTS, load_suite, name_faults, read_suite, tables_of
 from tidegate.tables import WAREHOUSE
 
 GOOD = """table: events
@@ -117,11 +117,11 @@ def test_columns_that_the_table_or_the_facts_have_not_are_told(tmp_path: Path) -
     why: A test.
 """
     assert load(tmp_path, GOOD + more) == ""
-    found = column_faults(load_suite(tmp_path, "events"), ["source", "event_id"])
+    found = name_faults(load_suite(tmp_path, "events"), ["source", "event_id"])
     assert found == [
-        "expect_column_values_to_be_between: no column 'quarantined_shar' in the facts of events; "
+        "expect_column_values_to_be_between(quarantined_shar): no column 'quarantined_shar' in the facts of events; "
         "did you mean 'quarantined_share'?",
-        "expect_compound_columns_to_be_unique: no column 'event_idd' in the rows of events; "
+        "expect_compound_columns_to_be_unique(source, event_idd): no column 'event_idd' in the rows of events; "
         "did you mean 'event_id'?",
     ]
 
@@ -145,3 +145,110 @@ def test_the_repos_own_suites_balance_their_table(table: str) -> None:
         e.of == "facts" and e.columns == ["unaccounted"] and e.severity == "critical"
         for e in suite.entries
     )
+
+
+MORE = (
+    GOOD
+    + """  - type: unexpected_rows_expectation
+    name: no event before its user
+    args:
+      unexpected_rows_query: >
+        SELECT b.* FROM {batch} b JOIN sessions s USING (source, user_key)
+        WHERE b.event_time < s.session_start
+    severity: warning
+    why: A test.
+  - type: expect_column_values_to_be_between
+    of: facts
+    args: {column: rows, min_value: {usual: rows, times: 0.5}}
+    severity: warning
+    why: A test.
+  - type: expect_column_values_to_not_be_null
+    args: {column: user_id}
+    where: event_type = 'buy' AND user_key IS NOT NULL
+    sources: shop
+    severity: info
+    why: A test.
+"""
+)
+COLUMNS = ["source", "event_id", "event_type", "user_id", "user_key", "event_time"]
+
+
+def test_conditions_queries_usual_values_and_sources_are_ordinary_parts_of_an_entry(
+    tmp_path: Path,
+) -> None:
+    assert load(tmp_path, MORE) == ""
+    suite = load_suite(tmp_path, "events")
+    assert name_faults(suite, COLUMNS) == []
+    _, query, usual, where = suite.entries
+    assert query.name == "no event before its user"
+    assert tables_of(query) == {"sessions"}
+    assert usual.usual["min_value"].times == 0.5
+    assert where.name.endswith("(user_id) where event_type = 'buy' AND user_key IS NOT NULL")
+    assert [len(suite.entries_for(source)) for source in ("shop", "app")] == [4, 3]
+    load(tmp_path, MORE.replace("times: 0.5", "times: 0.6"))
+    assert load_suite(tmp_path, "events").fingerprint != suite.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("event_type =", "event_typ =", "no column 'event_typ' in the rows of events; did you"),
+        ("'buy' AND", "'buy' AND AND", "where: not a Spark SQL condition"),
+        ("JOIN sessions", "JOIN session", "no published table 'session'; did you mean 'sessions'?"),
+        ("JOIN sessions", "JOIN staging.sessions", "no published table 'staging.sessions'"),
+        ("FROM {batch} b", "FROM events b", "expected {batch}, which stands for"),
+        ("SELECT b.*", "SELEC b.*", "unexpected_rows_query: "),
+        ("SELECT b.* FROM", "DELETE FROM", "unexpected_rows_query: "),
+    ],
+)
+def test_names_in_conditions_and_queries_are_checked(
+    old: str, new: str, told: str, tmp_path: Path
+) -> None:
+    assert load(tmp_path, MORE.replace(old, new)) == ""
+    found = name_faults(load_suite(tmp_path, "events"), COLUMNS)
+    assert len(found) == 1
+    assert told in found[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("usual: rows", "usual: row", "min_value: usual: no fact 'row'; did you mean 'rows'?"),
+        (", min_value: {usual", ", mostly: {usual", "may stand for min_value or max_value"),
+        ("where: event", "of: facts\n    where: event", "a condition is for `of: rows`"),
+        (
+            "where: event_type = 'buy' AND user_key IS NOT NULL",
+            "where: 7",
+            "where: expected a text",
+        ),
+        ("sources: shop", "sources: {}", "sources: expected names of sources"),
+        ("{column: user_id}", "{column: user_id, row_condition: x}", "written as `where`"),
+        (
+            "name: no event before its user",
+            "name: expect_column_values_to_be_between(rows)",
+            "two warning expectations are called expect_column_values_to_be_between(rows)",
+        ),
+    ],
+)
+def test_faults_of_those_parts_are_told(old: str, new: str, told: str, tmp_path: Path) -> None:
+    text = MORE.replace(old, new)
+    assert text != MORE
+    assert told in load(tmp_path, text)
+
+
+def test_usual_values_are_for_the_table_that_is_audited_by_the_hour(tmp_path: Path) -> None:
+    text = MORE.replace("table: events", "table: sessions")
+    (tmp_path / "sessions.yml").write_text(text)
+    with pytest.raises(TidegateError, match="only events are audited by the hour"):
+        load_suite(tmp_path, "sessions")
+
+
+def test_a_suite_of_any_file_name_says_itself_which_table_it_is_of(tmp_path: Path) -> None:
+    (tmp_path / "mine.yml").write_text(GOOD)
+    assert read_suite(tmp_path / "mine.yml").table == "events"
+    (tmp_path / "mine.yml").write_text(GOOD.replace("table: events", "table: event"))
+    with pytest.raises(TidegateError, match="no published table 'event'; did you mean 'events'"):
+        read_suite(tmp_path / "mine.yml")
+    (tmp_path / "mine.yml").write_bytes(b"table: \xff")
+    with pytest.raises(TidegateError, match="not UTF-8"):
+        read_suite(tmp_path / "mine.yml")

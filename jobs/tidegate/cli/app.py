@@ -8,7 +8,19 @@ import sys
 import typer
 
 from tidegate import __version__
-from tidegate.cli import bench, books, check, demo, rebuild, sql, stack, steps, verify
+from tidegate.cli import (
+    approve,
+    bench,
+    books,
+    check,
+    demo,
+    gate,
+    rebuild,
+    sql,
+    stack,
+    steps,
+    verify,
+)
 from tidegate.errors import TidegateError
 
 app = typer.Typer(
@@ -26,6 +38,7 @@ app.command("up")(stack.up)
 app.command("down")(stack.down)
 app.command("status")(books.status)
 app.command("held")(books.held)
+app.command("approve")(approve.approve)
 app.command("check")(check.check)
 app.command("run")(steps.run)
 app.command("land")(steps.land)
@@ -36,6 +49,7 @@ app.command("release")(steps.release)
 app.command("verify")(verify.verify)
 app.command("rebuild")(rebuild.rebuild)
 app.command("sql")(sql.sql)
+app.add_typer(gate.gate, name="gate")
 app.add_typer(bench.bench, name="bench")
 
 

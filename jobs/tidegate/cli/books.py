@@ -81,6 +81,7 @@ def held(lake: LakeOpt = None, as_json: JsonOpt = False) -> None:
             typer.echo(f"  why   {visible(each.why)}")
             meanwhile = "its older publication" if each.has_older else "nothing of it"
             typer.echo(f"  seen  {meanwhile}")
+            typer.echo(f"  waits {each.waits}")
             typer.echo(f"  next  {each.todo}")
     if found:
         raise typer.Exit(EXIT_HELD)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, Asset, task
+from airflow.sdk import DAG, Asset, Param, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from tidegate.orchestration import tasks
@@ -63,6 +63,53 @@ def land_dag(source: Source, runbook: str | None) -> DAG:
             return tasks.publish(name, dict(context))
 
         wait >> land() >> publish()
+    return dag
+
+
+def approve_dag(runbook: str | None) -> DAG:
+    """Return the DAG by whose form somebody publishes a held slice knowingly.
+
+    Args:
+        runbook: shown in the UI.
+    """
+    with DAG(
+        "approve",
+        description="Publish a held slice knowingly: who, when and why are kept",
+        doc_md=runbook,
+        schedule=None,
+        max_active_runs=1,
+        default_args={**_DEFAULTS, "retries": 0},
+        tags=["tidegate"],
+        params={
+            "slice": Param(
+                "",
+                type="string",
+                minLength=3,
+                title="Slice",
+                description="As the held task's message and `tidegate held` name it: "
+                "SOURCE/HOUR of events, such as shop/2026-05-01T10, or TABLE/SOURCE, such as "
+                "sessions/shop.",
+            ),
+            "reason": Param(
+                "",
+                type="string",
+                minLength=3,
+                title="Reason",
+                description="Why it is right to show these rows all the same; kept in ops.audits.",
+            ),
+        },
+    ) as dag:
+
+        @task(
+            task_id="approve",
+            doc_md="Publishes the slice and tells `derive`; the approval is written to ops.audits.",
+            outlets=[EVENTS],
+        )
+        def approve(**context: Any) -> str:
+            params = context["params"]
+            return tasks.approve(params["slice"], params["reason"], context)
+
+        approve()
     return dag
 
 

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import HeldError, TidegateError
 from tidegate.hours import floor_hour, hour_text
+from tidegate.orchestration import alerts
 from tidegate.orchestration.combine import Answer, Asked, Serve, together
-from tidegate.settings import load_settings
+from tidegate.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from tidegate.source import Source
+    from tidegate.steps.approve import HeldSlice
+    from tidegate.steps.derive import Derived
     from tidegate.steps.land import Landed
     from tidegate.steps.publish import Published
     from tidegate.steps.work import Work
@@ -108,9 +111,35 @@ def derive(context: dict[str, Any]) -> list[str]:
             derived = derive_tables(work, sources, DERIVE_CAP)
             with work.stage("release"):
                 release(work, derived)
+            _alert_derived(work.settings, derived, context)
             # What is held takes nothing, so the next round would only meet it again.
             if not derived.waiting or derived.held:
                 return [*(each.describe() for each in derived.held), *derived.outdated]
+
+
+def approve(slice_: str, reason: str, context: dict[str, Any]) -> str:
+    """Publish a held slice knowingly, on behalf of who started the run; return what came of it."""
+    from tidegate.steps.approve import approve as publish_knowingly
+    from tidegate.steps.approve import parse_slice
+    from tidegate.steps.work import working
+
+    by = context["dag_run"].triggering_user_name
+    with told():
+        if not by:
+            raise TidegateError(
+                "an approval is somebody's",
+                expected="a run that a user started",
+                got=f"one that {context['dag_run'].run_type} started",
+                todo="start this DAG by its form in the Airflow UI",
+            )
+        held = parse_slice(slice_)
+        with working(load_settings(), _run_id(context), _tell, took=_took) as work:
+            done = publish_knowingly(work, _source(held.source), held, by=by, reason=reason)
+        text = done.describe()
+        _tell(text)
+        if done.publication is not None:
+            alerts.tell(load_settings(), "healed", [(held, text)], context, _tell)
+        return text
 
 
 def report(held: list[str]) -> None:
@@ -139,15 +168,48 @@ def told() -> Iterator[None]:
         raise AirflowFailException(error.describe()) from error
 
 
+def _alert_derived(settings: Settings, derived: Derived, context: dict[str, Any]) -> None:
+    """Tell of derived tables that are held, and of those that were and are published now."""
+    from tidegate.steps.approve import HeldSlice
+    from tidegate.tables import BY_NAME
+
+    def of(table: str, source: str) -> HeldSlice:
+        return HeldSlice(BY_NAME[table], source, None)
+
+    held = [(of(each.table, each.source), each.describe()) for each in derived.held]
+    alerts.tell(settings, "held", held, context, _tell)
+    made = [
+        (of(each.table_name, each.source), f"publication {each.publication_id}")
+        for each in derived.publications
+    ]
+    alerts.tell(settings, "healed", made, context, _tell)
+
+
 def _together(step: str, source: str, context: dict[str, Any], serve: Serve) -> str:
     """Do a step for the run's hour, together with other runs that want it just now."""
     with told():
         settings = load_settings()
         lake = hashlib.sha256(settings.lake.encode()).hexdigest()[:8]
         folder = settings.home / "together" / f"{step}-{source}-{lake}"
-        answer = together(folder, Asked(dump_hour(context), _run_id(context)), serve)
+        hour = dump_hour(context)
+        try:
+            answer = together(folder, Asked(hour, _run_id(context)), serve)
+        except HeldError as error:
+            told_of = [(_events_hour(source, hour), error.describe())]
+            alerts.tell(settings, "held", told_of, context, _tell)
+            raise
         _tell(answer)
+        if step == "publish":
+            alerts.tell(settings, "healed", [(_events_hour(source, hour), answer)], context, _tell)
         return answer
+
+
+def _events_hour(source: str, hour: datetime) -> HeldSlice:
+    """Return an hour of events as approvals and alerts name it."""
+    from tidegate.steps.approve import HeldSlice
+    from tidegate.tables import events
+
+    return HeldSlice(events.TABLE, source, hour)
 
 
 def _run_id(context: dict[str, Any]) -> str:

@@ -193,6 +193,19 @@ class AirflowApi:
         """Return the events of assets, oldest first."""
         return list(self._all("/assets/events", "asset_events", order_by="timestamp", **filters))
 
+    def tell_of_asset(self, name: str) -> None:
+        """Tell Airflow that an asset was updated, so that what is scheduled on it runs.
+
+        Raises:
+            TidegateError: Airflow knows no such asset.
+        """
+        found = [row for row in self._all("/assets", "assets") if row["name"] == name]
+        if not found:
+            raise TidegateError(
+                "Airflow knows no such asset", expected=name, todo="see whether its DAGs are parsed"
+            )
+        self._send("POST", "/assets/events", json={"asset_id": found[0]["id"]})
+
     def task_log(self, dag_id: str, run_id: str, task_id: str, attempt: int = 1) -> str:
         """Return the log of one attempt of a task, a message a line."""
         lines = self.task_log_lines(dag_id, run_id, task_id, attempt)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tidegate import gate
 from tidegate.errors import HeldError
 from tidegate.hours import hours_text
-from tidegate.lake import Row, literal, parse_time
-from tidegate.ledger import published_landings
+from tidegate.lake import Row, literal, parse_time, table_named
+from tidegate.steps import approvals
+from tidegate.steps.history import history
 from tidegate.steps.in_force import in_force
-from tidegate.steps.loss import loss_facts
+from tidegate.steps.loss import OF_OTHERS, loss_facts
 from tidegate.steps.plan import Plan, PlannedSlice, make_plan, rows_of
-from tidegate.suites import Suite, load_suite
+from tidegate.suites import Entry, Suite, load_suite
 from tidegate.tables import Table, events
 from tidegate.tables.books import AUDITS
 
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 
     from tidegate.source import Source
     from tidegate.steps.work import Work
-
-_USUAL_DAYS = 28
-_USUAL_LEAST = 3
-_OF_LANDING = ("declared_lines", "declared_bytes", "lines_off", "bytes_off", "unnumbered")
 
 
 @dataclass(frozen=True)
@@ -41,6 +38,7 @@ class Audit:
         source: whose rows.
         slices: the candidate's slices.
         results: one an expectation.
+        approvals: ids of the approvals without which it would be held.
     """
 
     audit_id: str
@@ -48,6 +46,7 @@ class Audit:
     source: str
     slices: tuple[datetime, ...]
     results: tuple[gate.Result, ...]
+    approvals: tuple[str, ...] = ()
 
     @property
     def held(self) -> bool:
@@ -55,12 +54,17 @@ class Audit:
         return any(each.holds for each in self.results)
 
     def describe(self) -> str:
-        """Return what failed, one line an expectation."""
-        failed = [each for each in self.results if not each.success]
+        """Return how many expectations were met, and those that were not, a line each."""
         head = f"{self.table} {self.source} {hours_text(self.slices)}"
-        if not failed:
-            return f"{head}: {len(self.results)} expectations met"
-        return "\n".join(f"{head}: {each.severity}: {each.describe()}" for each in failed)
+        others = [each for each in self.results if each.status != "met"]
+        lines = [
+            f"{head}: {each.severity if each.status == 'failed' else each.status}: {each.describe()}"
+            for each in others
+        ]
+        if len(others) < len(self.results):
+            met = len(self.results) - len(others)
+            lines.insert(0, f"{head}: {met} of {len(self.results)} expectations met")
+        return "\n".join(lines)
 
 
 def held_error(audits: Sequence[Audit]) -> HeldError:
@@ -72,7 +76,8 @@ def held_error(audits: Sequence[Audit]) -> HeldError:
         where=", ".join(f"warehouse/{table}" for table in tables) + " (left as it was)",
         expected="every critical expectation met",
         got="\n    " + "\n    ".join(each.describe() for each in held),
-        todo="mend the dump or the source file and land the hour again; tidegate held lists what waits",
+        todo="mend the dump or the source file and land the hour again, or publish it knowingly with "
+        "tidegate approve; tidegate held lists what waits",
     )
 
 
@@ -86,42 +91,112 @@ def audit_events(work: Work, source: Source, hours: Sequence[datetime]) -> list[
 
 
 def audit_plan(work: Work, plan: Plan) -> list[Audit]:
-    """Audit the slices of a plan; contents that this suite has seen already are not run again."""
+    """Audit the slices of a plan, approvals taken into account.
+
+    Contents that this suite has seen already are not run again, unless history decides and may say
+    something else by now of what it held.
+    """
     if not plan.slices:
         return []
-    suite = load_suite(work.settings.expectations, events.TABLE.name)
+    suite = suite_of(work, events.TABLE)
     landings = work.ledger.landings_by_id(each.standing.landing_id for each in plan.slices)
     done = _known(work, plan, suite, landings)
-    if plan.source.sequence is not None:
-        # What was lost when the hour was held, another hour may have brought since.
-        done = {content: audit for content, audit in done.items() if not audit.held}
     fresh = [each for each in plan.slices if each.content not in done]
     if fresh:
         hours = hours_text(each.hour for each in fresh)
         work.tell(f"auditing {plan.source.source} {hours}")
-        usual = _usual_rows(work, plan)
-        loss = loss_facts(work, plan)
-        whole = rows_of(work, plan, fresh)
-        counted = _counted(work, whole)
-        facts = {
-            each.hour: _facts(
-                each,
-                landings[each.standing.landing_id],
-                counted.get(each.hour),
-                usual.get(each.hour),
-            )
-            | loss[each.hour]
-            for each in fresh
-        }
-        parts = {each.hour: rows_of(work, plan, [each]) for each in fresh}
-        found = gate.audit_slices(suite, parts, facts, whole, events.TABLE.slice_time)
+        source = plan.source.source
+        facts, found = judge(
+            work,
+            source,
+            suite.entries_for(source),
+            fresh,
+            lambda slices: rows_of(work, plan, slices),
+            landings,
+        )
         rows: list[Row] = []
         for each in fresh:
             audit = _audit(suite, plan.source.source, [each.hour], found[each.hour])
             done[each.content] = audit
-            rows += audit_rows(work, audit, suite, each.content)
+            rows += audit_rows(work, audit, suite, each.content, facts[each.hour])
         work.lake.append(AUDITS, rows)
-    return [done[each.content] for each in plan.slices]
+    return approvals.apply(
+        work,
+        [done[each.content] for each in plan.slices],
+        [
+            approvals.of_dump(landings[each.standing.landing_id]["fingerprint"])
+            for each in plan.slices
+        ],
+    )
+
+
+Facts = Mapping[str, Any]
+
+
+def judge(
+    work: Work,
+    source: str,
+    entries: Sequence[Entry],
+    slices: Sequence[PlannedSlice],
+    rows: Callable[[Sequence[PlannedSlice]], DataFrame],
+    landings: Mapping[str, Row],
+    *,
+    before: int | None = None,
+    versions: Mapping[str, int] | None = None,
+) -> tuple[dict[datetime, Facts], dict[datetime, list[gate.Result]]]:
+    """Ask entries of a suite of slices of events; nothing is written down.
+
+    Args:
+        work: where.
+        source: whose slices.
+        entries: of the suite of events.
+        slices: the slices.
+        rows: gives the rows of some of them.
+        landings: rows of `ops/landings` by id.
+        before: history knows publications with a lower number only; None for all.
+        versions: of tables that queries are not to read as they are now.
+
+    Returns:
+        The facts of each slice, and the results, by hour.
+    """
+    whole = rows(slices)
+    counted = _counted(work, whole)
+    loss = loss_facts(work, source, slices, landings)
+    facts: dict[datetime, Facts] = {
+        each.hour: {
+            **_facts(each, landings[each.standing.landing_id], counted.get(each.hour)),
+            **loss[each.hour],
+        }
+        for each in slices
+    }
+    found = gate.audit_slices(
+        entries,
+        {each.hour: rows([each]) for each in slices},
+        facts,
+        whole,
+        events.TABLE.slice_time,
+        history(work, entries, source, [each.hour for each in slices], before),
+        published(work, source, versions),
+    )
+    return facts, found
+
+
+def published(work: Work, source: str, versions: Mapping[str, int] | None = None) -> gate.Tables:
+    """Return what gives a suite's queries the published rows of a source.
+
+    Args:
+        work: where.
+        source: whose rows.
+        versions: of tables that are not to be read as they are now.
+    """
+
+    def read(name: str) -> DataFrame:
+        table = table_named(name)
+        return work.lake.read(table, (versions or {}).get(name)).where(
+            f"source = {literal(source)}"
+        )
+
+    return read
 
 
 def run_suite(
@@ -131,9 +206,10 @@ def run_suite(
     *,
     source: str,
     slices: Sequence[datetime],
+    tables: gate.Tables,
 ) -> Audit:
     """Run a suite on a candidate; nothing is written down yet."""
-    return _audit(suite, source, slices, gate.audit(suite, rows, facts))
+    return _audit(suite, source, slices, gate.audit(suite.entries_for(source), rows, facts, tables))
 
 
 def _audit(
@@ -144,12 +220,12 @@ def _audit(
     return Audit(new_id(), suite.table, source, tuple(sorted(slices)), tuple(results))
 
 
-def audit_rows(work: Work, audit: Audit, suite: Suite, content: str) -> list[Row]:
-    """Return the rows of an audit in `ops/audits`."""
+def audit_rows(work: Work, audit: Audit, suite: Suite, content: str, facts: Facts) -> list[Row]:
+    """Return the rows of an audit in `ops/audits`; the first one has the facts."""
     from tidegate.steps.work import now
 
     at = now()
-    return [
+    rows: list[Row] = [
         {
             "audit_id": audit.audit_id,
             "table_name": audit.table,
@@ -165,9 +241,14 @@ def audit_rows(work: Work, audit: Audit, suite: Suite, content: str) -> list[Row
             "why": each.why,
             "run_id": work.run_of(audit.slices[0]) if audit.slices else work.run_id,
             "audited_at": at,
+            "status": each.status,
+            "metric": each.metric,
         }
         for each in audit.results
     ]
+    if rows:
+        rows[0]["facts"] = json.dumps(dict(facts))
+    return rows
 
 
 def _known(work: Work, plan: Plan, suite: Suite, landings: Mapping[str, Row]) -> dict[str, Audit]:
@@ -183,14 +264,25 @@ def _known(work: Work, plan: Plan, suite: Suite, landings: Mapping[str, Row]) ->
     by_audit: dict[str, list[Row]] = {}
     for row in rows:
         by_audit.setdefault(row["audit_id"], []).append(row)
-    return {
-        found[0]["content"]: _audit_of(found)
+    fickle = {
+        entry.name
+        for entry in suite.entries
+        if entry.usual or OF_OTHERS.intersection(entry.columns)
+    }
+    audits = {
+        found[0]["content"]: audit_of(found)
         for found in by_audit.values()
-        if len(found) == len(suite.entries)
+        if len(found) == len(suite.entries_for(plan.source.source))
+    }
+    return {
+        content: audit
+        for content, audit in audits.items()
+        if not any(each.holds and each.expectation in fickle for each in audit.results)
     }
 
 
-def _audit_of(rows: Sequence[Row]) -> Audit:
+def audit_of(rows: Sequence[Row]) -> Audit:
+    """Return the audit that rows of `ops/audits` tell of."""
     first = rows[0]
     return Audit(
         first["audit_id"],
@@ -201,10 +293,11 @@ def _audit_of(rows: Sequence[Row]) -> Audit:
             gate.Result(
                 row["expectation"],
                 row["severity"],
-                row["success"],
+                row["status"] or ("met" if row["success"] else "failed"),
                 row["observed"],
                 row["expected"],
                 row["why"],
+                row["metric"],
             )
             for row in rows
         ),
@@ -236,9 +329,7 @@ def _counted(work: Work, rows: DataFrame) -> dict[datetime, Row]:
     return counted
 
 
-def _facts(
-    each: PlannedSlice, landing: Row, counted: Row | None, usual: float | None
-) -> dict[str, float | None]:
+def _facts(each: PlannedSlice, landing: Row, counted: Row | None) -> dict[str, float | None]:
     """Return the facts of a slice of events (`suites.FACTS`); of no row nothing was `counted`."""
     lines, candidates = landing["lines"], landing["events"]
     duplicates, quarantined = landing["duplicates"], landing["quarantined"]
@@ -254,33 +345,7 @@ def _facts(
         + abs(candidates - rows - each.withheld),
         "rows": rows,
         "repeated": rows - distinct,
-        "usual_rows": usual,
-        "rows_to_usual": rows / usual if usual else None,
-        **{name: landing[name] for name in _OF_LANDING},
     }
-
-
-def _usual_rows(work: Work, plan: Plan) -> dict[datetime, float | None]:
-    """Return for each slice the median of the rows of its hour of the day on the days before it."""
-    hours = [each.hour for each in plan.slices]
-    reach = timedelta(days=_USUAL_DAYS)
-    history = {
-        hour: record.rows
-        for hour, (record, _) in published_landings(
-            work.ledger.publications(
-                events.TABLE, plan.source.source, slices=(min(hours) - reach, max(hours))
-            )
-        ).items()
-    }
-    usual: dict[datetime, float | None] = {}
-    for hour in hours:
-        past = [
-            history[day]
-            for n in range(1, _USUAL_DAYS + 1)
-            if (day := hour - timedelta(days=n)) in history
-        ]
-        usual[hour] = statistics.median(past) if len(past) >= _USUAL_LEAST else None
-    return usual
 
 
 def suite_of(work: Work, table: Table) -> Suite:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from tidegate.errors import SourceError, TidegateError
 from tidegate.settings import Settings
-from tidegate.suites import column_faults, load_suite
-from tidegate.tables import WAREHOUSE
+from tidegate.suites import load_suite, name_faults
+from tidegate.tables import WAREHOUSE, events
 
 
 def check(settings: Settings) -> tuple[list[str], list[str]]:
@@ -26,8 +28,8 @@ def check(settings: Settings) -> tuple[list[str], list[str]]:
             continue
         from tidegate import gate
 
-        known = set(table.column_names) | (columns if table.name == "events" else set())
-        faults = [*gate.faults(suite), *column_faults(suite, known)]
+        mine = columns if table is events.TABLE else dict.fromkeys(columns, ())
+        faults = [*gate.faults(suite), *name_faults(suite, table.column_names, mine)]
         wrong += [f"{path}: {fault}" for fault in faults]
         if not faults:
             right.append(f"{path}: {len(suite.entries)} expectations")
@@ -38,20 +40,35 @@ def check(settings: Settings) -> tuple[list[str], list[str]]:
         for path in sorted(settings.expectations.glob("*.y*ml"))
         if path.name not in known_suites
     ]
+    _alerts(settings, right, wrong)
     return right, wrong
 
 
-def _sources(settings: Settings, right: list[str], wrong: list[str]) -> set[str]:
-    """Check the source files; return the columns of their own that they declare."""
+def _alerts(settings: Settings, right: list[str], wrong: list[str]) -> None:
+    from tidegate.orchestration.alerts import alerts_file, load_notifiers
+
+    path = alerts_file(settings)
+    try:
+        notifiers = load_notifiers(path)
+        for each in notifiers:
+            each.make()
+    except TidegateError as error:
+        wrong.append(f"{path}: {error.what}: {error.got}")
+    else:
+        right += [f"{path}: {len(notifiers)} notifiers"] if notifiers else []
+
+
+def _sources(settings: Settings, right: list[str], wrong: list[str]) -> dict[str, Collection[str]]:
+    """Check the source files; return the columns of their own that they declare, by source."""
     from tidegate.source import load_sources
 
     try:
         sources = load_sources(settings.sources)
     except SourceError as error:
         wrong += [f"{error.where}: {fault}" for fault in error.faults]
-        return set()
+        return {}
     except TidegateError as error:
         wrong.append(error.describe())
-        return set()
+        return {}
     right += [f"{each.path}: source {each.source}" for each in sources]
-    return {name for each in sources for name in each.columns}
+    return {each.source: list(each.columns) for each in sources}

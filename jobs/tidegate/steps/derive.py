@@ -19,8 +19,8 @@ from tidegate.errors import TidegateError
 from tidegate.hours import HOUR, hours_text
 from tidegate.lake import literal, slices_where
 from tidegate.ledger import Publication, SliceRecord, sources_in
-from tidegate.steps import aliases
-from tidegate.steps.audit import Audit, audit_rows, run_suite, suite_of
+from tidegate.steps import aliases, approvals
+from tidegate.steps.audit import Audit, audit_rows, published, run_suite, suite_of
 from tidegate.steps.candidates import Candidate, Taken, by_slice, hours_in, new_place
 from tidegate.steps.in_force import in_force, is_outdated, outdated_text, record
 from tidegate.steps.sessions import build_sessions
@@ -328,7 +328,7 @@ def _publish(work: Work, candidate: Candidate, taken: Taken) -> tuple[Publicatio
     """Audit a candidate and publish it; no publication where it is held, or where another was faster."""
     table, source = candidate.table, taken.source
     with work.stage(f"audit {table.name}"):
-        audit = _audit(work, candidate, source)
+        audit = _audit(work, candidate, taken)
     if audit.held:
         return None, audit
     record(work, source, table)
@@ -469,16 +469,19 @@ def _happened(work: Work, taken: Taken, stretches: Sequence[Stretch]) -> DataFra
 # -- auditing and publishing ------------------------------------------------------------------------
 
 
-def _audit(work: Work, candidate: Candidate, source: Source) -> Audit:
+def _audit(work: Work, candidate: Candidate, taken: Taken) -> Audit:
     suite = suite_of(work, candidate.table)
     audit = run_suite(
         suite,
         work.lake.staged(candidate.place, schema=candidate.table.ddl),
         candidate.facts,
-        source=source.source,
+        source=taken.source.source,
         slices=list(candidate.slices),
+        tables=published(work, taken.source.source, taken.inputs),
     )
-    work.lake.append(AUDITS, audit_rows(work, audit, suite, candidate.place.rsplit("/", 2)[-1]))
+    content = candidate.place.rsplit("/", 2)[-1]
+    work.lake.append(AUDITS, audit_rows(work, audit, suite, content, candidate.facts))
+    [audit] = approvals.apply(work, [audit], [approvals.of_publication(taken.sequence)])
     return audit
 
 
@@ -495,7 +498,7 @@ def _publication(work: Work, candidate: Candidate, taken: Taken, audit: Audit) -
         event_hours=(),
         inputs=tuple(each.publication_id for each in taken.publications),
         input_versions=dict(taken.inputs),
-        audit_ids=(audit.audit_id,),
+        audit_ids=(audit.audit_id, *audit.approvals),
         configuration=fingerprint(taken.source, candidate.table),
         code_version=candidate.table.version,
         suite=suite_of(work, candidate.table).fingerprint,

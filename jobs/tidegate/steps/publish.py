@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tidegate import engine
+from tidegate import engine, gate
 from tidegate.configuration import fingerprint
 from tidegate.errors import TidegateError
 from tidegate.hours import hours_text
@@ -16,11 +16,12 @@ from tidegate.lake import parse_time, slices_where
 from tidegate.landing.lines import whole_files
 from tidegate.landing.parse import event_columns
 from tidegate.ledger import Publication, SliceRecord
-from tidegate.steps.audit import Audit, audit_plan, suite_of
+from tidegate.steps.audit import Audit, audit_plan, audit_rows, suite_of
 from tidegate.steps.in_force import in_force, record, refuse_outdated
 from tidegate.steps.land import land
 from tidegate.steps.plan import Plan, PlannedSlice, make_plan, rows_of
 from tidegate.tables import events
+from tidegate.tables.books import AUDITS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -95,7 +96,9 @@ def publish_events(work: Work, asked: Source, hours: Sequence[datetime]) -> Publ
             waiting = [hour for hour in waiting if hour not in blamed]
             if len(blamed.keys() - own) > 1:
                 waiting = _with_innocent(work, source, waiting, blamed.keys() - own)
-            held |= {hour: audits for hour, audits in blamed.items() if hour not in waiting}
+            stopped = {hour: audits for hour, audits in blamed.items() if hour not in waiting}
+            held |= stopped
+            _tell_of_later(work, plan, {h: each for h, each in stopped.items() if h not in own})
             continue
         if not plan.slices:
             break
@@ -161,6 +164,27 @@ def _to_blame(source: Source, plan: Plan, failed: PlannedSlice) -> set[datetime]
     }
 
 
+def _tell_of_later(work: Work, plan: Plan, stopped: Mapping[datetime, tuple[Audit, ...]]) -> None:
+    """Write down that hours are held which pass themselves: by the later slices that they would spoil."""
+    from tidegate.steps.work import new_id
+
+    suite = suite_of(work, events.TABLE)
+    rows = []
+    for each in plan.slices:
+        if each.hour in stopped:
+            told = gate.Result(
+                "later slices keep passing",
+                "critical",
+                "failed",
+                observed="; ".join(audit.describe() for audit in stopped[each.hour]),
+                expected="hours that lose rows to this one, or regain them, to pass their audits",
+                why="What is published must go on meeting its suite.",
+            )
+            audit = Audit(new_id(), events.TABLE.name, plan.source.source, (each.hour,), (told,))
+            rows += audit_rows(work, audit, suite, f"later/{each.content}", {})
+    work.lake.append(AUDITS, rows)
+
+
 def _with_innocent(
     work: Work, source: Source, waiting: Sequence[datetime], blamed: Set[datetime]
 ) -> list[datetime]:
@@ -192,7 +216,10 @@ def _publication(work: Work, plan: Plan, audits: Sequence[Audit]) -> Publication
         event_hours=_event_hours(work, plan),
         inputs=tuple(each.standing.landing_id for each in plan.slices),
         input_versions={},
-        audit_ids=tuple(each.audit_id for each in audits),
+        audit_ids=(
+            *(each.audit_id for each in audits),
+            *sorted({approval for each in audits for approval in each.approvals}),
+        ),
         configuration=fingerprint(plan.source, events.TABLE),
         code_version=events.TABLE.version,
         suite=suite_of(work, events.TABLE).fingerprint,

@@ -31,6 +31,7 @@ OPS: tuple[Table, ...] = (
     books.PUBLICATIONS,
     books.RELEASES,
     books.CORRECTIONS,
+    books.ALERTS,
     books.CONFIGURATIONS,
     books.NUMBERS,
 )

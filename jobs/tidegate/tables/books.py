@@ -107,7 +107,11 @@ AUDITS = Table(
             "what was found, as a number; of expectations of single rows: the share of rows that "
             "are not as expected, 0 to 1",
         ),
-        Column("facts", "string", "what was known of the candidate beside its rows, JSON"),
+        Column(
+            "facts",
+            "string",
+            "what was known of the candidate beside its rows, JSON; in the first row of an audit",
+        ),
         Column("approved_by", "string", "who approved"),
     ),
     key=("audit_id", "expectation"),
@@ -213,6 +217,28 @@ CORRECTIONS = Table(
     partition=(),
     statistics=("sequence", "date"),
     meaning="a published number that a release changed",
+)
+
+ALERTS = Table(
+    name="alerts",
+    area="ops",
+    columns=(
+        Column("alert_id", "string", "id of the alert"),
+        Column("table_name", "string", "the table"),
+        Column("source", "string", "name of the source"),
+        Column("slice", "timestamp", "the dump hour, of events; NULL: the source's whole table"),
+        Column("kind", "string", "held, or healed: published after it was held"),
+        Column("text", "string", "what was said"),
+        Column("notifiers", "array<string>", "the notifiers that took it"),
+        Column("error", "string", "what those that did not said"),
+        Column("run_id", "string", "the run that told"),
+        Column("sent_at", "timestamp", "when, UTC"),
+    ),
+    key=("alert_id",),
+    slice=(),
+    partition=(),
+    statistics=("sent_at",),
+    meaning="an alert that was sent",
 )
 
 CONFIGURATIONS = Table(

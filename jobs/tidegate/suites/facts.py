@@ -1,0 +1,54 @@
+"""Facts: what is known of a candidate beside its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+FACTS: Mapping[str, Mapping[str, str]] = {
+    "events": {
+        "lines": "lines read from the dump",
+        "candidates": "lines that became events, duplicates within the dump left out",
+        "duplicates": "lines that repeat an id of an earlier line of the dump",
+        "withheld": "candidate events that are duplicates of other dumps",
+        "quarantined": "lines that could not become events",
+        "quarantined_share": "those as a share of the lines, 0 to 1; NULL without lines",
+        "unaccounted": "lines - candidates - duplicates - quarantined, plus candidates - rows - withheld",
+        "rows": "rows to be published",
+        "repeated": "rows whose id another row of the slice has too, but for one of each id",
+        "declared_lines": "lines that the manifest declares; NULL without",
+        "declared_bytes": "bytes that it declares; NULL without",
+        "lines_off": "by how many lines the files differ from what it declares; NULL without",
+        "bytes_off": "by how many bytes; NULL without",
+        "unnumbered": "lines without a number of a producer; NULL, as what follows, without a sequence",
+        "lost": "numbers that producers gave and that no dump has, as far as known (ops.sequences)",
+        "lost_share": "those as a share of the numbers expected, 0 to 1; NULL if none is",
+        "repeated_numbers": "lines whose number was received before",
+        "silent_producers": "producers of the 24 hours before that sent nothing",
+    },
+    "sessions": {
+        "rows": "rows to be published",
+        "events_read": "events with a user that were read to build sessions again",
+        "events_in_sessions": "events in the sessions built",
+        "unaccounted": "events_read - events_in_sessions",
+    },
+    "hourly_activity": {
+        "rows": "rows to be published",
+        "events_read": "events of those hours",
+        "events_counted": "sum of events over the rows",
+        "unaccounted": "events_read - events_counted",
+    },
+    "daily_activity": {
+        "rows": "rows to be published",
+        "events_read": "events of those days",
+        "events_counted": "sum of events over the rows",
+        "sessions_read": "sessions that start on those days",
+        "sessions_counted": "sum of sessions over the rows",
+        "unaccounted": "events_read - events_counted, plus sessions_read - sessions_counted",
+    },
+    "session_aliases": {
+        "rows": "rows to be published",
+        "unaccounted": "ids that were taken away, less rows made of them",
+        "dangling": "rows that lead to a session that is not there",
+    },
+}
+"""What is known of a candidate beside its rows: table → fact → meaning. Suites ask of them with `of: facts`."""
