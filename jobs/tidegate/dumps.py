@@ -37,6 +37,8 @@ _CHUNK = 65_536
 _MAX_HEADER = 1 << 20
 _MAX_FIRST_LINE = 1 << 24
 _MAX_MANIFEST = 1 << 26
+_MAX_COUNT = 1 << 53
+"""The largest whole number that every writer of JSON can write."""
 _LOOKERS = 8
 _PAGE = 1000
 """Files a page of a listing: the most that S3 gives."""
@@ -85,8 +87,40 @@ class Completeness:
     quiet_in: timedelta | None = None
 
 
+@dataclass(frozen=True)
+class Declared:
+    """What a manifest says of a file, or of all files; None where it says nothing.
+
+    Attributes:
+        size: bytes, as stored.
+        rows: lines, headers not counted.
+
+    """
+
+    size: int | None = None
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a manifest declares.
+
+    Attributes:
+        files: by the names of the files.
+        whole: of all files together.
+
+    """
+
+    files: Mapping[str, Declared]
+    whole: Declared = Declared()
+
+
 class HeaderError(TidegateError):
     """The first line of a file does not say what its columns are."""
+
+
+class ManifestError(TidegateError):
+    """A manifest can't be understood."""
 
 
 class Dumps:
@@ -263,6 +297,38 @@ class Dumps:
             )
         return names
 
+    def manifest(self, hour: datetime) -> Manifest | None:
+        """Return what the manifest of an hour declares of files, named as `files` names them.
+
+        None where the source has no manifests, or there is none yet.
+
+        Raises:
+            ManifestError: it can't be understood.
+            TidegateError: it can't be read.
+
+        """
+        if self.source.complete.manifest is None:
+            return None
+        name = self._named(hour)
+        if not self._exists(name):
+            return None
+        try:
+            found = read_manifest(self._store.read(name, 0, _MAX_MANIFEST))
+        except ValueError as error:
+            raise ManifestError(
+                f"the manifest {name} can't be read: {error}",
+                where=self.template.root + name,
+                todo="upload it again; it is read when the hour is",
+            ) from error
+        folder = self.template.folder(hour)
+        return replace(found, files={folder + file: each for file, each in found.files.items()})
+
+    def _named(self, hour: datetime) -> str:
+        """Return the name of an hour's marker or manifest."""
+        named = self.source.complete.named()
+        assert named is not None, "asked only of sources that have one"
+        return self.template.folder(hour) + named.render(hour)
+
     def _data(self, hour: datetime, *, etags: bool) -> list[DumpFile]:
         relative = self.template.relative(hour)
         named = self.source.complete.named()
@@ -273,9 +339,7 @@ class Dumps:
         return self._store.with_etags(found) if etags else found
 
     def _by_marker(self, hour: datetime, files: list[DumpFile]) -> Completeness:
-        named = self.source.complete.named()
-        assert named is not None
-        name = self.template.folder(hour) + named.render(hour)
+        name = self._named(hour)
         if not self._exists(name):
             return Completeness(False, f"no marker {self.template.root}{name} yet, {_count(files)}")
         if not files:
@@ -283,22 +347,19 @@ class Dumps:
         return Completeness(True, f"the marker {name} is there, {_count(files)}")
 
     def _by_manifest(self, hour: datetime, files: list[DumpFile]) -> Completeness:
-        named = self.source.complete.named()
-        assert named is not None
-        folder = self.template.folder(hour)
-        name = folder + named.render(hour)
-        if not self._exists(name):
+        name = self._named(hour)
+        try:
+            manifest = self.manifest(hour)
+        except ManifestError as error:
+            return Completeness(False, error.what)
+        if manifest is None:
             return Completeness(
                 False, f"no manifest {self.template.root}{name} yet, {_count(files)}"
             )
-        try:
-            listed = read_manifest(self._store.read(name, 0, _MAX_MANIFEST))
-        except ValueError as error:
-            return Completeness(False, f"the manifest {name} can't be read: {error}")
         if not files:
             return Completeness(False, f"the manifest {name} is there, but {self._none(hour)}")
         there = {file.name: file.size for file in files}
-        wanted = {folder + entry: size for entry, size in listed.items()}
+        wanted = {entry: declared.size for entry, declared in manifest.files.items()}
         wrong = [f"{entry} is missing" for entry in wanted if entry not in there]
         wrong += [
             f"{entry} has {there[entry]} bytes, not {size}"
@@ -306,6 +367,9 @@ class Dumps:
             if entry in there and size is not None and there[entry] != size
         ]
         wrong += [f"{entry} is not in it" for entry in there if entry not in wanted]
+        whole, size = sum(there.values()), manifest.whole.size
+        if not wrong and size is not None and whole != size:
+            wrong = [f"{whole} bytes in {_count(files)}, not {size}"]
         if wrong:
             more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
             return Completeness(False, f"by the manifest {name}: {'; '.join(wrong[:5])}{more}")
@@ -421,31 +485,63 @@ def fingerprint(files: Iterable[DumpFile]) -> str:
     return hashlib.sha256(json.dumps(listed, ensure_ascii=False).encode()).hexdigest()
 
 
-def read_manifest(data: bytes) -> dict[str, int | None]:
-    """Return the sizes of the files that a manifest lists, by name; None where it gives no size.
+_MANIFEST = (
+    'expected a list of names or {"files": [{"name": …, "size": …, "rows": …}]}, with whole numbers '
+    "of at least 0"
+)
 
-    A manifest is a JSON list, or `{"files": […]}`, of names or of `{"name": …, "size": …}`.
+
+def read_manifest(data: bytes) -> Manifest:
+    """Return what a manifest declares, files by the names that it gives them.
+
+    A manifest is a JSON list, or `{"files": […]}`, of names or of `{"name": …, "size": …, "rows": …}`,
+    where `size` and `rows` may also stand beside `files`, of all together; or what Redshift's UNLOAD
+    writes: `{"entries": [{"url": …, "meta": {"content_length": …, "record_count": …}}], "meta": …}`.
 
     Raises:
         ValueError: it is none.
 
     """
-    form = 'expected a list of names or {"files": [{"name": …, "size": …}]}'
     try:
         found = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON ({error})") from error
-    entries = found.get("files") if isinstance(found, dict) else found
+    whole = found if isinstance(found, dict) else {"files": found}
+    entries = whole["entries"] if "entries" in whole else whole.get("files")
     if not isinstance(entries, list):
-        raise ValueError(f"{form}, got {type(entries).__name__}")
-    listed: dict[str, int | None] = {}
+        raise ValueError(f"{_MANIFEST}, got {type(entries).__name__}")
+    files: dict[str, Declared] = {}
     for entry in entries:
-        name = entry.get("name") if isinstance(entry, dict) else entry
-        size = entry.get("size") if isinstance(entry, dict) else None
-        if not isinstance(name, str) or not (size is None or type(size) is int):
-            raise ValueError(f"{form}, got {json.dumps(entry)[:80]}")
-        listed[name] = size
-    return listed
+        name = entry.get("name", entry.get("url")) if isinstance(entry, dict) else entry
+        if not isinstance(name, str):
+            raise ValueError(f"{_MANIFEST}, got {json.dumps(entry)[:80]}")
+        if isinstance(entry, dict) and "name" not in entry:
+            name = name.rpartition("/")[2]
+        declared = _declared(entry) if isinstance(entry, dict) else Declared()
+        if files.setdefault(name, declared) != declared:
+            raise ValueError(f"it says two things of one file, {json.dumps(name)[:80]}")
+    for counts in ([each.size for each in files.values()], [each.rows for each in files.values()]):
+        if sum(count or 0 for count in counts) > _MAX_COUNT:
+            raise ValueError(f"expected at most {_MAX_COUNT} bytes and rows in all, got more")
+    return Manifest(files, _declared(whole))
+
+
+def _declared(said: Mapping[str, object]) -> Declared:
+    """Return the counts of a manifest's entry, or of the whole of it.
+
+    Raises:
+        ValueError: they are none.
+
+    """
+    meta = said.get("meta")
+    redshift = meta if isinstance(meta, dict) else {}
+    counts = []
+    for key, other in (("size", "content_length"), ("rows", "record_count")):
+        count = said.get(key, redshift.get(other))
+        if count is not None and not (type(count) is int and 0 <= count <= _MAX_COUNT):
+            raise ValueError(f"{_MANIFEST}, got {key} {json.dumps(count)[:80]}")
+        counts.append(count)
+    return Declared(*counts)
 
 
 def _is_data(name: str, relative: str) -> bool:

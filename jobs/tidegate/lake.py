@@ -271,11 +271,13 @@ class Lake:
 
     # -- writes ---------------------------------------------------------------------------------
 
-    def append(self, table: Table, rows: Sequence[Row]) -> None:
+    def append(self, table: Table, rows: Sequence[Row] | DataFrame) -> None:
         """Append rows to one of the books in one commit."""
-        if rows:
-            frame = self.frame(rows, table.ddl).coalesce(1)
-            frame.write.format("delta").mode("append").save(self.path(table))
+        if isinstance(rows, Sequence):
+            if not rows:
+                return
+            rows = self.frame(rows, table.ddl)
+        rows.coalesce(1).write.format("delta").mode("append").save(self.path(table))
 
     def append_next(self, table: Table, rows: Sequence[Row], app: str, number: int) -> None:
         """Append rows unless somebody has appended under `app` with this number or a higher one.

@@ -20,8 +20,10 @@ from urllib.parse import quote, urlsplit
 from tidegate import completeness
 from tidegate.errors import TidegateError
 from tidegate.nearest import hint
+from tidegate.sequences import VIEW
 from tidegate.settings import S3Access, Settings
 from tidegate.tables import OPS, WAREHOUSE
+from tidegate.tables.books import NUMBERS
 from tidegate.tables.events import TABLE as EVENTS
 
 if TYPE_CHECKING:
@@ -303,6 +305,9 @@ def _make_views(connection: duckdb.DuckDBPyConnection, base: str, wanted: str | 
         raise _nothing(base, "no published tables yet")
     if books >= completeness.BOOKS:
         completeness.make_views(connection, versions.get(EVENTS.name))
+        # A lake that an older version wrote last has not got what it is made of.
+        if NUMBERS.name in books:
+            connection.execute(VIEW)
 
 
 def _make_view(

@@ -1,6 +1,6 @@
 """Golden cases: `<table>/<case>/` holds the input of a table and the rows that come of it.
 
-Events, landings and quarantine are made of dump files by `source.yml`; the other tables of rows of
+Events, landings, numbers and quarantine are made of dump files by `source.yml`; the other tables of rows of
 their input tables, `<input>.jsonl`, with `rules.json` for sessions; aliases of events before a change
 (`before.jsonl`) and after it. `expected.json` holds all rows, without what differs from run to run.
 """
@@ -105,7 +105,9 @@ def test_no_case_is_forgotten() -> None:
     assert {each for each in folders if "__pycache__" not in each} == set(CASES)
 
 
-@pytest.mark.parametrize("table", [*(table.name for table in WAREHOUSE), "landings", "quarantine"])
+@pytest.mark.parametrize(
+    "table", [*(table.name for table in WAREHOUSE), "landings", "numbers", "quarantine"]
+)
 def test_every_table_has_its_module_its_suite_and_a_golden_case(table: str) -> None:
     published = table in {each.name for each in WAREHOUSE}
     if published:

@@ -101,6 +101,12 @@ def test_the_tour_holds_an_hour_that_somebody_approves(tour: tuple[Path, str]) -
     assert re.search(r"2026-05-01 +true +3 +0", printed)
 
 
+def test_the_tour_writes_pages(tour: tuple[Path, str]) -> None:
+    folder, _ = tour
+    pages = {page.name for page in (folder / "tour" / "report").rglob("*.html")}
+    assert {"index.html", "derived.html", "tour.html"} <= pages
+
+
 def test_the_tour_tries_a_suite_on_what_was_published(tour: tuple[Path, str]) -> None:
     _, printed = tour
     assert "tour 2026-05-01T10: passed, would be warned" in printed

@@ -16,7 +16,15 @@ from typing import Any
 import pytest
 
 from s3server import free_ports, s3_client, s3_server
-from tidegate.dumps import DumpFile, Dumps, fingerprint, read_manifest
+from tidegate.dumps import (
+    Declared,
+    DumpFile,
+    Dumps,
+    Manifest,
+    ManifestError,
+    fingerprint,
+    read_manifest,
+)
 from tidegate.errors import TidegateError
 from tidegate.settings import S3Access
 from tidegate.source import Format, Source, parse_source
@@ -235,7 +243,72 @@ def test_a_manifest_of_another_shape_is_refused(data: bytes) -> None:
 
 
 def test_a_manifest_may_be_a_list_of_names() -> None:
-    assert read_manifest(b'["a", {"name": "b", "size": 3}]') == {"a": None, "b": 3}
+    found = read_manifest(b'["a", {"name": "b", "size": 3}]')
+    assert found == Manifest({"a": Declared(), "b": Declared(3)})
+
+
+def test_a_manifest_may_count_bytes_and_rows_of_each_file_and_of_all() -> None:
+    found = read_manifest(
+        b'{"files": [{"name": "a", "rows": 2}, {"name": "b", "size": 3, "rows": 0}, "c"],'
+        b' "rows": 9, "size": null, "made_by": "us"}'
+    )
+    files = {"a": Declared(None, 2), "b": Declared(3, 0), "c": Declared()}
+    assert found == Manifest(files, Declared(None, 9))
+
+
+def test_a_manifest_may_be_one_of_redshift() -> None:
+    found = read_manifest(
+        b'{"entries": [{"url": "s3://b/x/0000_part_00", "mandatory": true,'
+        b' "meta": {"content_length": 7, "record_count": 2}}],'
+        b' "schema": {}, "meta": {"content_length": 7, "record_count": 2}}'
+    )
+    assert found == Manifest({"0000_part_00": Declared(7, 2)}, Declared(7, 2))
+
+
+@pytest.mark.parametrize("count", ["-1", '"3"', "1.5", "true", "NaN", "1e3", "9" * 30, "[]"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        '[{"name": "a", "rows": COUNT}]',
+        '{"files": ["a"], "size": COUNT}',
+        '{"entries": [{"url": "a", "meta": {"content_length": COUNT}}]}',
+    ],
+)
+def test_counts_of_a_manifest_are_whole_numbers(form: str, count: str) -> None:
+    with pytest.raises(ValueError, match=r"with whole numbers of at least 0, got (size|rows) "):
+        read_manifest(form.replace("COUNT", count).encode())
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ('["a", {"name": "a", "size": 1}]', "two things of one file"),
+        (json.dumps([{"name": n, "rows": 1 << 53} for n in "ab"]), "in all, got more"),
+        ("[" * 100_000, "not JSON"),
+        (f"[{'9' * 5000}]", "not JSON"),
+        ("\ud800", "not JSON"),
+        ('{"entries": {"a": 1}}', "got dict"),
+    ],
+    ids=["twice", "too much", "deep", "long", "surrogate", "mapping"],
+)
+def test_a_manifest_that_says_nonsense_is_refused(data: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        read_manifest(data.encode("utf-8", "surrogatepass"))
+
+
+def test_what_a_manifest_declares_is_named_as_the_files_are(place: Place) -> None:
+    dumps = place.dumps(f"{FOLDERS}/*.json", complete={"manifest": "manifest.json"})
+    assert dumps.manifest(HOUR) is None
+    assert place.dumps(f"{FOLDERS}/*.json").manifest(HOUR) is None
+    place.put(f"{HERE}/a.json", LINE)
+    place.put(f"{HERE}/manifest.json", b'{"files": [{"name": "a.json", "rows": 1}], "size": 5}')
+    found = dumps.manifest(HOUR)
+    assert found == Manifest({f"{HERE}/a.json": Declared(None, 1)}, Declared(5))
+    assert f"{len(LINE)} bytes in 1 file, not 5" in _incomplete(dumps)
+    place.put(f"{HERE}/manifest.json", b'[{"name": "a.json", "rows": "1"}]')
+    with pytest.raises(ManifestError, match=r"manifest\.json can't be read: expected a list"):
+        dumps.manifest(HOUR)
+    assert "got rows" in _incomplete(dumps)
 
 
 def test_a_number_of_files_completes_at_that_number_exactly(place: Place) -> None:

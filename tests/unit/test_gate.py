@@ -97,6 +97,17 @@ def test_a_fact_that_is_not_known_fails_its_check(rows: DataFrame) -> None:
     assert found.holds
 
 
+def test_a_fact_that_has_no_value_meets_what_is_asked_of_values(rows: DataFrame) -> None:
+    found = judged(
+        rows,
+        entry("column_values_to_be_between", "facts", column="off", min_value=0, max_value=0),
+        entry("column_values_to_be_between", "facts", column="share", max_value=0.001),
+        off=None,
+        share=None,
+    )
+    assert [each.success for each in found] == [True, True]
+
+
 def test_rows_that_cannot_be_computed_fail_every_check(rows: DataFrame) -> None:
     broken = rows.selectExpr("cast(s as int) as n", "s", "e")
     found = judged(broken, POSITIVE, entry("column_values_to_not_be_null", column="n"))

@@ -100,6 +100,20 @@ def test_a_model_cannot_be_changed() -> None:
             "unknown key 'unitt' in columns.a; known: path",
         ),
         (yaml.safe_load("columns: {a: {path: b, type: decimal(10,2)}}"), "put that text in quotes"),
+        (
+            {"sequence": {"producer": "host", "numbr": "seq"}},
+            "unknown key 'numbr' in sequence; did you mean 'number'?",
+        ),
+        ({"sequence": {"producer": "host"}}, "sequence.number is missing: the number that its"),
+        ({"sequence": {"number": "seq"}}, "sequence.producer is missing: who numbered the event"),
+        ({"sequence": "seq"}, "sequence: expected keys and values, got 'seq'"),
+        ({"sequence": {"producer": 1, "number": "seq"}}, "sequence.producer: expected a path"),
+        ({"producer": "host"}, "it belongs into 'sequence': sequence: {producer: …}"),
+        ({"sequnce": {}}, "unknown key 'sequnce'; did you mean 'sequence'?"),
+        (
+            {"sequence": {"producer": "t.host", "number": "seq"}},
+            "sequence.producer: 't.host' lies within 't', which fields.event_time uses as a value",
+        ),
         ({"source": "Shop"}, "source: expected small letters"),
         ({"source": 5}, "source: expected text, got 5"),
         ({"since": "2015-01-01T00:30"}, "since: not a full hour"),
@@ -421,6 +435,21 @@ def test_a_definition_written_down_makes_the_same_source_again(change: dict[str,
     assert again.dumps.root == now.dumps.root
     assert changes(was.definition(), again.definition()) == []
     assert changes(now.definition(), again.definition()) != []
+
+
+def test_numbers_decide_no_row_and_are_read_as_the_file_says_now() -> None:
+    sequence = {"producer": "host", "number": {"sql": "split_part(n, '-', 2)"}}
+    was, now = source(), source(sequence=sequence)
+    for table in (events.TABLE, sessions.TABLE):
+        assert fingerprint(now, table) == fingerprint(was, table)
+    assert now.references() == {"t", "host", "n"}
+    again = now.defined_as(was.definition())
+    assert again.sequence == now.sequence
+    assert again.references() == now.references()
+    # What is in force uses as a value what the numbers would be read from within.
+    columns = {"host": {"path": "host", "type": "string"}}
+    within = source(sequence={"producer": "host.name", "number": "n"})
+    assert within.defined_as(source(columns=columns).definition()).sequence is None
 
 
 def write(folder: Path, name: str, **keys: Any) -> Path:

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 _MAX_COLUMNS = 200_000
 """A line with more delimiters stops Spark's parser, and with it the job."""
 
+_MAX_PRODUCER = 256
+"""Characters of a producer's name; a longer one is none."""
+_MAX_NUMBER = (1 << 63) - 2
+"""The largest number of an event: from it to nought there are as many as a bigint can say."""
+
 REASONS: Mapping[str, str] = {
     "not_utf8": "the line's bytes are not UTF-8",
     "too_long": f"the line is longer than {MAX_LINE_BYTES:,} bytes",
@@ -62,7 +67,8 @@ def parse(lines: DataFrame, source: Source, header: Sequence[str] = ()) -> DataF
         The columns of an event (of the table and of the source), and `_outcome`, `_reason`,
         `_detail`, `_raw`, `_raw_bytes`: no column of a source begins with an underscore. Of a
         quarantined line only `source`, `dump_hour`, `file` and `line` are filled beside the last
-        four.
+        four. Of a source with a sequence also `_producer` and `_number`, both or neither, of every
+        line that could be read.
     """
     from pyspark.sql import functions as F
 
@@ -94,6 +100,7 @@ def staged_schema(source: Source) -> str:
         "_detail": "string",
         "_raw": "string",
         "_raw_bytes": "binary",
+        **({"_producer": "string", "_number": "bigint"} if source.sequence is not None else {}),
     }
     return ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
 
@@ -122,6 +129,26 @@ def _columns(source: Source) -> list[Column]:
         F.expr(
             "if(outcome = 'quarantined' and not is_valid_utf8(value), cast(value as binary), null)"
         ).alias("_raw_bytes"),
+        *(_numbered() if source.sequence is not None else []),
+    ]
+
+
+def _numbered() -> list[Column]:
+    """Return `_producer` and `_number` of a line, both or neither.
+
+    What was not read as a whole may have its values in other fields.
+    """
+    from pyspark.sql import functions as F
+
+    producer = "nullif(trim(cast(t__producer as string)), '')"
+    number = "try_cast(cast(t__number as string) as bigint)"
+    known = (
+        f"is_whole and not is_header and length({producer}) <= {_MAX_PRODUCER} "
+        f"and {number} between 0 and {_MAX_NUMBER}"
+    )
+    return [
+        F.expr(f"if({known}, {value}, null)").alias(name)
+        for name, value in (("_producer", producer), ("_number", number))
     ]
 
 
@@ -264,6 +291,9 @@ def _values(fields: DataFrame, source: Source) -> DataFrame:
     text("user_id", wanted.user_id)
     text("anonymous_id", wanted.anonymous_id)
     text("source_session_id", source.sessions.id)
+    if source.sequence is not None:
+        text("_producer", source.sequence.producer)
+        text("_number", source.sequence.number)
     for name, column in source.columns.items():
         text(name, column, exact=is_json and column.type.startswith("decimal"))
 

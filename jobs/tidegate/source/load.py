@@ -19,7 +19,17 @@ from tidegate.source.check import (
     complete_faults,
     reference_faults,
 )
-from tidegate.source.model import Column, Complete, FieldRef, Fields, Format, Source, TimeRef, _got
+from tidegate.source.model import (
+    Column,
+    Complete,
+    FieldRef,
+    Fields,
+    Format,
+    Sequence,
+    Source,
+    TimeRef,
+    _got,
+)
 from tidegate.source.yaml_file import read_yaml
 from tidegate.template import Template, TemplateError, parse_template
 
@@ -190,6 +200,7 @@ def _refs(data: dict[str, Any]) -> Iterator[tuple[str, FieldRef]]:
         ("fields", kinds),
         ("columns", None),
         ("sessions", {"id": FieldRef}),
+        ("sequence", dict.fromkeys(Sequence.model_fields, FieldRef)),
     )
     for section, known in sections:
         values = data.get(section)
@@ -223,6 +234,8 @@ def _faults(details: ErrorDetails) -> Iterator[str]:
             "dumps": "the template of the dumps",
             "fields": "which part of a line is what, at least event_time",
             "fields.event_time": "where an event's time is",
+            "sequence.producer": "who numbered the event",
+            "sequence.number": "the number that its producer gave the event",
         }
         yield f"{at} is missing{': ' + example[at] if at in example else ''}"
     elif kind == "value_error":

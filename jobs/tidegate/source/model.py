@@ -327,6 +327,13 @@ class Accept(Model):
     future: DurationOrZero = timedelta(hours=1)
 
 
+class Sequence(Model):
+    """How producers number their events, each its own 1, 2, 3, …: what is missing was lost."""
+
+    producer: FieldRef
+    number: FieldRef
+
+
 def _parse_since(value: object) -> datetime:
     form = "an hour in UTC, such as 2015-01-01T00"
     if isinstance(value, datetime | date):
@@ -364,6 +371,7 @@ class Source(Model):
     sessions: Sessions = Sessions()
     duplicates: Duplicates = Duplicates()
     accept: Accept = Accept()
+    sequence: Sequence | None = None
     path: Path
 
     def references(self) -> frozenset[str]:
@@ -377,12 +385,16 @@ class Source(Model):
             **{f"columns.{name}": column for name, column in self.columns.items()},
             "sessions.id": self.sessions.id,
         }
+        if self.sequence is not None:
+            found["sequence.producer"] = self.sequence.producer
+            found["sequence.number"] = self.sequence.number
         return {key: ref for key, ref in found.items() if ref is not None}
 
     def definition(self) -> dict[str, Any]:
         """Return what of the file decides rows: JSON in its own words, which `defined_as` takes.
 
-        `since`, `complete`, and the root of `dumps` are not in it: moving the dumps changes no row.
+        `since`, `complete`, `sequence` and the root of `dumps` are not in it: moving the dumps changes no
+        row, and numbers are told of in a book.
         """
         said = self.model_dump(
             mode="json", include={"fields", "columns", "accept", "duplicates", "sessions"}
@@ -402,10 +414,23 @@ class Source(Model):
         dumps = self.dumps
         if names != dumps.inner.text:
             dumps = replace(dumps, text=dumps.root + names, inner=parse_hour_text(names))
-        fixed = {name: getattr(self, name) for name in ("source", "since", "complete", "path")}
+        kept = ("source", "since", "complete", "sequence", "path")
+        fixed = {name: getattr(self, name) for name in kept}
         whole = {**self.definition(), **said}
         del whole["names"]
-        return Source.model_validate({**fixed, **whole, "dumps": dumps})
+        made = Source.model_validate({**fixed, **whole, "dumps": dumps})
+        if made.sequence is not None and not made.is_readable():
+            made = made.model_copy(update={"sequence": None})
+        return made
+
+    def is_readable(self) -> bool:
+        """Return whether all references can be read from one line together.
+
+        What is in force may use as a value what `sequence`, as it is now, takes for a folder.
+        """
+        from tidegate.source.check import reference_faults
+
+        return not any(reference_faults(self.refs(), self.format))
 
 
 def _got(value: object) -> str:

@@ -15,6 +15,7 @@ from tidegate.lake import Row, literal, parse_time, table_named
 from tidegate.steps import approvals
 from tidegate.steps.history import history
 from tidegate.steps.in_force import in_force
+from tidegate.steps.loss import OF_OTHERS, loss_facts
 from tidegate.steps.plan import Plan, PlannedSlice, make_plan, rows_of
 from tidegate.suites import Entry, Suite, load_suite
 from tidegate.tables import Table, events
@@ -160,8 +161,12 @@ def judge(
     """
     whole = rows(slices)
     counted = _counted(work, whole)
+    loss = loss_facts(work, source, slices, landings)
     facts: dict[datetime, Facts] = {
-        each.hour: _facts(each, landings[each.standing.landing_id], counted.get(each.hour))
+        each.hour: {
+            **_facts(each, landings[each.standing.landing_id], counted.get(each.hour)),
+            **loss[each.hour],
+        }
         for each in slices
     }
     found = gate.audit_slices(
@@ -259,7 +264,11 @@ def _known(work: Work, plan: Plan, suite: Suite, landings: Mapping[str, Row]) ->
     by_audit: dict[str, list[Row]] = {}
     for row in rows:
         by_audit.setdefault(row["audit_id"], []).append(row)
-    fickle = {entry.name for entry in suite.entries if entry.usual}
+    fickle = {
+        entry.name
+        for entry in suite.entries
+        if entry.usual or OF_OTHERS.intersection(entry.columns)
+    }
     audits = {
         found[0]["content"]: audit_of(found)
         for found in by_audit.values()

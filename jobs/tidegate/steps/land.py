@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from tidegate import engine
 from tidegate.configuration import fingerprint as fingerprint_of
-from tidegate.dumps import DumpFile, Dumps, HeaderError, fingerprint
+from tidegate.dumps import DumpFile, Dumps, HeaderError, Manifest, ManifestError, fingerprint
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_text, hours_text
 from tidegate.lake import Row, literal, slices_where
+from tidegate.landing import numbers
 from tidegate.landing.lines import Input, read_parquet, read_text, whole_files
 from tidegate.landing.parse import parse, staged_schema
 from tidegate.steps.in_force import in_force, refuse_outdated
 from tidegate.tables import events
-from tidegate.tables.books import LANDINGS, QUARANTINE
+from tidegate.tables.books import LANDINGS, NUMBERS, QUARANTINE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -80,11 +81,12 @@ class Landed:
 
 @dataclass(frozen=True)
 class Dump:
-    """The files of an hour, and their fingerprint."""
+    """The files of an hour, their fingerprint, and what a manifest declares of them."""
 
     hour: datetime
     files: tuple[DumpFile, ...]
     fingerprint: str
+    manifest: Manifest | None = None
 
 
 def land(work: Work, source: Source, hours: Sequence[datetime]) -> list[Landed]:
@@ -137,7 +139,12 @@ def land_as(
             )
             continue
         dump = Dump(hour, tuple(files), fingerprint(files))
-        same = _same(before.get(hour), dump)
+        try:
+            dump = replace(dump, manifest=dumps.manifest(hour))
+        except ManifestError as error:
+            results[hour] = _unreadable(work, source, dump, error.what)
+            continue
+        same = _same(source, before.get(hour), dump)
         if same is not None:
             results[hour] = same
         else:
@@ -173,9 +180,15 @@ def _header_faults(dumps: Dumps, dump: Dump) -> list[str]:
     return told
 
 
-def _same(row: Row | None, dump: Dump) -> Landed | None:
+def _same(source: Source, row: Row | None, dump: Dump) -> Landed | None:
     """Return the hour's latest landing by this configuration if it was of the same files."""
     if row is None or row["status"] != "landed" or row["fingerprint"] != dump.fingerprint:
+        return None
+    # A mended manifest sets free what the wrong one held.
+    off = _by_manifest(dump, {each["name"]: each["lines"] for each in row["files"]})
+    if any((row[name] or 0) != (off[name] or 0) for name in ("bytes_off", "lines_off")):
+        return None
+    if source.sequence is not None and row["unnumbered"] is None:
         return None
     return Landed(
         dump.hour,
@@ -247,6 +260,12 @@ def _account(
         rows.append({**row, "run_id": work.run_of(dump.hour)})
     with work.stage("quarantine"):
         _quarantine(work, source, batch, token, staged, landed)
+    if source.sequence is not None:
+        with work.stage("write numbers"):
+            found = numbers.received(staged).withColumn("landing_id", _landing_id(token))
+            # Else one task would put all of them in order.
+            few = found.select(*NUMBERS.column_names).repartition(1)
+            work.lake.append(NUMBERS, few)
     # The landings' rows come last: without them nothing refers to what was staged.
     with work.stage("write books"):
         work.lake.append(LANDINGS, rows)
@@ -295,9 +314,12 @@ def _by_header(
 def _count(work: Work, source: Source, staged: DataFrame) -> dict[tuple[str, str], list[Row]]:
     """Return counts by dump and file: (dump, file) → rows of outcome, reason, n, last line, values."""
     present = ", ".join(f"count(`{name}`) as `{name}`" for name in _declared(source))
+    unnumbered = ["count_if(_number is null) as unnumbered"] if source.sequence else []
     grouped = work.lake.rows(
         staged.groupBy("_dump", "file", "_outcome", "_reason").agg(
-            *_expressions("count(1) as n", "max(line) as last", f"struct({present}) as present")
+            *_expressions(
+                "count(1) as n", "max(line) as last", f"struct({present}) as present", *unnumbered
+            )
         )
     )
     out: dict[tuple[str, str], list[Row]] = defaultdict(list)
@@ -339,7 +361,7 @@ def _book(
     reasons: dict[str, int] = defaultdict(int)
     present: dict[str, int] = defaultdict(int)
     files = []
-    lines = events_ = 0
+    lines = events_ = unnumbered = 0
     for file in dump.files:
         groups = counted.get((_dump_text(dump.hour), file.name), [])
         headers = sum(g["n"] for g in groups if g["_outcome"] == "header")
@@ -361,6 +383,8 @@ def _book(
             elif group["_outcome"] == "quarantined":
                 reasons[group["_reason"]] += group["n"]
         lines += read - headers
+        if source.sequence is not None:
+            unnumbered += sum(g["unnumbered"] for g in groups) - headers
         files.append(
             {
                 "name": file.name,
@@ -397,8 +421,50 @@ def _book(
         "fingerprint": dump.fingerprint,
         "configuration": fingerprint_of(source, events.TABLE),
         "landed_at": now(),
+        **_by_manifest(dump, {each["name"]: each["lines"] for each in files}),
+        "unnumbered": unnumbered if source.sequence is not None else None,
     }
     return result, row
+
+
+def _by_manifest(dump: Dump, lines: Mapping[str, int]) -> Row:
+    """Return what a manifest declares of a dump, and by how much its files are off that.
+
+    Args:
+        dump: the dump.
+        lines: read of each file.
+    """
+    manifest = dump.manifest or Manifest({})
+    declared_bytes, bytes_off = _off(
+        {name: each.size for name, each in manifest.files.items()},
+        manifest.whole.size,
+        {file.name: file.size for file in dump.files},
+    )
+    declared_lines, lines_off = _off(
+        {name: each.rows for name, each in manifest.files.items()}, manifest.whole.rows, lines
+    )
+    return {
+        "declared_bytes": declared_bytes,
+        "declared_lines": declared_lines,
+        "bytes_off": bytes_off,
+        "lines_off": lines_off,
+    }
+
+
+def _off(
+    files: Mapping[str, int | None], whole: int | None, found: Mapping[str, int]
+) -> tuple[int | None, int | None]:
+    """Return how much is declared in all and how much what was found is off; None for nothing declared.
+
+    Too much in one file does not make up for too little in another.
+    """
+    each = {name: count for name, count in files.items() if count is not None}
+    if not each and whole is None:
+        return None, None
+    off = sum(abs(found.get(name, 0) - count) for name, count in each.items())
+    if whole is not None:
+        off = max(off, abs(sum(found.values()) - whole))
+    return sum(each.values()) if whole is None else whole, off
 
 
 def _stage_repeats(
@@ -439,12 +505,19 @@ def _quarantine(
     rows = staged.where("_outcome = 'quarantined'").select(
         "source",
         "dump_hour",
-        F.expr(f"concat(_dump, {literal('.' + token)})").alias("landing_id"),
+        _landing_id(token).alias("landing_id"),
         "file",
         "line",
         *(F.col(f"_{name}").alias(name) for name in ("reason", "detail", "raw", "raw_bytes")),
     )
     work.lake.replace(QUARANTINE, rows.coalesce(1), where)
+
+
+def _landing_id(token: str) -> Any:
+    """Return the id of the landing of a staged line."""
+    from pyspark.sql import functions as F
+
+    return F.expr(f"concat(_dump, {literal('.' + token)})")
 
 
 # -- what can't be read -----------------------------------------------------------------------------

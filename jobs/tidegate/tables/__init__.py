@@ -33,6 +33,7 @@ OPS: tuple[Table, ...] = (
     books.CORRECTIONS,
     books.ALERTS,
     books.CONFIGURATIONS,
+    books.NUMBERS,
 )
 
 BY_NAME: dict[str, Table] = {table.name: table for table in (*WAREHOUSE, *OPS)}

@@ -31,6 +31,19 @@ LANDINGS = Table(
         Column("configuration", "string", "fingerprint of the configuration that it was read by"),
         Column("run_id", "string", "the run that landed it"),
         Column("landed_at", "timestamp", "when, UTC"),
+        Column("declared_bytes", "bigint", "bytes that its manifest declares; NULL for nothing"),
+        Column("declared_lines", "bigint", "lines that its manifest declares; NULL for nothing"),
+        Column(
+            "bytes_off",
+            "bigint",
+            "by how many bytes the files differ from what is declared of each, or of all if that is more",
+        ),
+        Column("lines_off", "bigint", "by how many lines they do"),
+        Column(
+            "unnumbered",
+            "bigint",
+            "lines without a number of a producer; NULL where the source has no sequence",
+        ),
     ),
     key=("landing_id",),
     slice=(),
@@ -245,4 +258,28 @@ CONFIGURATIONS = Table(
     partition=(),
     statistics=(),
     meaning="a configuration that rows were published by",
+)
+
+NUMBERS = Table(
+    name="numbers",
+    area="ops",
+    columns=(
+        Column("landing_id", "string", "the landing that received them"),
+        Column("source", "string", "name of the source"),
+        Column("dump_hour", "timestamp", "UTC hour of the dump"),
+        Column("producer", "string", "who numbers its events"),
+        Column("received", "bigint", "lines with a number of this producer"),
+        Column("first", "bigint", "smallest number"),
+        Column("last", "bigint", "largest number"),
+        Column(
+            "runs",
+            "array<struct<first:bigint,last:bigint>>",
+            "the different numbers as runs without a gap, in order; NULL where they were too many to keep",
+        ),
+    ),
+    key=("landing_id", "producer"),
+    slice=(),
+    partition=("source",),
+    statistics=("dump_hour",),
+    meaning="a producer whose numbers a landing received",
 )
