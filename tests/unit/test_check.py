@@ -33,7 +33,7 @@ def test_faults_of_all_files_are_told_together_each_with_its_file(settings: Sett
     suite.write_text(
         text.replace(
             "expect_column_values_to_not_be_null", "expect_column_values_to_be_uniqe", 1
-        ).replace("max_value: 0.5}", "maximum: 0.5}")
+        ).replace("max_value: 0.5}", "maximum: 0.5}", 1)
     )
     sessions = settings.expectations / "sessions.yml"
     sessions.write_text(sessions.read_text().replace("column: duration_s", "column: duration"))
