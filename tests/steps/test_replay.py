@@ -178,6 +178,7 @@ def test_a_replay_that_the_gate_held_goes_on_when_it_is_run_again(
         suite
         + """
   - type: expect_column_values_to_be_between
+    name: not too many rows
     of: facts
     args: {column: rows, max_value: 9}
     severity: critical
