@@ -75,7 +75,13 @@ def held_error(audits: Sequence[Audit]) -> HeldError:
         f"held by the gate: {', '.join(f'{a.source} {hours_text(a.slices)}' for a in held)}",
         where=", ".join(f"warehouse/{table}" for table in tables) + " (left as it was)",
         expected="every critical expectation met",
-        got="\n    " + "\n    ".join(each.describe() for each in held),
+        got="\n    "
+        + "\n    ".join(
+            f"{a.table} {a.source} {hours_text(a.slices)}: {each.severity}: {each.describe()}"
+            for a in held
+            for each in a.results
+            if each.holds
+        ),
         todo="mend the dump or the source file and land the hour again, or publish it knowingly with "
         "tidegate approve; tidegate held lists what waits",
     )
