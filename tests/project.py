@@ -6,6 +6,8 @@ import gzip
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,6 +38,21 @@ expectations:
     severity: critical
     why: Nothing is lost on the way.
 """
+
+LIMITED = """table: events
+owner: tests
+expectations:
+  - type: expect_column_values_to_be_between
+    args: {column: n, max_value: 9}
+    severity: critical
+    why: A test makes it fail.
+  - type: expect_column_values_to_be_between
+    of: facts
+    args: {column: rows, min_value: 2}
+    severity: SEVERITY
+    why: Fewer rows look wrong.
+"""
+"""A suite of events that holds an hour with an `n` above 9; what few rows come to, tests say."""
 
 LINES: Mapping[str, Any] = {
     "source": "web",
@@ -136,6 +153,19 @@ class Project:
             "TIDEGATE_LAKE": self.settings.lake,
             "TIDEGATE_SPARK": str(self.settings.spark),
         }
+
+    def tidegate(self, *arguments: str, status: int = 0) -> str:
+        """Run a command on this project; return what it printed, to standard error if it was not done."""
+        done = subprocess.run(
+            [sys.executable, "-m", "tidegate", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, done.stderr
+        assert "\x1b" not in done.stdout + done.stderr
+        return done.stdout if status == 0 else done.stderr
 
     def table(self, table: Table) -> list[Row]:
         """Return the rows of a table of the lake."""

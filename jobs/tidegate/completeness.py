@@ -15,19 +15,22 @@ if TYPE_CHECKING:
 BOOKS = frozenset({"landings", "publications", "audits"})
 """The books that the views are made from."""
 
-_HOURS = """
-CREATE VIEW ops.hours AS
-WITH in_force AS (
+STANDING = """
+SELECT l.* FROM ops.landings l LEFT JOIN (
     SELECT source, configuration FROM ops.publications WHERE table_name = 'events'
-    QUALIFY row_number() OVER (PARTITION BY source ORDER BY sequence DESC) = 1
-), latest AS (
-    SELECT l.* FROM ops.landings l LEFT JOIN in_force f USING (source)
-    -- A rebuild that was held or killed leaves landings that stand for nothing.
-    QUALIFY row_number() OVER (
-        PARTITION BY l.source, dump_hour
-        ORDER BY coalesce(l.configuration = f.configuration, false) DESC,
-                 landed_at DESC, landing_id DESC) = 1
-), published AS (
+    QUALIFY row_number() OVER (PARTITION BY source ORDER BY sequence DESC) = 1) f USING (source)
+WHERE {where}
+-- A rebuild that was held or killed leaves landings that stand for nothing.
+QUALIFY row_number() OVER (
+    PARTITION BY l.source, l.dump_hour
+    ORDER BY coalesce(l.configuration = f.configuration, false) DESC,
+             l.landed_at DESC, l.landing_id DESC) = 1
+"""
+"""The landing that stands for each hour, of those `where`: the latest by the configuration in force."""
+
+_HOURS = f"""
+CREATE VIEW ops.hours AS
+WITH latest AS ({STANDING.format(where="true")}), published AS (
     SELECT source, s.slice AS dump_hour, s.landing_id AS landing_id, s.rows AS rows, delta_version,
            publication_id
     FROM (SELECT source, sequence, delta_version, publication_id, unnest(slices) AS s

@@ -59,14 +59,27 @@ class HeldError(TidegateError):
     exit_status = EXIT_HELD
 
 
-class SourceError(TidegateError):
-    """A source file is wrong. `faults` holds every fault found, one line each."""
+class FaultsError(TidegateError):
+    """A file is wrong. `faults` holds every fault found, one line each.
 
-    def __init__(self, path: str, faults: list[str]) -> None:
+    Args:
+        path: the file.
+        faults: what is wrong with it.
+        what: it is, such as `the suite`.
+    """
+
+    def __init__(self, path: str, faults: list[str], what: str) -> None:
         self.faults = faults
         super().__init__(
-            f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in the source file",
+            f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in {what}",
             where=path,
             got="; ".join(faults),
             todo="mend the file, then run: tidegate check",
         )
+
+
+class SourceError(FaultsError):
+    """A source file is wrong."""
+
+    def __init__(self, path: str, faults: list[str]) -> None:
+        super().__init__(path, faults, "the source file")

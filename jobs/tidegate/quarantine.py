@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tidegate.completeness import STANDING
 from tidegate.rendering import clipped
 
 if TYPE_CHECKING:
@@ -17,20 +18,11 @@ if TYPE_CHECKING:
 _WIDTH = 120
 """How much of a line and of what is wrong with it is shown, in character cells."""
 
-_STANDING = """
-WITH in_force AS (
-    SELECT source, configuration FROM ops.publications WHERE table_name = 'events'
-    QUALIFY row_number() OVER (PARTITION BY source ORDER BY sequence DESC) = 1
-), standing AS (
-    SELECT l.source, strftime(l.dump_hour, '%Y-%m-%dT%H') AS hour, l.landing_id, l.lines,
-           l.quarantined_by_reason
-    FROM ops.landings l LEFT JOIN in_force f USING (source)
-    WHERE l.status = 'landed'
-    -- A rebuild that was held or killed leaves landings that stand for nothing.
-    QUALIFY row_number() OVER (
-        PARTITION BY l.source, l.dump_hour
-        ORDER BY coalesce(l.configuration = f.configuration, false) DESC,
-                 l.landed_at DESC, l.landing_id DESC) = 1
+_STANDING = f"""
+WITH standing AS (
+    SELECT source, strftime(dump_hour, '%Y-%m-%dT%H') AS hour, landing_id, lines,
+           quarantined_by_reason
+    FROM ({STANDING.format(where="l.quarantined_by_reason IS NOT NULL")})
 ), wanted AS (
     SELECT * FROM standing
     WHERE source = coalesce($source, source)

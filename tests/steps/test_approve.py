@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from project import HOUR, NOON, Project, event
+from project import HOUR, LIMITED, NOON, Project, event
 from tidegate.errors import HeldError, TidegateError
 from tidegate.query import connect
 from tidegate.reports import Held, held
@@ -18,19 +18,7 @@ from tidegate.steps.rebuild import rebuild
 from tidegate.tables import events, sessions
 from tidegate.tables.books import AUDITS
 
-SUITE = """table: events
-owner: tests
-expectations:
-  - type: expect_column_values_to_be_between
-    args: {column: n, max_value: 9}
-    severity: critical
-    why: A test makes it fail.
-  - type: expect_column_values_to_be_between
-    of: facts
-    args: {column: rows, min_value: 2}
-    severity: critical
-    why: Fewer rows look wrong.
-"""
+SUITE = LIMITED.replace("SEVERITY", "critical")
 TWO = NOON + HOUR
 
 

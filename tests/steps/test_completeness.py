@@ -5,9 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from test_approve import SUITE
-
-from project import NOON, Project, event
+from project import LIMITED, NOON, Project, event
 from tidegate.query import connect
 from tidegate.steps.land import land
 from tidegate.steps.publish import publish_events
@@ -30,7 +28,7 @@ BY_DAY = (
 def test_a_day_with_a_held_hour_is_partial_and_heals_when_the_hour_is_published(
     project: Project,
 ) -> None:
-    project.suite("events", SUITE)
+    project.suite("events", LIMITED.replace("SEVERITY", "critical"))
     source = project.source()
     day = NOON.replace(hour=0)
     hours = [day + n * HOUR for n in range(25)]
@@ -55,7 +53,7 @@ def test_a_day_with_a_held_hour_is_partial_and_heals_when_the_hour_is_published(
 
 
 def test_every_state_of_an_hour(project: Project) -> None:
-    project.suite("events", SUITE)
+    project.suite("events", LIMITED.replace("SEVERITY", "critical"))
     source = project.source()
     hours = [NOON + n * HOUR for n in range(6)]
     for n in (0, 1, 3, 4, 5):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from datetime import timedelta
 from typing import Any
 
@@ -288,27 +286,15 @@ def test_the_commands_say_what_is_stale_and_mend_it(project: Project) -> None:
         "dumps": f"{project.dumps}/{{dump_hour:%Y-%m-%d-%H}}*.json*",
     }
     (project.settings.sources / "web.yml").write_text(json.dumps(described))
-    told = json.loads(tidegate(project, 0, "status", "--json"))
+    told = json.loads(project.tidegate("status", "--json"))
     assert [(each["table_name"], each["todo"]) for each in told["stale"]] == [
         ("events", "tidegate rebuild events web"),
         ("sessions", "tidegate rebuild sessions web"),
     ]
-    assert "did you mean 'sessions'" in tidegate(project, 1, "rebuild", "session")
-    told = json.loads(tidegate(project, 0, "rebuild", "--json"))
+    assert "did you mean 'sessions'" in project.tidegate("rebuild", "session", status=1)
+    told = json.loads(project.tidegate("rebuild", "--json"))
     assert [each["table"] for each in told["rebuilt"]] == ["events", "sessions"]
     assert_reckoned(project, NARROW)
-    assert tidegate(project, 0, "rebuild") == "nothing is stale\n"
-    assert "stale  " not in tidegate(project, 0, "status").replace("stale\n", "")
-    assert "as published" in tidegate(project, 0, "verify")
-
-
-def tidegate(project: Project, expected: int, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "tidegate", *arguments],
-        env=project.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == expected, done.stderr
-    return done.stdout if expected == 0 else done.stderr
+    assert project.tidegate("rebuild") == "nothing is stale\n"
+    assert "stale  " not in project.tidegate("status").replace("stale\n", "")
+    assert "as published" in project.tidegate("verify")

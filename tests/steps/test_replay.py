@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from datetime import timedelta
 from typing import Any
 
@@ -185,13 +183,13 @@ def test_a_replay_that_the_gate_held_goes_on_when_it_is_run_again(
     why: For this test.
 """,
     )
-    told = tidegate(project, "quarantine", "replay", "web", status=EXIT_HELD)
+    told = project.tidegate("quarantine", "replay", "web", status=EXIT_HELD)
     assert "between(rows)" in told
     assert project.versions() == before
 
     project.suite("events", suite)
     # The landing that was not published has taken the lines of the one that stands.
-    done = json.loads(tidegate(project, "quarantine", "replay", "web", "--json"))
+    done = json.loads(project.tidegate("quarantine", "replay", "web", "--json"))
     assert (done["trial"]["lines"], done["trial"]["untried"]) == (24, 6)
     assert done["replayed"]["left"] == {"not_json": 3}
     assert done["replayed"]["published"][0]["table"] == "events"
@@ -284,17 +282,17 @@ def test_the_landing_that_stands_is_the_latest_of_the_configuration_in_force() -
 
 def test_the_commands_show_what_is_there_and_what_would_fit(project: Project) -> None:
     describe(project)
-    shown = tidegate(project, "quarantine")
+    shown = project.tidegate("quarantine")
     assert "web too_late: 18 lines, 37.50% of 3 hours, 2024-03-01T12..2024-03-01T14" in shown
     assert "2024-03-01-14.json.gz:10  expected one JSON object" in shown
     assert "\\x1b[31m<script>" in shown
     assert shown.endswith("next  mend its source file, then: tidegate quarantine replay web\n")
 
     before = everything(project)
-    told = tidegate(project, "quarantine", "replay", "web", "--dry-run")
+    told = project.tidegate("quarantine", "replay", "web", "--dry-run")
     assert told.startswith("21 of 24 quarantined lines of web fit web.yml now\n")
     assert "all hours are landed again" in told
-    told = tidegate(project, "quarantine", "replay", "web", "--from", "2024-03-02", "--json")
+    told = project.tidegate("quarantine", "replay", "web", "--from", "2024-03-02", "--json")
     assert json.loads(told)["replayed"] is None
     assert everything(project) == before
 
@@ -307,16 +305,3 @@ def describe(project: Project) -> None:
         "dumps": f"{project.dumps}/{{dump_hour:%Y-%m-%d-%H}}*.json*",
     }
     (project.settings.sources / "web.yml").write_text(json.dumps(said))
-
-
-def tidegate(project: Project, *arguments: str, status: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "tidegate", *arguments],
-        env=project.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == status, done.stderr
-    assert "\x1b" not in done.stdout + done.stderr
-    return done.stdout if status == 0 else done.stderr

@@ -81,6 +81,11 @@ def test_a_suite_is_read_with_its_reasons_on_one_line(tmp_path: Path) -> None:
         ((GOOD, "[]"), "expected a mapping with the keys"),
         ((GOOD, ""), "expected a mapping with the keys"),
         ((GOOD, "a: [\n"), "the suite is not YAML"),
+        # The last one would win, and a critical rule be a warning without a word.
+        (
+            ("severity: critical", "severity: critical\n    severity: info"),
+            "key 'severity' is given twice, in lines 6 and 7",
+        ),
         (("why: >", "of: row\n    why: >"), "of: expected one of rows, facts; got 'row'"),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from tidegate.cli.options import DumpsOpt, JsonOpt, LakeOpt, teller
-from tidegate.errors import TidegateError
+from tidegate.errors import FaultsError
 from tidegate.hours import hour_text
 from tidegate.settings import load_settings
 
@@ -55,24 +55,17 @@ def backtest(
     from tidegate.rendering import visible
     from tidegate.source import find_source, load_sources
     from tidegate.steps.backtest import backtest as audit_again
+    from tidegate.steps.check import suite_faults
     from tidegate.steps.work import working
-    from tidegate.suites import name_faults, read_suite
-    from tidegate.tables import BY_NAME, events
+    from tidegate.suites import read_suite
 
     settings = load_settings(lake=lake, dumps=dumps)
     proposed = read_suite(suite)
     sources = [find_source(source, settings.sources)] if source else load_sources(settings.sources)
-    table = BY_NAME[proposed.table]
-    known = {each.source: each for each in (*load_sources(settings.sources), *sources)}.values()
-    own = {s.source: list(s.columns) if table is events.TABLE else [] for s in known}
-    faults = name_faults(proposed, table.column_names, own)
+    known = (*load_sources(settings.sources), *sources)
+    faults = suite_faults(proposed, {each.source: list(each.columns) for each in known})
     if faults:
-        raise TidegateError(
-            f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in the suite",
-            where=str(suite),
-            got="; ".join(faults),
-            todo="mend the file",
-        )
+        raise FaultsError(str(suite), faults, "the suite")
     with working(settings, tell=teller()) as work:
         found = list(audit_again(work, proposed, sources, last))
     if as_json:

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from tidegate.errors import TidegateError
+from tidegate.errors import FaultsError, TidegateError
 from tidegate.lake import literal
 from tidegate.nearest import hint
 from tidegate.tables.books import ALERTS
+from tidegate.yaml_file import load_yaml
 
 if TYPE_CHECKING:
+    from tidegate.query import Books
     from tidegate.settings import Settings
     from tidegate.steps.approve import HeldSlice
     from tidegate.steps.work import Work
@@ -79,7 +81,7 @@ def load_notifiers(path: Path) -> list[Notifier]:
         TidegateError: the file has faults; all of them are told.
     """
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -108,12 +110,7 @@ def load_notifiers(path: Path) -> list[Notifier]:
             continue
         made.append(Notifier(each["notifier"], args))
     if faults:
-        raise TidegateError(
-            f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in the alerts",
-            where=str(path),
-            got="; ".join(faults),
-            todo="mend the file, then run: tidegate check",
-        )
+        raise FaultsError(str(path), faults, "the alerts")
     return made
 
 
@@ -139,20 +136,23 @@ def tell(
     notifiers = load_notifiers(alerts_file(settings))
     if not notifiers or not slices:
         return
+    from tidegate.query import Books
     from tidegate.steps.work import working
 
+    books = Books(settings.lake, settings.s3)
+    news = [(held, text) for held, text in slices if _is_open(books, held) != (kind == "held")]
+    if not news:  # as of nearly every hour: not worth a session
+        return
     with working(settings, _run_id(context), say) as work:
-        for held, text in slices:
-            if _is_open(work, held) == (kind == "held"):
-                continue
+        for held, text in news:
             _send(work, notifiers, kind, held, text, context)
 
 
-def _is_open(work: Work, held: HeldSlice) -> bool:
+def _is_open(books: Books, held: HeldSlice) -> bool:
     """Return whether people were told that a slice is held and not yet that it healed."""
     when = "slice is null" if held.hour is None else f"slice = {literal(held.hour)}"
-    told = work.lake.book(
-        ALERTS,
+    told = books.rows(
+        f"{ALERTS.area}/{ALERTS.name}",
         f"table_name = {literal(held.table.name)} and source = {literal(held.source)} and {when}",
         ("kind", "sent_at", "notifiers"),
     )

@@ -132,13 +132,13 @@ def approve(slice_: str, reason: str, context: dict[str, Any]) -> str:
                 got=f"one that {context['dag_run'].run_type} started",
                 todo="start this DAG by its form in the Airflow UI",
             )
-        held = parse_slice(slice_)
-        with working(load_settings(), _run_id(context), _tell, took=_took) as work:
+        settings, held = load_settings(), parse_slice(slice_)
+        with working(settings, _run_id(context), _tell, took=_took) as work:
             done = publish_knowingly(work, _source(held.source), held, by=by, reason=reason)
         text = done.describe()
         _tell(text)
         if done.publication is not None:
-            alerts.tell(load_settings(), "healed", [(held, text)], context, _tell)
+            alerts.tell(settings, "healed", [(held, text)], context, _tell)
         return text
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tidegate import reports
+from tidegate.completeness import STANDING
 from tidegate.errors import TidegateError
 from tidegate.hours import HOUR, hour_text, parse_hour
 from tidegate.query import connect
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 DAYS = 7
 """Days that a grid of hours has."""
 HISTORY = timedelta(days=28)
-"""How far back a number's history goes, as the facts of an audit do."""
+"""How far back a number's history goes, as usual values do by default."""
 _AFTER = timedelta(days=1)  # of a number's history: whether it went on like that
 _LIVE = timedelta(hours=48)
 _LATE = timedelta(hours=1)
@@ -535,12 +536,11 @@ ORDER BY sequence DESC LIMIT {_PUBLICATIONS}
 _QUARANTINED_ENDS = """
 SELECT min(dump_hour), max(dump_hour) FROM ops.landings WHERE source = ? AND quarantined > 0
 """
-_QUARANTINED = """
+_QUARANTINED = f"""
 SELECT dump_hour, entry.key AS reason, entry.value AS lines
-FROM (SELECT dump_hour, unnest(map_entries(quarantined_by_reason)) AS entry FROM ops.landings
-      WHERE source = ? AND dump_hour BETWEEN ? AND ?
-      QUALIFY row_number() OVER (
-          PARTITION BY dump_hour ORDER BY landed_at DESC, landing_id DESC) = 1)
+FROM (SELECT dump_hour, unnest(map_entries(quarantined_by_reason)) AS entry
+      FROM ({STANDING.format(where="l.quarantined_by_reason IS NOT NULL")})
+      WHERE source = ? AND dump_hour BETWEEN ? AND ?)
 WHERE lines > 0 ORDER BY dump_hour DESC, reason
 """
 _SAMPLED = f"""

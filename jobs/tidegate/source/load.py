@@ -30,8 +30,8 @@ from tidegate.source.model import (
     TimeRef,
     _got,
 )
-from tidegate.source.yaml_file import read_yaml
 from tidegate.template import Template, TemplateError, parse_template
+from tidegate.yaml_file import read_yaml
 
 M = TypeVar("M", bound=BaseModel)
 SUFFIXES = (".yml", ".yaml")

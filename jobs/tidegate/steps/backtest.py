@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from tidegate import gate
-from tidegate.errors import TidegateError
 from tidegate.hours import hours_text
 from tidegate.lake import Row, literal, parse_time, slices_where
 from tidegate.ledger import Publication, published_landings
@@ -86,21 +85,10 @@ def backtest(work: Work, suite: Suite, sources: Sequence[Source], last: int) -> 
 
     Args:
         work: where.
-        suite: the proposal.
+        suite: the proposal, without faults (`check.suite_faults`).
         sources: whose publications.
         last: how many, over all sources.
-
-    Raises:
-        TidegateError: the suite has faults that Great Expectations names.
     """
-    faults = gate.faults(suite)
-    if faults:
-        raise TidegateError(
-            f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in the suite",
-            where=str(suite.path),
-            got="; ".join(faults),
-            todo="mend the file",
-        )
     work.ledger.refresh()
     table = BY_NAME[suite.table]
     known = {source.source: source for source in sources}

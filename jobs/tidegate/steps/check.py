@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from tidegate.errors import SourceError, TidegateError
 from tidegate.settings import Settings
-from tidegate.suites import load_suite, name_faults
-from tidegate.tables import WAREHOUSE, events
+from tidegate.suites import Suite, load_suite, name_faults
+from tidegate.tables import BY_NAME, WAREHOUSE, events
 
 
 def check(settings: Settings) -> tuple[list[str], list[str]]:
@@ -26,10 +26,7 @@ def check(settings: Settings) -> tuple[list[str], list[str]]:
         except TidegateError as error:
             wrong.append(f"{error.where}: {error.what}: {error.got or error.expected}")
             continue
-        from tidegate import gate
-
-        mine = columns if table is events.TABLE else dict.fromkeys(columns, ())
-        faults = [*gate.faults(suite), *name_faults(suite, table.column_names, mine)]
+        faults = suite_faults(suite, columns)
         wrong += [f"{path}: {fault}" for fault in faults]
         if not faults:
             right.append(f"{path}: {len(suite.entries)} expectations")
@@ -42,6 +39,20 @@ def check(settings: Settings) -> tuple[list[str], list[str]]:
     ]
     _alerts(settings, right, wrong)
     return right, wrong
+
+
+def suite_faults(suite: Suite, columns: Mapping[str, Collection[str]]) -> list[str]:
+    """Return what is wrong with a suite that could be read.
+
+    Args:
+        suite: the suite.
+        columns: that each source adds to those of events.
+    """
+    from tidegate import gate
+
+    table = BY_NAME[suite.table]
+    mine = columns if table is events.TABLE else dict.fromkeys(columns, ())
+    return [*gate.faults(suite), *name_faults(suite, table.column_names, mine)]
 
 
 def _alerts(settings: Settings, right: list[str], wrong: list[str]) -> None:

@@ -8,11 +8,12 @@ from typing import Any, get_args
 
 import yaml
 
-from tidegate.errors import TidegateError
+from tidegate.errors import FaultsError, TidegateError
 from tidegate.nearest import hint, nearest
 from tidegate.suites.facts import FACTS
 from tidegate.suites.model import QUERY, Entry, Severity, Subject, Suite
 from tidegate.suites.usual import parse_usual
+from tidegate.yaml_file import load_yaml
 
 _LIMITS = ("min_value", "max_value")
 """The arguments that may be usual values."""
@@ -53,7 +54,7 @@ def read_suite(path: Path, table: str | None = None) -> Suite:
             "the suite is not UTF-8 text", where=str(path), got=str(error), todo="mend the file"
         ) from error
     try:
-        found = yaml.safe_load(text)
+        found = load_yaml(text)
     except yaml.YAMLError as error:
         raise TidegateError(
             "the suite is not YAML", where=str(path), got=str(error), todo="mend the file"
@@ -61,12 +62,7 @@ def read_suite(path: Path, table: str | None = None) -> Suite:
     faults: list[str] = []
     suite = _suite(found, table, path, faults)
     if faults:
-        raise TidegateError(
-            f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in the suite",
-            where=str(path),
-            got="; ".join(faults),
-            todo="mend the file, then run: tidegate check",
-        )
+        raise FaultsError(str(path), faults, "the suite")
     return suite
 
 

@@ -14,7 +14,7 @@ import yaml
 from tidegate.errors import SourceError
 
 
-class _DuplicateKeysError(Exception):
+class _DuplicateKeysError(yaml.YAMLError):
     def __init__(self, faults: list[str]) -> None:
         self.faults = faults
         super().__init__("; ".join(faults))
@@ -54,7 +54,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise SourceError(str(path), [f"the file can't be read: {error.strerror}"]) from error
     try:
-        data = _load(text)
+        data = load_yaml(text)
     except _DuplicateKeysError as error:
         raise SourceError(str(path), error.faults) from error
     except yaml.YAMLError as error:
@@ -67,7 +67,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return data
 
 
-def _load(text: str) -> object:
+def load_yaml(text: str) -> object:
+    """Return what a text of YAML holds.
+
+    Raises:
+        yaml.YAMLError: it is none, or a mapping in it has a key twice.
+    """
     loader = _StrictLoader(text)
     try:
         data = loader.get_single_data()
