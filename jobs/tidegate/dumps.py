@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import cached_property, lru_cache
 from mimetypes import guess_type
 from pathlib import Path
@@ -155,8 +156,9 @@ class Dumps:
 
         Args:
             hour: the dump hour.
-            now: the time; for the quiet time, which counts from the newest file and not before the
-                hour has ended.
+            now: the time by this machine's clock; for the quiet time, which counts from the newest file
+                and not before the hour has ended. Where S3 tells its own time, that one counts, since
+                it is what S3 dates files by.
 
         Raises:
             TidegateError: the bucket or folder can't be read.
@@ -170,12 +172,20 @@ class Dumps:
             return self._by_manifest(hour, files)
         if not files:
             return Completeness(False, self._none(hour))
+        # Nobody vouches for these: what holds a place for a file that is still to come looks the same.
+        hollow = [file.name for file in files if not file.size]
+        if hollow:
+            more = f" and {len(hollow) - 1} more" if len(hollow) > 1 else ""
+            return Completeness(
+                False, f"{hollow[0]}{more} of {_count(files)}: not a byte in it yet"
+            )
         if ways.files is not None:
             what = f"{len(files)} of {ways.files} files"
             if len(files) > ways.files:
                 return Completeness(False, f"{what}: more than the source says")
             return Completeness(len(files) == ways.files, what)
         assert ways.after is not None
+        now = self._store.clock() or now
         newest = max(file.modified for file in files)
         since = max(newest, hour + HOUR)
         quiet = max(now - since, now - now)
@@ -596,6 +606,9 @@ class _Store(Protocol):
     def with_etags(self, files: list[DumpFile]) -> list[DumpFile]:
         """Return the files with their ETags."""
 
+    def clock(self) -> datetime | None:
+        """Return the time of the last listing by the clock that dates files; None if it told none."""
+
     def read(self, name: str, start: int, length: int) -> bytes:
         """Return a part of a file; fewer bytes where it ends earlier."""
 
@@ -637,6 +650,9 @@ class _LocalStore:
     def with_etags(self, files: list[DumpFile]) -> list[DumpFile]:
         return [replace(file, etag=self._md5(file)) for file in files]
 
+    def clock(self) -> None:
+        """Return None: a folder's files are dated by this machine, as far as anybody can tell."""
+
     def read(self, name: str, start: int, length: int) -> bytes:
         try:
             with (self._root / name).open("rb") as data:
@@ -670,6 +686,7 @@ class _S3Store:
         self._bucket = bucket
         self._prefix = prefix
         self._s3 = s3
+        self._clock: datetime | None = None
 
     @cached_property
     def _client(self) -> S3Client:
@@ -685,6 +702,8 @@ class _S3Store:
                 PaginationConfig={"PageSize": _PAGE},
             )
             for page in pages:
+                told = page["ResponseMetadata"]["HTTPHeaders"].get("date")
+                self._clock = parsedate_to_datetime(told) if told else None
                 for item in page.get("Contents", []):
                     name = item["Key"].removeprefix(self._prefix)
                     found.append(
@@ -700,6 +719,9 @@ class _S3Store:
 
     def with_etags(self, files: list[DumpFile]) -> list[DumpFile]:
         return files
+
+    def clock(self) -> datetime | None:
+        return self._clock
 
     def read(self, name: str, start: int, length: int) -> bytes:
         with self._told("read", name):

@@ -323,7 +323,7 @@ def test_quiet_time_counts_from_the_newest_file(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     newest = HOUR + timedelta(hours=3)
     for name, time in (("a", newest - timedelta(hours=1)), ("b", newest)):
-        (folder / f"{name}.json.gz").write_bytes(b"")
+        (folder / f"{name}.json.gz").write_bytes(b"x")
         os.utime(folder / f"{name}.json.gz", (time.timestamp(), time.timestamp()))
     dumps = Dumps(
         _source(f"{FOLDERS}/*.json.gz", complete={"after": "10m"}), S3Access(), str(tmp_path)
@@ -336,10 +336,33 @@ def test_quiet_time_counts_from_the_newest_file(tmp_path: Path) -> None:
     assert dumps.completeness(HOUR, newest + timedelta(minutes=10)).complete
 
 
+@pytest.mark.parametrize("complete", [{"files": 2}, {"after": "10m"}])
+def test_a_file_without_a_byte_holds_a_place_unless_somebody_vouches_for_it(
+    place: Place, complete: dict[str, object]
+) -> None:
+    dumps = place.dumps(complete=complete)
+    place.put(f"{HERE}/a.json.gz", gzip.compress(LINE))
+    place.put(f"{HERE}/b.json.gz", b"")
+    assert f"{HERE}/b.json.gz of 2 files: not a byte in it yet" in _incomplete(dumps)
+    place.put(f"{HERE}/_SUCCESS", b"")
+    assert place.dumps(complete={"marker": "_SUCCESS"}).completeness(HOUR, LATER).complete
+
+
+def test_quiet_time_counts_by_the_clock_that_dates_the_files(server: S3Access) -> None:
+    s3_client(server).put_object(Bucket="events", Key=f"clock/{HERE}/a.json.gz", Body=LINE)
+    dumps = Dumps(_source(f"{FOLDERS}/*.json.gz"), server, "s3://events/clock")
+    here = datetime.now(UTC)
+    for wrong in (timedelta(0), timedelta(minutes=10), timedelta(days=-1)):
+        told = dumps.completeness(HOUR, here + wrong)
+        assert not told.complete
+        assert told.quiet_in is not None
+        assert timedelta(minutes=9) < told.quiet_in <= timedelta(minutes=10, seconds=2)
+
+
 def test_quiet_time_does_not_begin_before_the_hour_has_ended(tmp_path: Path) -> None:
     file = tmp_path / HERE / "a.json.gz"
     file.parent.mkdir(parents=True)
-    file.write_bytes(b"")
+    file.write_bytes(b"x")
     os.utime(file, (HOUR.timestamp(), HOUR.timestamp()))
     dumps = Dumps(_source(f"{FOLDERS}/*.json.gz"), S3Access(), str(tmp_path))
     assert not dumps.completeness(HOUR, HOUR + timedelta(minutes=69)).complete

@@ -182,6 +182,11 @@ def test_a_model_cannot_be_changed() -> None:
             "sessions.gap: expected a duration such as 30m",
         ),
         ({"sessions": {"max": "PT1H"}}, "sessions.max: expected a duration"),
+        (
+            {"complete": {"after": "2h", "within": "90m"}},
+            "complete: within: expected more than the quiet time of 2h, got 1h30m",
+        ),
+        ({"complete": {"files": 2, "within": "0s"}}, "complete.within: expected a duration above"),
         ({"duplicates": {"within": "90m"}}, "duplicates.within: expected whole hours"),
         ({"accept": {"late": "-1h"}}, "accept.late: expected a duration"),
     ],

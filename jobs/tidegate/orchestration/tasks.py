@@ -28,9 +28,22 @@ released meanwhile is never further behind than that."""
 
 
 def dump_hour(context: dict[str, Any]) -> datetime:
-    """Return the dump hour of a run: the start of its data interval, which is its logical date."""
-    start = context.get("data_interval_start") or context["logical_date"]
-    return floor_hour(datetime.fromtimestamp(start.timestamp(), UTC))
+    """Return the dump hour of a run: its logical date.
+
+    Not its data interval: that of a run that somebody starts by hand, or another DAG, ends there.
+
+    Raises:
+        TidegateError: the run has none.
+    """
+    date = context.get("logical_date")
+    if date is None:
+        raise TidegateError(
+            "nobody knows which dump hour this run is",
+            expected="a run with a logical date, which is its dump hour",
+            got="one without",
+            todo="start it with a logical date, or as a backfill",
+        )
+    return floor_hour(datetime.fromtimestamp(date.timestamp(), UTC))
 
 
 def land(source: str, context: dict[str, Any]) -> str:

@@ -1,18 +1,19 @@
 """The task `wait`: it waits in Airflow's triggerer, from its first moment to its last.
 
-An hour that waits, and one that need not, cost no worker.
+An hour that waits, and one that need not, cost no worker; the hours of a source share one watch.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from functools import partial
+from typing import Any, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.triggers.base import (
-    BaseTrigger,
+    BaseEventTrigger,
     StartTriggerArgs,
     TaskFailedEvent,
     TaskSuccessEvent,
@@ -21,18 +22,13 @@ from airflow.triggers.base import (
 
 from tidegate.errors import TidegateError
 from tidegate.hours import floor_hour, hour_text
-from tidegate.settings import load_settings
+from tidegate.orchestration.watch import Look, Seen, Watch, look_at
 
-if TYPE_CHECKING:
-    from tidegate.dumps import Completeness
-
-LATE = timedelta(hours=24)
-"""How long an hour is waited for."""
-_POLL_S = 60.0
-_SOON_S = 0.2
-_FAULTS_S = 600.0
-"""Seconds of nothing but errors after which waiting is given up; an S3 that is away for less is survived."""
-_DUMP_HOUR = "{{ (data_interval_start or logical_date).isoformat() }}"
+PATIENCE = timedelta(minutes=10)
+"""Of nothing but errors, also for an hour that is late already: an S3 that is away for less is survived."""
+_DUMP_HOUR = "{{ logical_date.isoformat() if logical_date is defined and logical_date else '' }}"
+_WATCHES: dict[str, Watch] = {}
+"""Of this triggerer, by source."""
 
 
 class WaitForDump(BaseOperator):
@@ -49,27 +45,23 @@ class WaitForDump(BaseOperator):
         super().__init__(**kwargs)
         self.source = source
         self.hour = _DUMP_HOUR
+        # No timeout of Airflow's: the trigger knows when the hour is late, and says so.
         self.start_trigger_args = StartTriggerArgs(
             trigger_cls=f"{DumpTrigger.__module__}.{DumpTrigger.__qualname__}",
             trigger_kwargs={"source": source, "hour": self.hour},
             next_method="execute_complete",
-            timeout=LATE,
         )
 
     def execute(self, context: Any) -> NoReturn:  # noqa: ARG002 (Airflow calls it so)
         """Begin to wait; for a run without a triggerer that starts tasks."""
-        self.defer(
-            trigger=DumpTrigger(self.source, self.hour),
-            method_name="execute_complete",
-            timeout=LATE,
-        )
+        self.defer(trigger=DumpTrigger(self.source, self.hour), method_name="execute_complete")
 
     def execute_complete(self, context: Any, event: Any = None) -> None:
         """Do nothing: the trigger ends the task."""
 
 
-class DumpTrigger(BaseTrigger):
-    """Looks at one hour of one source until its dump is complete.
+class DumpTrigger(BaseEventTrigger):
+    """Waits until the dump of one hour of a source is complete, or late.
 
     Args:
         source: name of the source.
@@ -86,43 +78,76 @@ class DumpTrigger(BaseTrigger):
         name = f"{type(self).__module__}.{type(self).__qualname__}"
         return name, {"source": self.source, "hour": self.hour}
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield the end of the task."""
-        hour = floor_hour(datetime.fromisoformat(self.hour).astimezone(UTC))
-        told, faulty = "", 0.0
-        while True:
-            pause = _POLL_S
-            try:
-                found = await asyncio.to_thread(look, self.source, hour)
-            except TidegateError as error:
-                if faulty >= _FAULTS_S:
-                    self.log.error("%s", error.describe())
-                    yield TaskFailedEvent()
-                    return
-                self.log.warning("%s", error.describe())
-                faulty += _POLL_S
-            else:
-                faulty = 0.0
-                if found.why != told:
-                    told = found.why
-                    self.log.info("%s %s: %s", self.source, hour_text(hour), told)
-                if found.complete:
+    def shared_stream_key(self) -> tuple[str, str]:
+        """Return what the triggers of one source have in common, and no other has."""
+        return (DumpTrigger.__module__, self.source)
+
+    @classmethod
+    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncGenerator[Seen, None]:
+        """Yield what is seen of the hours of a source that are waited for."""
+        async with aclosing(_watch(str(kwargs["source"])).seen()) as stream:
+            async for seen in stream:
+                yield seen
+
+    async def filter_shared_stream(
+        self, shared_stream: AsyncIterator[Seen]
+    ) -> AsyncIterator[TriggerEvent]:
+        """Yield the end of the task, once this hour's dump is complete or late."""
+        if not self.hour:
+            self.log.error(
+                "this run has no logical date, so nobody knows which dump hour it is; start it with one"
+            )
+            yield TaskFailedEvent()
+            return
+        hour = floor_hour(datetime.fromisoformat(self.hour))
+        watch = _watch(self.source)
+        watch.add(hour)
+        try:
+            told, since = "", datetime.now(UTC)
+            async for seen in shared_stream:
+                if hour not in seen:
+                    continue
+                now, look = datetime.now(UTC), seen[hour]
+                if not isinstance(look.found, TidegateError):
+                    since = now
+                text = _text(look)
+                if text != told:
+                    told = text
+                    self.log.info("%s %s: %s", self.source, hour_text(hour), text)
+                if not isinstance(look.found, TidegateError) and look.found.complete:
                     yield TaskSuccessEvent()
                     return
-                if found.quiet_in is not None:
-                    pause = min(_POLL_S, found.quiet_in.total_seconds() + _SOON_S)
-            await asyncio.sleep(pause)
+                if look.is_over(now) and (
+                    not isinstance(look.found, TidegateError) or now - since >= PATIENCE
+                ):
+                    self.log.error("%s", late(self.source, hour, look).describe())
+                    yield TaskFailedEvent()
+                    return
+        finally:
+            watch.remove(hour)
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield the end of the task, for a triggerer that shares no streams."""
+        async with aclosing(self.open_shared_stream({"source": self.source})) as stream:
+            async for event in self.filter_shared_stream(stream):
+                yield event
 
 
-def look(source: str, hour: datetime) -> Completeness:
-    """Return whether an hour's dump is complete.
+def late(source: str, hour: datetime, look: Look) -> TidegateError:
+    """Return the error that tells that an hour is waited for no longer."""
+    return TidegateError(
+        f"late: {source} {hour_text(hour)} was not complete by {look.late_from:%Y-%m-%dT%H:%M}Z",
+        expected="a complete dump, within the time that `complete` in the source file gives it",
+        got=_text(look),
+        todo="have the dump uploaded: `reconcile` lands it then, or clear this task to land it at once",
+    )
 
-    Raises:
-        TidegateError: there is no such source, or its dumps can't be listed.
-    """
-    from tidegate.dumps import Dumps
-    from tidegate.source import find_source
 
-    settings = load_settings()
-    chosen = find_source(source, settings.sources)
-    return Dumps(chosen, settings.s3, settings.dumps).completeness(hour, datetime.now(UTC))
+def _text(look: Look) -> str:
+    if isinstance(look.found, TidegateError):
+        return look.found.describe()
+    return look.found.why
+
+
+def _watch(source: str) -> Watch:
+    return _WATCHES.setdefault(source, Watch(partial(look_at, source)))

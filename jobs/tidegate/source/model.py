@@ -262,15 +262,17 @@ class Format(Model):
 
 
 class Complete(Model):
-    """When a dump is complete: exactly one way.
+    """When a dump is complete: exactly one way. And how long after its hour it may be so.
 
-    Names are relative to the hour's folder and may hold placeholders.
+    Names are relative to the hour's folder and may hold placeholders. What is not complete `within` that
+    time of the hour's end is late: it is waited for no longer.
     """
 
     marker: str | None = None
     manifest: str | None = None
     files: Annotated[int, Field(ge=1)] | None = None
     after: Duration | None = None
+    within: Duration = timedelta(hours=24)
 
     @field_validator("marker", "manifest")
     @classmethod
@@ -290,6 +292,11 @@ class Complete(Model):
         if len(given) != 1:
             raise ValueError(
                 f"expected exactly one of {', '.join(ways)}, got {' and '.join(given) or 'none'}"
+            )
+        if self.after is not None and self.after >= self.within:
+            raise ValueError(
+                f"within: expected more than the quiet time of {duration_text(self.after)}, got "
+                f"{duration_text(self.within)}: every hour would be late"
             )
         return self
 
