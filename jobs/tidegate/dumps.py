@@ -151,6 +151,24 @@ class Dumps:
         """
         return self._data(hour, etags=True)
 
+    def files_by_hour(self, hours: Iterable[datetime]) -> dict[datetime, list[DumpFile]]:
+        """Return the data files of each hour; see `files`.
+
+        Hours whose files lie under one prefix are listed together, however many keys there are.
+
+        Raises:
+            TidegateError: the bucket or folder can't be listed.
+
+        """
+        listed = sorted(set(hours))
+        prefixes = sorted({self._prefix(hour) for hour in listed})
+        with ThreadPoolExecutor(max_workers=_LOOKERS) as pool:
+            found = dict(zip(prefixes, pool.map(self._store.listing, prefixes), strict=True))
+        return {
+            hour: self._store.with_etags(self._of_hour(hour, found[self._prefix(hour)]))
+            for hour in listed
+        }
+
     def completeness(self, hour: datetime, now: datetime) -> Completeness:
         """Return whether an hour's dump is complete, by the way that its source names.
 
@@ -340,13 +358,20 @@ class Dumps:
         return self.template.folder(hour) + named.render(hour)
 
     def _data(self, hour: datetime, *, etags: bool) -> list[DumpFile]:
+        found = self._of_hour(hour, self._store.listing(self._prefix(hour)))
+        return self._store.with_etags(found) if etags else found
+
+    def _prefix(self, hour: datetime) -> str:
+        """Return what the names of an hour's files begin with, as far as that is known."""
+        return self.template.relative(hour).partition("*")[0]
+
+    def _of_hour(self, hour: datetime, listed: Iterable[DumpFile]) -> list[DumpFile]:
+        """Return those of listed files that are an hour's data, by name."""
         relative = self.template.relative(hour)
         named = self.source.complete.named()
         apart = self.template.folder(hour) + named.render(hour) if named is not None else None
-        listed = self._store.listing(relative.partition("*")[0])
         found = [file for file in listed if file.name != apart and _is_data(file.name, relative)]
-        found.sort(key=lambda file: file.name)
-        return self._store.with_etags(found) if etags else found
+        return sorted(found, key=lambda file: file.name)
 
     def _by_marker(self, hour: datetime, files: list[DumpFile]) -> Completeness:
         name = self._named(hour)

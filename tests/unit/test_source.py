@@ -186,7 +186,7 @@ def test_a_model_cannot_be_changed() -> None:
             {"complete": {"after": "2h", "within": "90m"}},
             "complete: within: expected more than the quiet time of 2h, got 1h30m",
         ),
-        ({"complete": {"files": 2, "within": "0s"}}, "complete.within: expected a duration above"),
+        ({"complete": {"files": 2, "within": "0s"}}, "complete.within: expected a duration"),
         ({"duplicates": {"within": "90m"}}, "duplicates.within: expected whole hours"),
         ({"accept": {"late": "-1h"}}, "accept.late: expected a duration"),
     ],

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Asset, Param, task
 from airflow.timetables.interval import CronDataIntervalTimetable
+from airflow.timetables.trigger import CronTriggerTimetable
 
+from tidegate.hours import HOUR
 from tidegate.orchestration import tasks
 from tidegate.orchestration.links import ApproveLink, HourLink
+from tidegate.orchestration.policy import LIVE_WEIGHT
 from tidegate.orchestration.waiting import WaitForDump
+from tidegate.steps.reconcile import DAYS
 
 if TYPE_CHECKING:
     from tidegate.source import Source
@@ -18,6 +24,8 @@ if TYPE_CHECKING:
 EVENTS = Asset("warehouse/events")
 """Updated by each publication of events."""
 
+_LIVE_RUNS = 24
+"""Runs of a source at a time, over those that wait: enough for a day that somebody clears."""
 _DEFAULTS = {"owner": "tidegate", "retries": 2, "retry_delay": timedelta(seconds=30)}
 
 
@@ -40,8 +48,10 @@ def land_dag(source: Source, runbook: str | None) -> DAG:
         schedule=CronDataIntervalTimetable("0 * * * *", timezone="UTC"),
         start_date=source.since,
         catchup=False,  # history is a backfill that somebody asks for
-        max_active_runs=8,
-        default_args=_DEFAULTS,
+        # An hour that waits takes a run and no worker: however many do, the next hours go on.
+        max_active_runs=ceil(source.complete.within / HOUR) + _LIVE_RUNS,
+        # Whatever is nearer to its end goes first; backfills come last (orchestration/policy.py).
+        default_args={**_DEFAULTS, "priority_weight": LIVE_WEIGHT, "weight_rule": "upstream"},
         tags=["tidegate", name],
     ) as dag:
         wait = WaitForDump(
@@ -114,6 +124,47 @@ def approve_dag(runbook: str | None) -> DAG:
             return tasks.approve(params["slice"], params["reason"], context)
 
         approve()
+    return dag
+
+
+def reconcile_dag(runbook: str | None) -> DAG:
+    """Return the DAG that lands again what changed in the bucket: compare → land.
+
+    Args:
+        runbook: shown in the UI.
+    """
+    with DAG(
+        "reconcile",
+        description="Hours whose dumps are not what was landed of them are landed again",
+        doc_md=runbook,
+        # Between the hours, when live hours have just been landed and Spark is idle.
+        schedule=CronTriggerTimetable("40 * * * *", timezone="UTC"),
+        catchup=False,
+        max_active_runs=1,
+        default_args=_DEFAULTS,
+        tags=["tidegate"],
+        params={
+            "days": Param(
+                DAYS,
+                type="integer",
+                minimum=1,
+                maximum=366,
+                title="Days",
+                description="How far back dumps are compared with what was landed of them.",
+            )
+        },
+    ) as dag:
+
+        @task(task_id="compare", doc_md="Lists the dumps and compares them with ops.landings.")
+        def compare(**context: Any) -> list[dict[str, str]]:
+            return tasks.compare(context["params"]["days"])
+
+        TriggerDagRunOperator.partial(
+            task_id="land",
+            doc_md="Starts the hour's run anew, or a run of its own.",
+            reset_dag_run=True,
+            map_index_template="{{ task.trigger_dag_id }} {{ task.logical_date }}",
+        ).expand_kwargs(compare())
     return dag
 
 

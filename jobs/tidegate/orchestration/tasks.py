@@ -26,6 +26,9 @@ DERIVE_CAP = 96
 """Slices of events that a derive run takes at once: a backfill's many hours cost few runs, and what is
 released meanwhile is never further behind than that."""
 
+RELAND_CAP = 200
+"""Hours that a reconcile run starts: each costs it a task, and the next one follows within the hour."""
+
 
 def dump_hour(context: dict[str, Any]) -> datetime:
     """Return the dump hour of a run: its logical date.
@@ -153,6 +156,45 @@ def approve(slice_: str, reason: str, context: dict[str, Any]) -> str:
         if done.publication is not None:
             alerts.tell(settings, "healed", [(held, text)], context, _tell)
         return text
+
+
+def compare(days: int) -> list[dict[str, str]]:
+    """Return the runs to start, one for each hour whose dump is not what was landed of it.
+
+    Each is what `TriggerDagRunOperator` takes. Hours whose run is under way are left to it; those over
+    `RELAND_CAP` to the next time.
+    """
+    from tidegate.orchestration.runs import run_of
+    from tidegate.source import load_sources
+    from tidegate.steps.reconcile import differences
+
+    wanted = []
+    with told():
+        settings, now = load_settings(), datetime.now(UTC)
+        for source in load_sources(settings.sources):
+            for each in differences(settings, source, now, days):
+                _tell(each.describe())
+                if each.is_to_land:
+                    wanted.append(each)
+    starts = []
+    for each in wanted:
+        dag_id = f"land_{each.source}"
+        run = run_of(dag_id, each.hour)
+        if run is not None and run.is_under_way:
+            _tell(f"{dag_id} {hour_text(each.hour)}: left to {run.run_id}, which is {run.state}")
+            continue
+        starts.append(
+            {
+                "trigger_dag_id": dag_id,
+                "trigger_run_id": run.run_id
+                if run
+                else f"operator_triggered__{each.hour.isoformat()}",
+                "logical_date": each.hour.isoformat(),
+            }
+        )
+    if len(starts) > RELAND_CAP:
+        _tell(f"{len(starts) - RELAND_CAP} hours more are left to the next run")
+    return starts[:RELAND_CAP]
 
 
 def report(held: list[str]) -> None:

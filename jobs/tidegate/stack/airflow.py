@@ -17,6 +17,7 @@ from pathlib import Path
 from string import Template
 
 from tidegate.errors import TidegateError
+from tidegate.orchestration.policy import POOLS
 from tidegate.stack.airflow_api import AirflowApi
 from tidegate.stack.preload import VARIABLE as PRELOAD
 from tidegate.stack.private import USER, Secrets, write_private
@@ -36,10 +37,15 @@ COMPONENTS: Mapping[str, tuple[str, ...]] = {
 _LOCAL_SETTINGS = '''\
 """Read by Airflow when it starts; written by Tidegate's supervisor."""
 
+from tidegate.orchestration.policy import task_instance_mutation_hook
 from tidegate.stack.preload import preload
 from tidegate.stack.sqlite import create_async_metadata_engine, create_metadata_engine
 
-__all__ = ["create_async_metadata_engine", "create_metadata_engine"]
+__all__ = [
+    "create_async_metadata_engine",
+    "create_metadata_engine",
+    "task_instance_mutation_hook",
+]
 preload()
 '''
 
@@ -194,6 +200,8 @@ def wait_for_airflow(
             unwell = api.unwell(since)
             warm = warm or (unwell is not None and api.warm())
             if warm and unwell is not None and not unwell:
+                for name, (slots, purpose) in POOLS.items():
+                    api.set_pool(name, slots, purpose)
                 return
             waiting = "no answer yet" if unwell is None else "not ready: " + ", ".join(unwell)
             time.sleep(0.2)

@@ -102,6 +102,14 @@ class AirflowApi:
         """Let a DAG's runs run (or not)."""
         self._send("PATCH", f"/dags/{dag_id}", json={"is_paused": paused})
 
+    def set_pool(self, name: str, slots: int, purpose: str) -> None:
+        """Make a pool, or give one that is there another size."""
+        body = {"slots": slots, "description": purpose, "include_deferred": False}
+        if self._send("GET", f"/pools/{name}", missing_ok=True) is None:
+            self._send("POST", "/pools", json={**body, "name": name})
+        else:
+            self._send("PATCH", f"/pools/{name}", json={**body, "pool": name})
+
     def create_backfill(
         self,
         dag_id: str,
