@@ -10,6 +10,7 @@ import typer
 from tidegate import __version__
 from tidegate.cli import (
     approve,
+    backfill,
     bench,
     books,
     check,
@@ -44,6 +45,7 @@ app.command("approve")(approve.approve)
 app.command("report")(report.report)
 app.command("check")(check.check)
 app.command("run")(steps.run)
+app.command("backfill")(backfill.backfill)
 app.command("land")(steps.land)
 app.command("audit")(steps.audit)
 app.command("publish")(steps.publish)

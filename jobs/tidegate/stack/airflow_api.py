@@ -118,6 +118,7 @@ class AirflowApi:
         *,
         max_active_runs: int = 4,
         reprocess: str = "none",
+        backwards: bool = False,
     ) -> int:
         """Create a backfill of an hourly DAG and return its id.
 
@@ -126,23 +127,33 @@ class AirflowApi:
             first: the first logical date.
             last: the last one, inclusive.
             max_active_runs: runs of this backfill at a time.
-            reprocess: what to do with dates that have a run: `none`, `failed` or `completed`.
+            reprocess: which dates that have a run are run again: `none`, `failed` (those that failed), or
+                `completed` (all that ended).
+            backwards: the last date first.
 
         Raises:
             TidegateError: Airflow refused (it allows one backfill of a DAG at a time).
         """
-        made = self._send(
-            "POST",
-            "/backfills",
-            json={
-                "dag_id": dag_id,
-                "from_date": first.isoformat(),
-                "to_date": last.isoformat(),
-                "max_active_runs": max_active_runs,
-                "reprocess_behavior": reprocess,
-            },
-        )
+        body = _backfill(dag_id, first, last, max_active_runs, reprocess, backwards)
+        made = self._send("POST", "/backfills", json=body)
         return int((made or {})["id"])
+
+    def backfill_dates(
+        self, dag_id: str, first: datetime, last: datetime, reprocess: str = "none"
+    ) -> list[datetime]:
+        """Return the logical dates that a backfill would run, see `create_backfill`; it makes none.
+
+        Raises:
+            TidegateError: Airflow refused.
+        """
+        body = _backfill(dag_id, first, last, 1, reprocess, backwards=False)
+        found = self._send("POST", "/backfills/dry_run", json=body) or {}
+        return sorted(datetime.fromisoformat(row["logical_date"]) for row in found["backfills"])
+
+    def backfills_under_way(self, dag_id: str) -> list[Row]:
+        """Return the backfills of a DAG that have not ended."""
+        found = self._all("/backfills", "backfills", dag_id=dag_id)
+        return [row for row in found if row["completed_at"] is None]
 
     def backfill(self, backfill_id: int) -> Row:
         """Return a backfill; its `completed_at` is None while it runs."""
@@ -305,6 +316,24 @@ class AirflowApi:
                 todo="restart the stack: tidegate down, then tidegate up",
             )
         self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+
+def _backfill(
+    dag_id: str,
+    first: datetime,
+    last: datetime,
+    max_active_runs: int,
+    reprocess: str,
+    backwards: bool,
+) -> Row:
+    return {
+        "dag_id": dag_id,
+        "from_date": first.isoformat(),
+        "to_date": last.isoformat(),
+        "max_active_runs": max_active_runs,
+        "reprocess_behavior": reprocess,
+        "run_backwards": backwards,
+    }
 
 
 def _is_well(name: str, told: Row, since: float) -> bool:
