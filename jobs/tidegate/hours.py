@@ -66,6 +66,21 @@ def hour_text(hour: datetime) -> str:
     return hour.astimezone(UTC).strftime("%Y-%m-%dT%H")
 
 
+def some_hours(first: str | None, last: str | None) -> tuple[datetime, datetime] | None:
+    """Return the bounds that two texts name, either of which may be missing; None where both are.
+
+    Raises:
+        TidegateError: a text is no hour, or `first` is after `last`.
+    """
+    if not first and not last:
+        return None
+    lower = parse_hour(first) if first else datetime.min.replace(tzinfo=UTC)
+    upper = parse_hour(last) if last else datetime.max.replace(tzinfo=UTC)
+    if lower > upper:
+        hour_range(lower, upper)  # says what is wrong
+    return lower, upper
+
+
 def hours_text(hours: Iterable[datetime]) -> str:
     """Return hours as short text, runs of consecutive hours folded: `2015-01-01T12..T14`."""
     runs: list[tuple[datetime, datetime]] = []

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from compare import Row, assert_same_rows
-from conftest import MakeProject
+from conftest import CopyProject, MakeProject
 from histories import RULES, assert_reckoned, derived, go, put, tables
 from project import HOUR, NOON, Project, event
+from tidegate.errors import TidegateError
 from tidegate.steps.derive import derive, standing
+from tidegate.steps.rebuild import rebuild
 from tidegate.steps.release import release
-from tidegate.tables import daily_activity, events, sessions
+from tidegate.tables import Table, daily_activity, events, sessions
 from tidegate.tables.books import AUDITS, LANDINGS, PUBLICATIONS, RELEASES
 
 MINUTE = timedelta(minutes=1)
@@ -237,3 +239,28 @@ def test_an_aggregate_that_is_held_does_not_hold_the_sessions_before_it(project:
     project.suite("hourly_activity", suite)
     derived(project, source)
     assert_reckoned(project)
+
+
+@pytest.mark.parametrize("table", [events.TABLE, sessions.TABLE, daily_activity.TABLE])
+def test_what_some_dumps_bear_on_is_built_anew_and_is_what_it_was(
+    once: Project, copy_project: CopyProject, table: Table
+) -> None:
+    project = copy_project(once)
+    source = project.source(**RULES)
+    work = project.work()
+    hours = (HOURS[1], HOURS[2])
+    done = rebuild(work, table, source, hours)
+    assert done.publication is not None
+    if table is events.TABLE:
+        assert {each.slice for each in done.publication.slices} == set(hours)
+    derive(work, [source])
+    assert_reckoned(project)
+
+
+def test_a_part_is_not_built_anew_by_another_configuration_than_the_rest(
+    once: Project, copy_project: CopyProject
+) -> None:
+    project = copy_project(once)
+    other = project.source(**{**RULES, "sessions": {"gap": "7m"}})
+    with pytest.raises(TidegateError, match="not what its file and the code would make"):
+        rebuild(project.work(), sessions.TABLE, other, (HOURS[0], HOURS[0]))

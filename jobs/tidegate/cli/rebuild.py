@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.cli.options import DumpsOpt, JsonOpt, LakeOpt, teller
+from tidegate.cli.options import DumpsOpt, FirstOpt, JsonOpt, LakeOpt, LastOpt, teller
 from tidegate.errors import EXIT_FAULT, EXIT_HELD, TidegateError
+from tidegate.hours import some_hours
 from tidegate.nearest import hint
 from tidegate.settings import Settings, load_settings
 from tidegate.tables import BY_NAME, REBUILDABLE, Table
@@ -32,6 +33,8 @@ SourceArg = Annotated[
 def rebuild(
     table: TableArg = None,
     source: SourceArg = None,
+    first: FirstOpt = None,
+    last: LastOpt = None,
     dumps: DumpsOpt = None,
     lake: LakeOpt = None,
     as_json: JsonOpt = False,
@@ -39,7 +42,8 @@ def rebuild(
     """Build tables anew by the source files, suites and code of today, and swap them in.
 
     `events` is landed again from its dumps, the others are built from published events. A table is replaced
-    whole by one publication, or not at all; what is built from it follows.
+    whole by one publication, or not at all; what is built from it follows. With --from or --to it is just what
+    the published dumps of those hours bear on.
     """
     from tidegate.source import find_source, load_sources
     from tidegate.steps.derive import derive
@@ -49,12 +53,15 @@ def rebuild(
 
     settings = load_settings(lake=lake, dumps=dumps)
     sources = [find_source(source, settings.sources)] if source else load_sources(settings.sources)
+    between = some_hours(first, last)
+    if between is not None and table is None:
+        raise typer.BadParameter("--from and --to need a TABLE")
     wanted = _wanted(settings, _table(table), sources)
     if not wanted:
         typer.echo("nothing is stale" if table is None else "there is no source")
         return
     with working(settings, tell=teller()) as work:
-        done = [build(work, each, its) for each, its in wanted]
+        done = [build(work, each, its, between) for each, its in wanted]
         derived = derive(work, sources)
         made = release(work, derived)
     held = [*(audit for each in done for audit in each.held), *derived.held]

@@ -17,6 +17,7 @@ from tidegate.orchestration.links import ApproveLink, HourLink
 from tidegate.orchestration.policy import LIVE_WEIGHT
 from tidegate.orchestration.waiting import WaitForDump
 from tidegate.steps.reconcile import DAYS
+from tidegate.tables import REBUILDABLE
 
 if TYPE_CHECKING:
     from tidegate.source import Source
@@ -171,9 +172,12 @@ def reconcile_dag(runbook: str | None) -> DAG:
 def derive_dag(runbook: str | None) -> DAG:
     """Return the DAG that brings derived tables up to date whenever events were published.
 
+    Started by hand, its form may ask for a table to be built anew first.
+
     Args:
         runbook: shown in the UI.
     """
+    hour = r"^$|^\d{4}-\d{2}-\d{2}(T\d{2}(:\d{2}(:\d{2})?)?)?(Z|\+00:00)?$"
     with DAG(
         "derive",
         description="Sessions and aggregates follow what is published; then a release",
@@ -181,13 +185,48 @@ def derive_dag(runbook: str | None) -> DAG:
         schedule=[EVENTS],
         catchup=False,
         max_active_runs=1,
-        default_args=_DEFAULTS,
+        default_args={**_DEFAULTS, "priority_weight": LIVE_WEIGHT, "weight_rule": "upstream"},
         tags=["tidegate"],
+        params={
+            "table": Param(
+                "",
+                type="string",
+                enum=["", *(table.name for table in REBUILDABLE)],
+                title="Table to build anew",
+                description="Empty: what waits is derived, and no more.",
+            ),
+            "source": Param(
+                "",
+                type="string",
+                title="Source",
+                description="Whose rows; empty: of all sources.",
+            ),
+            "from": Param(
+                "",
+                type="string",
+                pattern=hour,
+                title="From",
+                description="First dump hour, such as 2026-05-01T10; empty: from the beginning.",
+            ),
+            "to": Param(
+                "",
+                type="string",
+                pattern=hour,
+                title="To",
+                description="Last dump hour, inclusive; empty: to the end.",
+            ),
+            "reason": Param(
+                "",
+                type="string",
+                title="Reason",
+                description="Why a table is built anew; it stands in the run's log. Needed with a table.",
+            ),
+        },
     ) as dag:
 
         @task(task_id="derive", doc_md="Builds, audits and publishes; pins a release.")
-        def derive(**context: object) -> list[str]:
-            return tasks.derive(dict(context))
+        def derive(**context: Any) -> list[str]:
+            return tasks.derive(context)
 
         @task(task_id="report", doc_md="Fails if a derived candidate was held.")
         def report(held: list[str]) -> None:

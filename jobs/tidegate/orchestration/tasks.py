@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import HeldError, TidegateError
-from tidegate.hours import floor_hour, hour_text
+from tidegate.hours import floor_hour, hour_text, some_hours
 from tidegate.orchestration import alerts
 from tidegate.orchestration.combine import Answer, Asked, Serve, together
 from tidegate.settings import Settings, load_settings
@@ -123,6 +123,7 @@ def derive(context: dict[str, Any]) -> list[str]:
         working(load_settings(), run_id=_run_id(context), tell=_tell, took=_took) as work,
     ):
         sources = load_sources(work.settings.sources)
+        again = _rebuild(work, sources, context)
         while True:
             derived = derive_tables(work, sources, DERIVE_CAP)
             with work.stage("release"):
@@ -130,7 +131,45 @@ def derive(context: dict[str, Any]) -> list[str]:
             _alert_derived(work.settings, derived, context)
             # What is held takes nothing, so the next round would only meet it again.
             if not derived.waiting or derived.held:
-                return [*(each.describe() for each in derived.held), *derived.outdated]
+                return [
+                    *again,
+                    *(each.describe() for each in derived.held),
+                    *derived.outdated,
+                ]
+
+
+def _rebuild(work: Work, sources: Sequence[Source], context: dict[str, Any]) -> list[str]:
+    """Build the table anew that the run's form asks for, if it does; return what was held."""
+    from tidegate.source import find_source
+    from tidegate.steps.rebuild import rebuild
+    from tidegate.tables import BY_NAME
+
+    asked: dict[str, str] = context.get("params") or {}
+    name, reason = asked.get("table"), (asked.get("reason") or "").strip()
+    if not name:
+        return []
+    if not reason:
+        raise TidegateError(
+            f"no reason to build {name} anew",
+            expected="a reason, for whoever reads this run later",
+            todo="start this DAG by its form again, and give one",
+        )
+    chosen = (
+        [find_source(asked["source"], work.settings.sources)] if asked.get("source") else sources
+    )
+    between = some_hours(asked.get("from"), asked.get("to"))
+    by = context["dag_run"].triggering_user_name or "somebody"
+    _tell(f"{by} has {name} built anew: {reason}")
+    held = []
+    for source in chosen:
+        done = rebuild(work, BY_NAME[name], source, between)
+        made = done.publication
+        _tell(
+            f"{name} of {source.source}: "
+            + (f"{made.rows:,} rows in {len(made.slices)} slices" if made else "left as it was")
+        )
+        held += [each.describe() for each in done.held]
+    return held
 
 
 def approve(slice_: str, reason: str, context: dict[str, Any]) -> str:

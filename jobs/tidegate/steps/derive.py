@@ -347,7 +347,15 @@ def _publish(work: Work, candidate: Candidate, taken: Taken) -> tuple[Publicatio
     return (publication if done else None), audit
 
 
-def take(work: Work, table: Table, source: Source, version: int, *, whole: bool = False) -> Taken:
+def take(
+    work: Work,
+    table: Table,
+    source: Source,
+    version: int,
+    *,
+    whole: bool = False,
+    again: tuple[datetime, datetime] | None = None,
+) -> Taken:
     """Return the publications of a table's inputs that it has not consumed.
 
     Args:
@@ -356,6 +364,7 @@ def take(work: Work, table: Table, source: Source, version: int, *, whole: bool 
         source: whose, by the configuration to build by.
         version: of events, up to which they are taken.
         whole: whether all is to be built again, whatever was taken.
+        again: publications of these dump hours, the first to the last, are taken once more.
     """
     last = work.ledger.last(table, source.source)
     done = last.input_versions if last else {}
@@ -375,6 +384,15 @@ def take(work: Work, table: Table, source: Source, version: int, *, whole: bool 
         # Not the version that the table has by now: what came since was not taken.
         inputs[name] = built[-1].delta_version if built else done.get(name, 0)
         found += built
+    if again is not None:
+        known = {each.publication_id for each in found}
+        found += [
+            each
+            for each in work.ledger.publications(events.TABLE, source.source)
+            if each.delta_version <= version
+            and each.publication_id not in known
+            and any(again[0] <= part.slice <= again[1] for part in each.slices)
+        ]
     return Taken(source, inputs, tuple(found), last, whole)
 
 

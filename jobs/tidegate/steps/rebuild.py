@@ -61,16 +61,28 @@ class Rebuilt:
         return tuple(each for each in self.audits if each.held)
 
 
-def rebuild(work: Work, table: Table, source: Source) -> Rebuilt:
+def rebuild(
+    work: Work, table: Table, source: Source, between: tuple[datetime, datetime] | None = None
+) -> Rebuilt:
     """Build one table of a source anew by its file as it is now; all of it, or nothing.
+
+    Args:
+        work: where.
+        table: what to build.
+        source: whose rows.
+        between: only what the published dumps of these hours, the first to the last, bear on; by the
+            configuration that the table has.
 
     Raises:
         TidegateError: a dump that published rows were made of is gone or can't be read, the table has
-            no build of its own, or others were faster too often.
+            no build of its own, others were faster too often, or a part would be of another
+            configuration than the rest.
     """
     work.ledger.refresh()
+    if between is not None:
+        _refuse_patchwork(work, table, source)
     if table is events.TABLE:
-        return _rebuild_events(work, source)
+        return _rebuild_events(work, source, between)
     if table not in REBUILDABLE:
         raise TidegateError(
             f"{table.name} can't be built anew",
@@ -87,7 +99,10 @@ def rebuild(work: Work, table: Table, source: Source) -> Rebuilt:
         engine.fit(work.lake.spark, _published_rows(work, source))
         # Its own rules are those of the file; what events it is built from is another table's matter.
         rules = source if table is sessions.TABLE else in_force(work, source)
-        taken = derive.take(work, table, rules, _version(work, table, made), whole=True)
+        version = _version(work, table, made)
+        taken = derive.take(work, table, rules, version, whole=between is None, again=between)
+        if not taken.whole and not taken.publications:
+            return Rebuilt(table.name, source.source, None, ())
         publication, audit = derive.build_and_publish(work, table, taken)
         if publication is not None or audit.held:
             return Rebuilt(table.name, source.source, publication, (audit,))
@@ -102,13 +117,33 @@ def _version(work: Work, table: Table, made: Publication) -> int:
     return min(made.delta_version, hourly.input_versions[events.TABLE.name])
 
 
-def _rebuild_events(work: Work, source: Source) -> Rebuilt:
+def _refuse_patchwork(work: Work, table: Table, source: Source) -> None:
+    """Raise if a part of a table built anew would be made otherwise than the rest of it."""
+    last = work.ledger.last(table, source.source)
+    if last is None or (
+        last.configuration == fingerprint(source, table) and last.code_version == table.version
+    ):
+        return
+    raise TidegateError(
+        f"{table.name} of {source.source} is not what its file and the code would make of it now",
+        where=str(source.path),
+        expected="a table of one configuration",
+        got="some of its hours to be built anew, by another one",
+        todo=f"build all of it anew: tidegate rebuild {table.name} {source.source}",
+    )
+
+
+def _rebuild_events(
+    work: Work, source: Source, between: tuple[datetime, datetime] | None
+) -> Rebuilt:
     audits: dict[str, Audit] = {}
     # What the table can't hold is told before anything is landed.
     own = {name: column.type for name, column in source.columns.items()}
     work.lake.missing_columns(events.TABLE, own)
     for _ in range(_ATTEMPTS):
         published = _published(work, source)
+        if between is not None:
+            published = [hour for hour in published if between[0] <= hour <= between[1]]
         if not published:
             return Rebuilt(events.TABLE.name, source.source, None, ())
         work.tell(f"landing {len(published)} hours of {source.source} anew")
@@ -121,7 +156,8 @@ def _rebuild_events(work: Work, source: Source) -> Rebuilt:
             return Rebuilt(events.TABLE.name, source.source, None, tuple(audits.values()))
         publication = publish.publish_plan(work, plan, found)
         if publication is not None:
-            audits |= _publish_others(work, source)
+            if between is None:
+                audits |= _publish_others(work, source)
             return Rebuilt(events.TABLE.name, source.source, publication, tuple(audits.values()))
     raise publish.beaten_error(source)
 
