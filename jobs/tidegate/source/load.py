@@ -5,21 +5,25 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from tidegate.durations import parse_duration
 from tidegate.errors import SourceError, TidegateError
 from tidegate.nearest import hint, nearest
 from tidegate.source.check import (
     between_faults,
     column_name_faults,
     complete_faults,
+    fresh_faults,
     reference_faults,
 )
 from tidegate.source.model import (
+    COMPLETE,
     Column,
     Complete,
     FieldRef,
@@ -184,6 +188,17 @@ def _agreement_faults(data: dict[str, Any], path: Path) -> Iterator[str]:
     dumps = _dumps(data.get("dumps"), path)
     if complete is not None and dumps is not None:
         yield from complete_faults(complete, dumps)
+    fresh = _fresh(data.get("fresh"))
+    complete = COMPLETE if "complete" not in data else complete
+    if fresh is not None and complete is not None:
+        yield from fresh_faults(fresh, complete)
+
+
+def _fresh(value: object) -> timedelta | None:
+    try:
+        return parse_duration(value) if value is not None else None
+    except ValueError:  # told as a fault of the key itself
+        return None
 
 
 def _dumps(value: object, path: Path) -> Template | None:
