@@ -48,6 +48,10 @@ _ABSENT = ("Path does not exist", "No files in log segment", "InvalidTableLocati
 _LATEST_SHOWN = 3
 
 
+class EmptyLakeError(TidegateError):
+    """Nothing was ever published in a lake, or there is none."""
+
+
 @dataclass(frozen=True)
 class Release:
     """A release: its id, and the version of each warehouse table."""
@@ -65,7 +69,8 @@ def connect(settings: Settings, release: str | None = None) -> duckdb.DuckDBPyCo
     connection to others uses `run`, which refuses all but queries, or read-only keys.
 
     Raises:
-        TidegateError: there is no lake, no table in it, no such release, or it can't be reached.
+        EmptyLakeError: there is no lake, or no table in it.
+        TidegateError: there is no such release, or the lake can't be reached.
 
     """
     base = _duckdb_uri(settings.lake)
@@ -364,8 +369,8 @@ def _release(connection: duckdb.DuckDBPyConnection, wanted: str | None) -> Relea
     )
 
 
-def _nothing(base: str, what: str) -> TidegateError:
-    return TidegateError(
+def _nothing(base: str, what: str) -> EmptyLakeError:
+    return EmptyLakeError(
         what,
         where=base,
         expected="a lake with tables under warehouse/",

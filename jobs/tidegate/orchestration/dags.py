@@ -1,14 +1,14 @@
-"""The two shapes of DAGs, built from source files."""
+"""The shapes of DAGs: one a source, built from its file, and one each to derive, approve and look."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Asset, Param, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
-from tidegate.orchestration import tasks
+from tidegate.orchestration import promises, tasks
 from tidegate.orchestration.links import ApproveLink, HourLink
 from tidegate.orchestration.waiting import WaitForDump
 
@@ -143,4 +143,32 @@ def derive_dag(runbook: str | None) -> DAG:
             tasks.report(held)
 
         report(derive())  # type: ignore[arg-type]  # Airflow fills in what `derive` returned
+    return dag
+
+
+def freshness_dag(runbook: str | None) -> DAG:
+    """Return the DAG that looks whether sources keep what they promise, and tells people when they don't.
+
+    Args:
+        runbook: shown in the UI.
+    """
+    with DAG(
+        "freshness",
+        description="Whether hours are readable as soon as their source files promise",
+        doc_md=runbook,
+        schedule="*/10 * * * *",
+        start_date=datetime(2015, 1, 1, tzinfo=UTC),
+        catchup=False,  # only now counts
+        max_active_runs=1,
+        default_args={**_DEFAULTS, "retries": 0},  # the next run is soon
+        tags=["tidegate"],
+    ) as dag:
+
+        @task(
+            task_id="look", doc_md="Reads the books; writes nothing unless there is news to tell."
+        )
+        def look(**context: object) -> None:
+            promises.look(dict(context))
+
+        look()
     return dag

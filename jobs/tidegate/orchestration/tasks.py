@@ -95,18 +95,21 @@ def _published(done: Published, hour: datetime) -> Answer:
 
 
 def derive(context: dict[str, Any]) -> list[str]:
-    """Derive and release until nothing waits; return what was held, for `report`."""
-    from tidegate.source import load_sources
+    """Derive and release until nothing waits; return what was held, for `report`.
+
+    A source whose file has faults is left as it is, and told of with what is held: the others go on.
+    """
+    from tidegate.source import readable_sources
     from tidegate.steps.derive import derive as derive_tables
     from tidegate.steps.release import release
     from tidegate.steps.work import working
 
-    _tell("deriving what waits")
+    say("deriving what waits")
     with (
         told(),
-        working(load_settings(), run_id=_run_id(context), tell=_tell, took=_took) as work,
+        working(load_settings(), run_id=_run_id(context), tell=say, took=_took) as work,
     ):
-        sources = load_sources(work.settings.sources)
+        sources, faults = readable_sources(work.settings.sources)
         while True:
             derived = derive_tables(work, sources, DERIVE_CAP)
             with work.stage("release"):
@@ -114,7 +117,11 @@ def derive(context: dict[str, Any]) -> list[str]:
             _alert_derived(work.settings, derived, context)
             # What is held takes nothing, so the next round would only meet it again.
             if not derived.waiting or derived.held:
-                return [*(each.describe() for each in derived.held), *derived.outdated]
+                return [
+                    *(each.describe() for each in derived.held),
+                    *derived.outdated,
+                    *(f"{work.settings.sources}/{fault}" for fault in faults),
+                ]
 
 
 def approve(slice_: str, reason: str, context: dict[str, Any]) -> str:
@@ -133,12 +140,12 @@ def approve(slice_: str, reason: str, context: dict[str, Any]) -> str:
                 todo="start this DAG by its form in the Airflow UI",
             )
         settings, held = load_settings(), parse_slice(slice_)
-        with working(settings, _run_id(context), _tell, took=_took) as work:
+        with working(settings, _run_id(context), say, took=_took) as work:
             done = publish_knowingly(work, _source(held.source), held, by=by, reason=reason)
         text = done.describe()
-        _tell(text)
+        say(text)
         if done.publication is not None:
-            alerts.tell(settings, "healed", [(held, text)], context, _tell)
+            alerts.tell(settings, "healed", [(held, text)], context, say)
         return text
 
 
@@ -148,7 +155,8 @@ def report(held: list[str]) -> None:
         if held:
             raise HeldError(
                 "derived tables of some sources stay as they were",
-                expected="every critical expectation met, and rows of one version of the code",
+                expected="every critical expectation met, rows of one version of the code, and source "
+                "files without faults",
                 got="\n    " + "\n    ".join(held),
                 todo="mend what is named; the next derive run takes it up again",
             )
@@ -177,12 +185,12 @@ def _alert_derived(settings: Settings, derived: Derived, context: dict[str, Any]
         return HeldSlice(BY_NAME[table], source, None)
 
     held = [(of(each.table, each.source), each.describe()) for each in derived.held]
-    alerts.tell(settings, "held", held, context, _tell)
+    alerts.tell(settings, "held", held, context, say)
     made = [
         (of(each.table_name, each.source), f"publication {each.publication_id}")
         for each in derived.publications
     ]
-    alerts.tell(settings, "healed", made, context, _tell)
+    alerts.tell(settings, "healed", made, context, say)
 
 
 def _together(step: str, source: str, context: dict[str, Any], serve: Serve) -> str:
@@ -195,16 +203,16 @@ def _together(step: str, source: str, context: dict[str, Any], serve: Serve) -> 
         try:
             answer = together(folder, Asked(hour, _run_id(context)), serve)
         except HeldError as error:
-            told_of = [(_events_hour(source, hour), error.describe())]
-            alerts.tell(settings, "held", told_of, context, _tell)
+            told_of = [(events_hour(source, hour), error.describe())]
+            alerts.tell(settings, "held", told_of, context, say)
             raise
-        _tell(answer)
+        say(answer)
         if step == "publish":
-            alerts.tell(settings, "healed", [(_events_hour(source, hour), answer)], context, _tell)
+            alerts.tell(settings, "healed", [(events_hour(source, hour), answer)], context, say)
         return answer
 
 
-def _events_hour(source: str, hour: datetime) -> HeldSlice:
+def events_hour(source: str, hour: datetime) -> HeldSlice:
     """Return an hour of events as approvals and alerts name it."""
     from tidegate.steps.approve import HeldSlice
     from tidegate.tables import events
@@ -222,8 +230,8 @@ def _working(asked: Sequence[Asked]) -> Iterator[Work]:
     from tidegate.steps.work import working
 
     runs = {each.hour: each.run_id for each in asked}
-    _tell(f"serving {len(asked)} runs: {', '.join(runs.values())}")
-    with working(load_settings(), asked[0].run_id, _tell, runs, _took) as work:
+    say(f"serving {len(asked)} runs: {', '.join(runs.values())}")
+    with working(load_settings(), asked[0].run_id, say, runs, _took) as work:
         yield work
 
 
@@ -234,8 +242,9 @@ def _source(name: str) -> Source:
 
 
 def _took(stage: str, seconds: float) -> None:
-    _tell(f"took {seconds:.3f} s: {stage}")
+    say(f"took {seconds:.3f} s: {stage}")
 
 
-def _tell(text: str) -> None:
+def say(text: str) -> None:
+    """Write a line to the task's log."""
     print(text)  # noqa: T201 - the task's log

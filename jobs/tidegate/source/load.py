@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -87,6 +88,22 @@ def load_sources(folder: Path) -> list[Source]:
         TidegateError: there is no such folder.
 
     """
+    sources, faults = readable_sources(folder)
+    if faults:
+        raise SourceError(str(folder), faults)
+    return sources
+
+
+def readable_sources(folder: Path) -> tuple[list[Source], list[str]]:
+    """Return the sources of a folder whose files are right, by name, and the faults of all files.
+
+    A fault of one file is no reason to leave the others. Of two files that describe one source neither
+    is returned: it is not known which is meant.
+
+    Raises:
+        TidegateError: there is no such folder.
+
+    """
     sources: list[Source] = []
     faults: list[str] = []
     for path in source_files(folder):
@@ -95,9 +112,9 @@ def load_sources(folder: Path) -> list[Source]:
         except SourceError as error:
             faults += [f"{path.name}: {fault}" for fault in error.faults]
     faults += between_faults(sources)
-    if faults:
-        raise SourceError(str(folder), faults)
-    return sorted(sources, key=lambda source: source.source)
+    names = Counter(source.source for source in sources)
+    right = [source for source in sources if names[source.source] == 1]
+    return sorted(right, key=lambda source: source.source), faults
 
 
 def source_files(folder: Path) -> list[Path]:
