@@ -186,3 +186,16 @@ def test_an_approval_that_nobody_started_is_refused() -> None:
     run = SimpleNamespace(triggering_user_name=None, run_type="scheduled")
     with pytest.raises(AirflowFailException, match="an approval is somebody's"):
         tasks.approve("web/2024-03-01T12", "why not", {"dag_run": run})
+
+
+def test_freshness_is_looked_at_now_and_never_for_a_run_that_was_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TIDEGATE_PROJECT", str(REPO))
+    dag = dags_of(DAGS / "freshness.py")["freshness"]
+    assert (dag.catchup, dag.max_active_runs) == (False, 1)
+    assert dag.start_date < datetime.now(UTC)  # else no run would ever be made
+    assert [task.task_id for task in dag.tasks] == ["look"]
+    assert not [asset for task in dag.tasks for asset in task.outlets]
+    assert dag.doc_md
+    assert "is red" in dag.doc_md
