@@ -90,8 +90,8 @@ def status(
     for each in sorted(kept, key=lambda each: each.since or each.now):
         if each.missing:
             typer.echo(f"late     {each.source}: {visible(each.describe())}")
-    for each in old:
-        typer.echo(f"stale    {each.table_name} of {each.source}: {each.why}: {each.todo}")
+    for table in old:
+        typer.echo(f"stale    {table.table_name} of {table.source}: {table.why}: {table.todo}")
     for fault in faults[:_FAULTS]:
         typer.echo(f"fault    {visible(fault)}")
     if len(faults) > _FAULTS:
