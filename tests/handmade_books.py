@@ -13,6 +13,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from handmade_delta import write_delta
 from tidegate.settings import Settings
 from tidegate.tables import OPS, WAREHOUSE, Table
+from tidegate.tables.events import TABLE as EVENTS
 
 Row = Mapping[str, Any]
 HOUR = timedelta(hours=1)
@@ -93,8 +94,10 @@ class Books:
                 }
             )
 
-    def publish(self, source: str, hour: datetime, landing: str, rows: int = 100) -> None:
-        """Publish the landing of an hour."""
+    def publish(
+        self, source: str, hour: datetime, landing: str, rows: int = 100, version: int = 0
+    ) -> None:
+        """Publish the landing of an hour, by a commit that makes a version of events."""
         self._published += 1
         self.rows["publications"].append(
             {
@@ -102,7 +105,7 @@ class Books:
                 "table_name": "events",
                 "source": source,
                 "sequence": self._published,
-                "delta_version": 0,
+                "delta_version": version,
                 "slices": [{"slice": hour, "landing_id": landing, "rows": rows, "duplicates": 0}],
                 "slice_min": hour,
                 "slice_max": hour,
@@ -111,6 +114,19 @@ class Books:
                 "code_version": 1,
                 "run_id": f"land_{source}/scheduled",
                 "published_at": hour + timedelta(minutes=72),
+            }
+        )
+
+    def release(self, at: datetime, version: int) -> None:
+        """Release a version of events."""
+        number = len(self.rows["releases"]) + 1
+        versions = [(table.name, 0) for table in WAREHOUSE if table is not EVENTS]
+        self.rows["releases"].append(
+            {
+                "release_id": f"r{number:05d}",
+                "sequence": number,
+                "released_at": at,
+                "versions": [(EVENTS.name, version), *versions],
             }
         )
 
@@ -128,8 +144,10 @@ class Books:
             without: columns that a table lacks, as in older lakes.
         """
         lake = self.root / "lake"
+        last = max((each["delta_version"] for each in self.rows["publications"]), default=0)
         for table in WAREHOUSE:
-            write_delta(lake / "warehouse" / table.name, _arrow(table, [], ()))
+            versions = last + 1 if table is EVENTS else 1
+            write_delta(lake / "warehouse" / table.name, *[_arrow(table, [], ())] * versions)
         for table in OPS:
             missing = (without or {}).get(table.name, ())
             write_delta(lake / "ops" / table.name, _arrow(table, self.rows[table.name], missing))

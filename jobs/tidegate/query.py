@@ -48,6 +48,10 @@ _ABSENT = ("Path does not exist", "No files in log segment", "InvalidTableLocati
 _LATEST_SHOWN = 3
 
 
+class EmptyLakeError(TidegateError):
+    """Nothing was ever published in a lake, or there is none."""
+
+
 @dataclass(frozen=True)
 class Release:
     """A release: its id, and the version of each warehouse table."""

@@ -65,6 +65,12 @@ _TELLS = {
 _VARYING = frozenset(["%-m", "%-d", "%-j", "%-H", "%s"])
 """Directives whose text is not always as long."""
 
+_SAMPLES = (
+    datetime(2015, 11, 23, 14, tzinfo=UTC),  # as long with leading zeros as without
+    datetime(2011, 11, 11, 11, tzinfo=UTC),  # the same in whatever order
+)
+"""Hours at which templates that may take each other's files have the same names."""
+
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _DIRECTIVE = re.compile(r"%-?.")
 _SCHEMES = ("s3://", "s3a://", "file://")
@@ -185,6 +191,46 @@ class Template:
         while parts and "/" not in parts[-1]:
             parts.pop()
         return HourText("", tuple(parts)).names_hour()
+
+
+def may_share_files(one: Template, other: Template) -> bool:
+    """Return whether there are names of files that both would take."""
+    return any(_meet(_taken(one, hour), _taken(other, hour)) for hour in _SAMPLES)
+
+
+def _taken(template: Template, hour: datetime) -> str:
+    """Return the pattern of the files of an hour: `*` stands for any text without a `/`."""
+    pattern = template.pattern(hour).replace("s3a://", "s3://", 1)
+    return pattern + "*" if pattern.endswith("/") else pattern
+
+
+def _meet(one: str, other: str) -> bool:
+    """Return whether a text fits two patterns."""
+    heads = one.partition("*")[0], other.partition("*")[0]
+    if not heads[0].startswith(heads[1]) and not heads[1].startswith(heads[0]):
+        return False  # as nearly always
+    end = len(one), len(other)
+    waiting, seen = [(0, 0)], set()
+    while waiting:
+        at = waiting.pop()
+        if at == end:
+            return True
+        if at in seen:
+            continue
+        seen.add(at)
+        i, j = at
+        a, b = one[i : i + 1], other[j : j + 1]
+        if a == "*":
+            waiting.append((i + 1, j))
+        if b == "*":
+            waiting.append((i, j + 1))
+        if a == "*" and b not in ("", "/"):
+            waiting.append((i, j + 1))
+        if b == "*" and a not in ("", "/"):
+            waiting.append((i + 1, j))
+        if a and a == b:
+            waiting.append((i + 1, j + 1))
+    return False
 
 
 def normalize_root(uri: str, folder: Path) -> str:

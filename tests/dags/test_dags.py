@@ -268,3 +268,16 @@ def test_live_hours_have_workers_that_no_backfill_can_take() -> None:
     assert {name: (p["slots"], p["description"]) for name, p in pools.items()} == POOLS
     settings = runpy.run_path(str(REPO / "infra" / "airflow" / "airflow_local_settings.py"))
     assert settings["task_instance_mutation_hook"] is task_instance_mutation_hook
+
+
+def test_freshness_is_looked_at_now_and_never_for_a_run_that_was_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TIDEGATE_PROJECT", str(REPO))
+    dag = dags_of(DAGS / "freshness.py")["freshness"]
+    assert (dag.catchup, dag.max_active_runs) == (False, 1)
+    assert dag.start_date < datetime.now(UTC)  # else no run would ever be made
+    assert [task.task_id for task in dag.tasks] == ["look"]
+    assert not [asset for task in dag.tasks for asset in task.outlets]
+    assert dag.doc_md
+    assert "is red" in dag.doc_md

@@ -176,6 +176,28 @@ def test_hours_are_late_an_hour_after_their_end_while_the_source_lives(books: Bo
     assert grid(settings, LAST + 49 * HOUR).late == 0
 
 
+def test_the_overview_says_whether_a_source_keeps_what_it_promises(books: Books) -> None:
+    full(books)
+    books.release(FIRST + HOUR, version=0)  # long ago: all hours were there in time
+    settings = books.write()
+    silent = overview_page(settings, LAST + 4 * HOUR).words
+    file = settings.sources / "shop.yml"
+    file.write_text(
+        "source: shop\nsince: 2026-03-01T00\ndumps: d/{dump_hour:%Y-%m-%d-%H}.json\n"
+        "fields: {event_time: at}\nfresh: 90m\n"
+    )
+    kept = overview_page(settings, LAST + 3 * HOUR).words
+    assert "Freshness: promised 1h30m after an hour's end, kept, up to 2026-03-03T23." in kept
+    assert "Behind" not in kept
+    late = overview_page(settings, LAST + 4 * HOUR)
+    assert "Behind what is promised: shop for 30m." in late.words
+    assert (
+        "Late: promised 1h30m after an hour's end, behind for 30m: 2026-03-04T00: no" in late.words
+    )
+    assert "#source-shop" in late.links()
+    assert "promised" not in silent
+
+
 def test_a_day_is_partial_unless_all_its_hours_are_published(books: Books) -> None:
     full(books, skip=(FIRST + 30 * HOUR,))
     days = grid(books.write()).days

@@ -189,6 +189,11 @@ def test_a_model_cannot_be_changed() -> None:
         ({"complete": {"files": 2, "within": "0s"}}, "complete.within: expected a duration"),
         ({"duplicates": {"within": "90m"}}, "duplicates.within: expected whole hours"),
         ({"accept": {"late": "-1h"}}, "accept.late: expected a duration"),
+        ({"fresh": 90}, "fresh: expected a duration such as 30m"),
+        ({"fresh": "0s"}, "fresh: expected a duration such as 30m, 24h, 3d, 90s or 1h30m, above"),
+        ({"fersh": "90m"}, "unknown key 'fersh'; did you mean 'fresh'?"),
+        ({"fresh": "10m"}, "fresh: expected more than 10m, for which a dump must be quiet"),
+        ({"fresh": "1h", "complete": {"after": "2h"}}, "(complete: {after: 2h}), got 1h"),
     ],
 )
 def test_a_fault_names_its_key_and_what_is_right(keys: dict[str, Any], told: str) -> None:
@@ -457,6 +462,16 @@ def test_numbers_decide_no_row_and_are_read_as_the_file_says_now() -> None:
     assert within.defined_as(source(columns=columns).definition()).sequence is None
 
 
+def test_promised_freshness_decides_no_row_and_is_what_the_file_says_now() -> None:
+    was, now = source(), source(fresh="90m")
+    assert (was.fresh, now.fresh) == (None, timedelta(minutes=90))
+    for table in (events.TABLE, sessions.TABLE):
+        assert fingerprint(now, table) == fingerprint(was, table)
+    assert now.defined_as(was.definition()).fresh == now.fresh
+    # How long files take to come says nothing of when they are complete.
+    assert source(fresh="5m", complete={"files": 2}).fresh == timedelta(minutes=5)
+
+
 def write(folder: Path, name: str, **keys: Any) -> Path:
     path = folder / name
     path.write_text(yaml.safe_dump({**LEAST, **keys}))
@@ -538,8 +553,54 @@ def test_all_faults_of_all_files_come_at_once(tmp_path: Path) -> None:
 
 def test_sources_come_by_name(tmp_path: Path) -> None:
     write(tmp_path, "z.yml", source="a")
-    write(tmp_path, "y.yaml", source="b")
+    write(tmp_path, "y.yaml", source="b", dumps="s3://c/{dump_hour:%Y-%m-%d-%H}.gz")
     assert [s.source for s in load_sources(tmp_path)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("s3://b/{dump_hour:%Y-%m-%d-%H}/*.gz", "s3a://b/{dump_hour:%Y-%m-%d-%H}/*.gz"),
+        (
+            "s3://b/{dump_hour:%Y-%m-%d-%H}/*.gz",
+            "s3://b/{dump_hour:%Y}-{dump_hour:%m-%d-%H}/*.json.gz",
+        ),
+        ("s3://b/{dump_hour:%Y-%m-%d-%H}/*.gz", "s3://b/{dump_hour:%Y-%m-%d-%H}/"),
+        ("s3://b/{dump_hour:%Y-%m-%d-%H}/a*.gz", "s3://b/{dump_hour:%Y-%m-%d-%H}/*b.*"),
+        ("s3://b/{dump_hour:%Y-%m-%d-%H}.gz", "s3://b/{dump_hour:%Y-%-m-%-d-%H}.gz"),
+        ("s3://b/{dump_hour:%Y-%m-%d-%H}.gz", "s3://b/{dump_hour:%Y-%d-%m-%H}.gz"),
+        ("dumps/{dump_hour:%Y-%m-%d-%H}.gz", "../FOLDER/dumps/{dump_hour:%Y-%m-%d-%H}.gz"),
+    ],
+)
+def test_two_sources_that_take_the_same_files_are_told(
+    tmp_path: Path, one: str, other: str
+) -> None:
+    other = other.replace("FOLDER", tmp_path.name)
+    write(tmp_path, "a.yml", source="a", dumps=one)
+    write(tmp_path, "b.yml", source="b", dumps=other)
+    with pytest.raises(SourceError) as caught:
+        load_sources(tmp_path)
+    [told] = caught.value.faults
+    assert "b.yml: dumps:" in told
+    assert "a.yml takes too" in told
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "s3://c/{dump_hour:%Y-%m-%d-%H}/*.gz",
+        "s3://b/{dump_hour:%Y-%m-%d-%H}/*.json",
+        "s3://b/{dump_hour:%Y-%m-%d-%H}/more/*.gz",
+        "s3://b/{dump_hour:%Y-%m-%d-%H}.gz",
+        "s3://b/x/{dump_hour:%Y-%m-%d-%H}/*.gz",
+        "s3://b/{dump_hour:%y-%m-%d-%H}/*.gz",
+        "s3://b/x{dump_hour:%Y-%m-%d-%H}/*.gz",
+    ],
+)
+def test_sources_whose_files_lie_beside_each_other_are_right(tmp_path: Path, other: str) -> None:
+    write(tmp_path, "a.yml", source="a", dumps="s3://b/{dump_hour:%Y-%m-%d-%H}/*.gz")
+    write(tmp_path, "b.yml", source="b", dumps=other)
+    assert len(load_sources(tmp_path)) == 2
 
 
 def test_a_source_is_found_by_its_name_or_its_file(tmp_path: Path) -> None:

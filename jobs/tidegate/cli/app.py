@@ -21,6 +21,7 @@ from tidegate.cli import (
     report,
     sql,
     stack,
+    status,
     steps,
     verify,
 )
@@ -39,7 +40,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("up")(stack.up)
 app.command("down")(stack.down)
-app.command("status")(books.status)
+app.command("status")(status.status)
 app.command("held")(books.held)
 app.command("approve")(approve.approve)
 app.command("report")(report.report)

@@ -1,55 +1,14 @@
-"""`tidegate status` and `tidegate held`: what runs, and what the books say."""
+"""`tidegate held`: what is held, and why."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from typing import Any
 
 import typer
 
 from tidegate.cli.options import JsonOpt, LakeOpt
-from tidegate.errors import EXIT_HELD, TidegateError
+from tidegate.errors import EXIT_HELD
 from tidegate.settings import Settings, load_settings
-
-
-def status(lake: LakeOpt = None, as_json: JsonOpt = False) -> None:
-    """Tell what runs where, hours by source, and which tables are not what their files now say."""
-    from tidegate.cli.stack import stack_lines
-    from tidegate.query import connect
-    from tidegate.reports import Stale, hours, stale
-    from tidegate.source import load_sources
-    from tidegate.stack.state import running_state
-
-    settings = load_settings(lake=lake)
-    found: list[dict[str, Any]] = []
-    old: list[Stale] = []
-    trouble = None
-    try:
-        with connect(settings) as connection:
-            found = hours(connection)
-            old = stale(connection, load_sources(settings.sources), suite_fingerprints(settings))
-    except TidegateError as error:
-        trouble = error
-    if as_json:
-        state = running_state(settings.home)
-        told = {
-            "stack": {"running": state is not None, "airflow": state.airflow if state else None},
-            "lake": settings.lake,
-            "sources": found,
-            "stale": [{**asdict(each), "todo": each.todo} for each in old],
-        }
-        typer.echo(json.dumps(told, indent=2))
-        return
-    for line in stack_lines():
-        typer.echo(line)
-    typer.echo(f"lake     {settings.lake}")
-    if trouble is not None:
-        typer.echo(f"         {trouble.what}")
-    for line in _table(found):
-        typer.echo(line)
-    for each in old:
-        typer.echo(f"stale    {each.table_name} of {each.source}: {each.why}: {each.todo}")
 
 
 def suite_fingerprints(settings: Settings) -> dict[str, str]:
@@ -85,16 +44,3 @@ def held(lake: LakeOpt = None, as_json: JsonOpt = False) -> None:
             typer.echo(f"  next  {each.todo}")
     if found:
         raise typer.Exit(EXIT_HELD)
-
-
-def _table(rows: list[dict[str, Any]]) -> list[str]:
-    """Return rows as lines of equally wide columns."""
-    if not rows:
-        return []
-    names = list(rows[0])
-    cells = [names, *([str(row[name]) for name in names] for row in rows)]
-    widths = [max(len(line[at]) for line in cells) for at in range(len(names))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
-    ]

@@ -1,21 +1,23 @@
-"""Alerts: people are told when a slice is held and when it heals, by Airflow's own notifiers.
+"""Alerts: people are told when a slice is held and when it heals, when hours are late and when they have come.
 
-`dags/alerts.yml` names them; where there is no such file nobody is told. `ops/alerts` keeps who was told of
-what, so that a slice that is tried again, and held again, is not told of again.
+Airflow's own notifiers tell them. `dags/alerts.yml` names these; where there is no such file nobody is told.
+`ops/alerts` keeps who was told of what, so that a slice that is tried again, and held again, is not told of
+again, nor are hours that go on being late.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
 from tidegate.errors import FaultsError, TidegateError
-from tidegate.lake import literal
+from tidegate.lake import literal, parse_time
 from tidegate.nearest import hint
 from tidegate.tables.books import ALERTS
 from tidegate.yaml_file import load_yaml
@@ -26,7 +28,17 @@ if TYPE_CHECKING:
     from tidegate.steps.approve import HeldSlice
     from tidegate.steps.work import Work
 
-Kind = Literal["held", "healed"]
+Kind = Literal["held", "healed", "late", "caught_up"]
+_PAIRS: Sequence[tuple[Kind, Kind]] = (("held", "healed"), ("late", "caught_up"))
+"""What begins, and what ends it. A slice may be held and late at once."""
+_SAID: Mapping[Kind, str] = {
+    "held": "is held",
+    "healed": "has healed",
+    "late": "is late",
+    "caught_up": "has caught up",
+}
+_Key = tuple[str, str, datetime | None]
+"""Table, source and hour of a slice."""
 _KEYS = ("notifier", "args")
 _LONGEST = 2000
 """Characters of a message: services refuse longer ones, and event text may be as long as a line."""
@@ -121,7 +133,7 @@ def tell(
     context: Mapping[str, Any],
     say: Callable[[str], None],
 ) -> None:
-    """Tell people that slices are held, or that they healed, unless they know.
+    """Tell people what happened to slices, unless they know; of an end, only if they know of its begin.
 
     A notifier that fails is written down and said, and stops neither the others nor the task: the tables are
     as they should be, and the next time tells again.
@@ -140,7 +152,9 @@ def tell(
     from tidegate.steps.work import working
 
     books = Books(settings.lake, settings.s3)
-    news = [(held, text) for held, text in slices if _is_open(books, held) != (kind == "held")]
+    begins = kind in {begin for begin, _ in _PAIRS}
+    open_now = _open(books, kind, {held.source for held, _ in slices})
+    news = [(held, text) for held, text in slices if (_key(held) in open_now) != begins]
     if not news:  # as of nearly every hour: not worth a session
         return
     with working(settings, _run_id(context), say) as work:
@@ -148,16 +162,49 @@ def tell(
             _send(work, notifiers, kind, held, text, context)
 
 
-def _is_open(books: Books, held: HeldSlice) -> bool:
-    """Return whether people were told that a slice is held and not yet that it healed."""
-    when = "slice is null" if held.hour is None else f"slice = {literal(held.hour)}"
+def open_hours(settings: Settings, kind: Kind, sources: Collection[str]) -> list[HeldSlice]:
+    """Return the hours of events of which people were told that this began, and not yet that it ended.
+
+    Nothing, where nobody is told.
+    """
+    from tidegate.query import Books
+    from tidegate.steps.approve import HeldSlice
+    from tidegate.tables import events
+
+    if not load_notifiers(alerts_file(settings)):
+        return []
+    found = _open(Books(settings.lake, settings.s3), kind, sources)
+    return sorted(
+        (
+            HeldSlice(events.TABLE, source, hour)
+            for table, source, hour in found
+            if table == events.TABLE.name and hour is not None
+        ),
+        key=str,
+    )
+
+
+def _open(books: Books, kind: Kind, sources: Collection[str]) -> set[_Key]:
+    """Return the slices of some sources of which people know that a pair of kinds began, and no end of it."""
+    if not sources:
+        return set()
+    begin, end = next(pair for pair in _PAIRS if kind in pair)
+    names = ", ".join(literal(name) for name in sorted(sources))
     told = books.rows(
         f"{ALERTS.area}/{ALERTS.name}",
-        f"table_name = {literal(held.table.name)} and source = {literal(held.source)} and {when}",
-        ("kind", "sent_at", "notifiers"),
+        f"kind in ({literal(begin)}, {literal(end)}) and source in ({names})",
+        ("table_name", "source", "slice", "kind", "sent_at", "notifiers"),
     )
-    reached = [row for row in told if row["notifiers"]]
-    return bool(reached) and max(reached, key=lambda row: row["sent_at"])["kind"] == "held"
+    last: dict[_Key, str] = {}
+    for row in sorted(told, key=lambda row: parse_time(row["sent_at"])):
+        if row["notifiers"]:  # else nobody was reached
+            hour = parse_time(row["slice"]) if row["slice"] else None
+            last[row["table_name"], row["source"], hour] = row["kind"]
+    return {key for key, said in last.items() if said == begin}
+
+
+def _key(held: HeldSlice) -> _Key:
+    return held.table.name, held.source, held.hour
 
 
 def _send(
@@ -175,7 +222,7 @@ def _send(
     what = {
         "kind": kind,
         "slice": str(held),
-        "subject": f"Tidegate: {held} {'is held' if kind == 'held' else 'has healed'}",
+        "subject": f"Tidegate: {held} {_SAID[kind]}",
         "text": message,
     }
     reached, failed = [], []

@@ -1,8 +1,8 @@
-"""The two shapes of DAGs, built from source files."""
+"""The shapes of DAGs: one a source, built from its file, and one each to derive, approve and look."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from tidegate.hours import HOUR
-from tidegate.orchestration import tasks
+from tidegate.orchestration import promises, tasks
 from tidegate.orchestration.links import ApproveLink, HourLink
 from tidegate.orchestration.policy import LIVE_WEIGHT
 from tidegate.orchestration.waiting import WaitForDump
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 EVENTS = Asset("warehouse/events")
 """Updated by each publication of events."""
 
+_LONG_AGO = datetime(2015, 1, 1, tzinfo=UTC)
+"""When DAGs with a schedule of their own began: a DAG without a begin is never run."""
 _LIVE_RUNS = 24
 """Runs of a source at a time, over those that wait: enough for a day that somebody clears."""
 _DEFAULTS = {"owner": "tidegate", "retries": 2, "retry_delay": timedelta(seconds=30)}
@@ -140,6 +142,7 @@ def reconcile_dag(runbook: str | None) -> DAG:
         doc_md=runbook,
         # Between the hours, when live hours have just been landed and Spark is idle.
         schedule=CronTriggerTimetable("40 * * * *", timezone="UTC"),
+        start_date=_LONG_AGO,
         catchup=False,
         max_active_runs=1,
         default_args=_DEFAULTS,
@@ -233,4 +236,32 @@ def derive_dag(runbook: str | None) -> DAG:
             tasks.report(held)
 
         report(derive())  # type: ignore[arg-type]  # Airflow fills in what `derive` returned
+    return dag
+
+
+def freshness_dag(runbook: str | None) -> DAG:
+    """Return the DAG that looks whether sources keep what they promise, and tells people when they don't.
+
+    Args:
+        runbook: shown in the UI.
+    """
+    with DAG(
+        "freshness",
+        description="Whether hours are readable as soon as their source files promise",
+        doc_md=runbook,
+        schedule="*/10 * * * *",
+        start_date=_LONG_AGO,
+        catchup=False,  # only now counts
+        max_active_runs=1,
+        default_args={**_DEFAULTS, "retries": 0},  # the next run is soon
+        tags=["tidegate"],
+    ) as dag:
+
+        @task(
+            task_id="look", doc_md="Reads the books; writes nothing unless there is news to tell."
+        )
+        def look(**context: object) -> None:
+            promises.look(dict(context))
+
+        look()
     return dag

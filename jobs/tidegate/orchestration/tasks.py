@@ -111,18 +111,21 @@ def _published(done: Published, hour: datetime) -> Answer:
 
 
 def derive(context: dict[str, Any]) -> list[str]:
-    """Derive and release until nothing waits; return what was held, for `report`."""
-    from tidegate.source import load_sources
+    """Derive and release until nothing waits; return what was held, for `report`.
+
+    A source whose file has faults is left as it is, and told of with what is held: the others go on.
+    """
+    from tidegate.source import readable_sources
     from tidegate.steps.derive import derive as derive_tables
     from tidegate.steps.release import release
     from tidegate.steps.work import working
 
-    _tell("deriving what waits")
+    say("deriving what waits")
     with (
         told(),
-        working(load_settings(), run_id=_run_id(context), tell=_tell, took=_took) as work,
+        working(load_settings(), run_id=_run_id(context), tell=say, took=_took) as work,
     ):
-        sources = load_sources(work.settings.sources)
+        sources, faults = readable_sources(work.settings.sources)
         again = _rebuild(work, sources, context)
         while True:
             derived = derive_tables(work, sources, DERIVE_CAP)
@@ -135,6 +138,7 @@ def derive(context: dict[str, Any]) -> list[str]:
                     *again,
                     *(each.describe() for each in derived.held),
                     *derived.outdated,
+                    *(f"{work.settings.sources}/{fault}" for fault in faults),
                 ]
 
 
@@ -159,12 +163,12 @@ def _rebuild(work: Work, sources: Sequence[Source], context: dict[str, Any]) -> 
     )
     between = some_hours(asked.get("from"), asked.get("to"))
     by = context["dag_run"].triggering_user_name or "somebody"
-    _tell(f"{by} has {name} built anew: {reason}")
+    say(f"{by} has {name} built anew: {reason}")
     held = []
     for source in chosen:
         done = rebuild(work, BY_NAME[name], source, between)
         made = done.publication
-        _tell(
+        say(
             f"{name} of {source.source}: "
             + (f"{made.rows:,} rows in {len(made.slices)} slices" if made else "left as it was")
         )
@@ -188,12 +192,12 @@ def approve(slice_: str, reason: str, context: dict[str, Any]) -> str:
                 todo="start this DAG by its form in the Airflow UI",
             )
         settings, held = load_settings(), parse_slice(slice_)
-        with working(settings, _run_id(context), _tell, took=_took) as work:
+        with working(settings, _run_id(context), say, took=_took) as work:
             done = publish_knowingly(work, _source(held.source), held, by=by, reason=reason)
         text = done.describe()
-        _tell(text)
+        say(text)
         if done.publication is not None:
-            alerts.tell(settings, "healed", [(held, text)], context, _tell)
+            alerts.tell(settings, "healed", [(held, text)], context, say)
         return text
 
 
@@ -204,15 +208,16 @@ def compare(days: int) -> list[dict[str, str]]:
     `RELAND_CAP` to the next time.
     """
     from tidegate.orchestration.runs import run_of
-    from tidegate.source import load_sources
+    from tidegate.source import readable_sources
     from tidegate.steps.reconcile import differences
 
     wanted = []
     with told():
         settings, now = load_settings(), datetime.now(UTC)
-        for source in load_sources(settings.sources):
+        sources, _ = readable_sources(settings.sources)  # what is wrong shows as an import error
+        for source in sources:
             for each in differences(settings, source, now, days):
-                _tell(each.describe())
+                say(each.describe())
                 if each.is_to_land:
                     wanted.append(each)
     starts = []
@@ -220,7 +225,7 @@ def compare(days: int) -> list[dict[str, str]]:
         dag_id = f"land_{each.source}"
         run = run_of(dag_id, each.hour)
         if run is not None and run.is_under_way:
-            _tell(f"{dag_id} {hour_text(each.hour)}: left to {run.run_id}, which is {run.state}")
+            say(f"{dag_id} {hour_text(each.hour)}: left to {run.run_id}, which is {run.state}")
             continue
         starts.append(
             {
@@ -232,7 +237,7 @@ def compare(days: int) -> list[dict[str, str]]:
             }
         )
     if len(starts) > RELAND_CAP:
-        _tell(f"{len(starts) - RELAND_CAP} hours more are left to the next run")
+        say(f"{len(starts) - RELAND_CAP} hours more are left to the next run")
     return starts[:RELAND_CAP]
 
 
@@ -242,7 +247,8 @@ def report(held: list[str]) -> None:
         if held:
             raise HeldError(
                 "derived tables of some sources stay as they were",
-                expected="every critical expectation met, and rows of one version of the code",
+                expected="every critical expectation met, rows of one version of the code, and source "
+                "files without faults",
                 got="\n    " + "\n    ".join(held),
                 todo="mend what is named; the next derive run takes it up again",
             )
@@ -271,12 +277,12 @@ def _alert_derived(settings: Settings, derived: Derived, context: dict[str, Any]
         return HeldSlice(BY_NAME[table], source, None)
 
     held = [(of(each.table, each.source), each.describe()) for each in derived.held]
-    alerts.tell(settings, "held", held, context, _tell)
+    alerts.tell(settings, "held", held, context, say)
     made = [
         (of(each.table_name, each.source), f"publication {each.publication_id}")
         for each in derived.publications
     ]
-    alerts.tell(settings, "healed", made, context, _tell)
+    alerts.tell(settings, "healed", made, context, say)
 
 
 def _together(step: str, source: str, context: dict[str, Any], serve: Serve) -> str:
@@ -289,16 +295,16 @@ def _together(step: str, source: str, context: dict[str, Any], serve: Serve) -> 
         try:
             answer = together(folder, Asked(hour, _run_id(context)), serve)
         except HeldError as error:
-            told_of = [(_events_hour(source, hour), error.describe())]
-            alerts.tell(settings, "held", told_of, context, _tell)
+            told_of = [(events_hour(source, hour), error.describe())]
+            alerts.tell(settings, "held", told_of, context, say)
             raise
-        _tell(answer)
+        say(answer)
         if step == "publish":
-            alerts.tell(settings, "healed", [(_events_hour(source, hour), answer)], context, _tell)
+            alerts.tell(settings, "healed", [(events_hour(source, hour), answer)], context, say)
         return answer
 
 
-def _events_hour(source: str, hour: datetime) -> HeldSlice:
+def events_hour(source: str, hour: datetime) -> HeldSlice:
     """Return an hour of events as approvals and alerts name it."""
     from tidegate.steps.approve import HeldSlice
     from tidegate.tables import events
@@ -316,8 +322,8 @@ def _working(asked: Sequence[Asked]) -> Iterator[Work]:
     from tidegate.steps.work import working
 
     runs = {each.hour: each.run_id for each in asked}
-    _tell(f"serving {len(asked)} runs: {', '.join(runs.values())}")
-    with working(load_settings(), asked[0].run_id, _tell, runs, _took) as work:
+    say(f"serving {len(asked)} runs: {', '.join(runs.values())}")
+    with working(load_settings(), asked[0].run_id, say, runs, _took) as work:
         yield work
 
 
@@ -328,8 +334,9 @@ def _source(name: str) -> Source:
 
 
 def _took(stage: str, seconds: float) -> None:
-    _tell(f"took {seconds:.3f} s: {stage}")
+    say(f"took {seconds:.3f} s: {stage}")
 
 
-def _tell(text: str) -> None:
+def say(text: str) -> None:
+    """Write a line to the task's log."""
     print(text)  # noqa: T201 - the task's log

@@ -6,13 +6,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tidegate import reports
 from tidegate.completeness import STANDING
 from tidegate.errors import TidegateError
+from tidegate.freshness import Freshness, freshness
 from tidegate.hours import HOUR, hour_text, parse_hour
 from tidegate.query import connect
 from tidegate.suites import Suite, load_suite
@@ -89,6 +90,7 @@ class Grid:
         earlier: the last day of the grid before this one, None if nothing was landed before.
         later: that of the one after it.
         late: how many hours are late, shown or not.
+        promise: how it keeps what its file promises, None where that promises nothing.
     """
 
     source: str
@@ -97,6 +99,7 @@ class Grid:
     earlier: date | None
     later: date | None
     late: int
+    promise: Freshness | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,13 @@ class Overview:
     stale: tuple[reports.Stale, ...]
     wrong: tuple[str, ...]
     release: tuple[str, datetime] | None
+
+    @property
+    def behind(self) -> tuple[Freshness, ...]:
+        """The sources that do not keep what they promise, for how long they don't, longest first."""
+        promises = [each.promise for each in self.grids if each.promise is not None]
+        late = [each for each in promises if each.missing]
+        return tuple(sorted(late, key=lambda each: each.since or each.now))
 
 
 @dataclass(frozen=True)
@@ -297,15 +307,20 @@ class Books:
             start = datetime(end.year, end.month, end.day, tzinfo=UTC) - (DAYS - 1) * 24 * HOUR
             shown[source] = (start, start + (DAYS * 24 - 1) * HOUR)
         states = reports.hour_states(self._connection, shown)
-        stale, wrong = self._stale()
+        sources, faulty = self._files()
+        stale, unread = self._stale(sources)
+        promises = {each.source: each for each in freshness(self._connection, sources, now)}
         return Overview(
             grids=tuple(
-                _grid(source, row, shown[source], states[source], now)
+                replace(
+                    _grid(source, row, shown[source], states[source], now),
+                    promise=promises.get(source),
+                )
                 for source, row in self._sources.items()
             ),
             held=tuple(reports.held(self._connection)),
             stale=stale,
-            wrong=wrong,
+            wrong=(*faulty, *unread),
             release=self._release(),
         )
 
@@ -407,18 +422,25 @@ class Books:
                 return each
         return None
 
-    def _stale(self) -> tuple[tuple[reports.Stale, ...], tuple[str, ...]]:
-        """Return what is stale, and the source files and suites that can't tell, since they are wrong."""
+    def _files(self) -> tuple[list[Source], list[str]]:
+        """Return the sources as their files are now, and the files that are wrong."""
         from tidegate.source import load_source, source_files
 
         sources: list[Source] = []
-        suites: dict[str, str] = {}
         wrong = []
         for file in source_files(self._settings.sources):
             try:
                 sources.append(load_source(file))
             except TidegateError:
                 wrong.append(file.name)
+        return sources, wrong
+
+    def _stale(
+        self, sources: Sequence[Source]
+    ) -> tuple[tuple[reports.Stale, ...], tuple[str, ...]]:
+        """Return what is stale, and the suites that can't tell, since they are wrong."""
+        suites: dict[str, str] = {}
+        wrong = []
         for name in (table.name for table in REBUILDABLE):
             try:
                 suites[name] = load_suite(self._settings.expectations, name).fingerprint

@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from tidegate import __version__
 from tidegate.errors import TidegateError
+from tidegate.freshness import minutes_text
 from tidegate.hours import hour_text, parse_hour
 from tidegate.rendering import text as as_text
 from tidegate.rendering import visible
@@ -172,7 +173,13 @@ def _environment() -> Environment:
     )
     style, _, _ = loader.get_source(made, "report.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    made.filters |= {"number": _number, "size": _size, "time": _time, "hour": hour_text}
+    made.filters |= {
+        "number": _number,
+        "size": _size,
+        "time": _time,
+        "hour": hour_text,
+        "minutes": minutes_text,
+    }
     made.globals |= {
         "style": Markup(style),  # noqa: S704 - our own file
         "policy": f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; "

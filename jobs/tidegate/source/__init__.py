@@ -13,6 +13,7 @@ from tidegate.source.load import (
     load_source,
     load_sources,
     parse_source,
+    readable_sources,
     source_files,
 )
 from tidegate.source.model import (
@@ -51,6 +52,7 @@ __all__ = [
     "load_source",
     "load_sources",
     "parse_source",
+    "readable_sources",
     "source_files",
     "split_path",
 ]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from itertools import combinations
 
+from tidegate.durations import duration_text
 from tidegate.nearest import hint
 from tidegate.source.model import RESERVED_COLUMNS, Complete, FieldRef, Format, Source
 from tidegate.source.paths import join_path, split_path
-from tidegate.template import Template
+from tidegate.template import Template, may_share_files
 
 _COLUMN = re.compile(r"[a-z][a-z0-9_]{0,126}")
 
@@ -95,8 +98,19 @@ def complete_faults(complete: Complete, dumps: Template) -> Iterator[str]:
     )
 
 
+def fresh_faults(fresh: timedelta, complete: Complete) -> Iterator[str]:
+    """Yield a promise that can't be kept, since a dump has to be quiet for longer than that."""
+    if complete.after is not None and fresh <= complete.after:
+        after = duration_text(complete.after)
+        yield (
+            f"fresh: expected more than {after}, for which a dump must be quiet before it is landed "
+            f"(complete: {{after: {after}}}), got {duration_text(fresh)}"
+        )
+
+
 def between_faults(sources: Iterable[Source]) -> Iterator[str]:
-    """Yield what sources that share one warehouse disagree on: names, and the types of columns."""
+    """Yield what sources that share one warehouse disagree on: names, files, and types of columns."""
+    sources = list(sources)
     names: dict[str, Source] = {}
     types: dict[str, tuple[str, Source]] = {}
     for source in sources:
@@ -112,3 +126,9 @@ def between_faults(sources: Iterable[Source]) -> Iterator[str]:
                     f"{first.path.name}; "
                     "the sources share the table warehouse/events"
                 )
+    for one, other in combinations(sources, 2):
+        if one.source != other.source and may_share_files(one.dumps, other.dumps):
+            yield (
+                f"{other.path.name}: dumps: {other.dumps.text!r} takes files that {one.path.name} "
+                f"takes too, by {one.dumps.text!r}; a file belongs to one source"
+            )

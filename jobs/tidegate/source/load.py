@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import types
 import typing
+from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from tidegate.durations import parse_duration
 from tidegate.errors import SourceError, TidegateError
 from tidegate.nearest import hint, nearest
 from tidegate.source.check import (
     between_faults,
     column_name_faults,
     complete_faults,
+    fresh_faults,
     reference_faults,
 )
 from tidegate.source.model import (
+    COMPLETE,
     Column,
     Complete,
     FieldRef,
@@ -83,6 +88,22 @@ def load_sources(folder: Path) -> list[Source]:
         TidegateError: there is no such folder.
 
     """
+    sources, faults = readable_sources(folder)
+    if faults:
+        raise SourceError(str(folder), faults)
+    return sources
+
+
+def readable_sources(folder: Path) -> tuple[list[Source], list[str]]:
+    """Return the sources of a folder whose files are right, by name, and the faults of all files.
+
+    A fault of one file is no reason to leave the others. Of two files that describe one source neither
+    is returned: it is not known which is meant.
+
+    Raises:
+        TidegateError: there is no such folder.
+
+    """
     sources: list[Source] = []
     faults: list[str] = []
     for path in source_files(folder):
@@ -91,9 +112,9 @@ def load_sources(folder: Path) -> list[Source]:
         except SourceError as error:
             faults += [f"{path.name}: {fault}" for fault in error.faults]
     faults += between_faults(sources)
-    if faults:
-        raise SourceError(str(folder), faults)
-    return sorted(sources, key=lambda source: source.source)
+    names = Counter(source.source for source in sources)
+    right = [source for source in sources if names[source.source] == 1]
+    return sorted(right, key=lambda source: source.source), faults
 
 
 def source_files(folder: Path) -> list[Path]:
@@ -184,6 +205,17 @@ def _agreement_faults(data: dict[str, Any], path: Path) -> Iterator[str]:
     dumps = _dumps(data.get("dumps"), path)
     if complete is not None and dumps is not None:
         yield from complete_faults(complete, dumps)
+    fresh = _fresh(data.get("fresh"))
+    complete = COMPLETE if "complete" not in data else complete
+    if fresh is not None and complete is not None:
+        yield from fresh_faults(fresh, complete)
+
+
+def _fresh(value: object) -> timedelta | None:
+    try:
+        return parse_duration(value) if value is not None else None
+    except ValueError:  # told as a fault of the key itself
+        return None
 
 
 def _dumps(value: object, path: Path) -> Template | None:

@@ -306,6 +306,10 @@ class Complete(Model):
         return parse_hour_text(name) if name is not None else None
 
 
+COMPLETE = Complete(after=timedelta(minutes=10))
+"""When a dump is complete, where a source file does not say."""
+
+
 class Sessions(Model):
     """How events become sessions; `id` is the source's own session id, where it brings one."""
 
@@ -366,13 +370,20 @@ def _parse_dumps(value: object, info: ValidationInfo) -> Template:
 
 
 class Source(Model):
-    """One source, as its file describes it. `path` is that file."""
+    """One source, as its file describes it.
+
+    Attributes:
+        fresh: how long after its end an hour is to be readable, released; None where nothing is promised.
+        path: that file.
+
+    """
 
     source: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
     since: Annotated[datetime, BeforeValidator(_parse_since)]
     dumps: Annotated[Template, BeforeValidator(_parse_dumps)]
     format: Format = Format()
-    complete: Complete = Complete(after=timedelta(minutes=10))
+    complete: Complete = COMPLETE
+    fresh: Duration | None = None
     fields: Fields
     columns: dict[str, Column] = {}
     sessions: Sessions = Sessions()
@@ -400,8 +411,8 @@ class Source(Model):
     def definition(self) -> dict[str, Any]:
         """Return what of the file decides rows: JSON in its own words, which `defined_as` takes.
 
-        `since`, `complete`, `sequence` and the root of `dumps` are not in it: moving the dumps changes no
-        row, and numbers are told of in a book.
+        `since`, `complete`, `fresh`, `sequence` and the root of `dumps` are not in it: moving the dumps
+        changes no row, nor does a promise, and numbers are told of in a book.
         """
         said = self.model_dump(
             mode="json", include={"fields", "columns", "accept", "duplicates", "sessions"}
@@ -421,7 +432,7 @@ class Source(Model):
         dumps = self.dumps
         if names != dumps.inner.text:
             dumps = replace(dumps, text=dumps.root + names, inner=parse_hour_text(names))
-        kept = ("source", "since", "complete", "sequence", "path")
+        kept = ("source", "since", "complete", "fresh", "sequence", "path")
         fixed = {name: getattr(self, name) for name in kept}
         whole = {**self.definition(), **said}
         del whole["names"]

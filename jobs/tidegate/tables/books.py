@@ -227,7 +227,12 @@ ALERTS = Table(
         Column("table_name", "string", "the table"),
         Column("source", "string", "name of the source"),
         Column("slice", "timestamp", "the dump hour, of events; NULL: the source's whole table"),
-        Column("kind", "string", "held, or healed: published after it was held"),
+        Column(
+            "kind",
+            "string",
+            "held, or healed: published after it was held; late: the first hour of those that are not "
+            "there when promised, or caught_up: they are, and later ones came in time",
+        ),
         Column("text", "string", "what was said"),
         Column("notifiers", "array<string>", "the notifiers that took it"),
         Column("error", "string", "what those that did not said"),
