@@ -46,6 +46,8 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
 # What the Delta reader says where no table is: on a local disk and in a bucket.
 _ABSENT = ("Path does not exist", "No files in log segment", "InvalidTableLocation", "FileNotFound")
 _LATEST_SHOWN = 3
+_COMMITS_AT_ONCE = 200
+"""Commits read at a time: one may be as long as a day's files are many."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,24 @@ class Books:
         listed = ", ".join(_text(versions[version]) for version in wanted)
         texts = dict(self._fetch(f"SELECT filename, content FROM read_text([{listed}])"))
         return [(version, _metadata(texts[versions[version]])) for version in wanted]
+
+    def added(self, table: str, after: int) -> set[str]:
+        """Return the names, without folders, of the data files that commits after a version put in."""
+        folder = f"{self._base}/{table}/_delta_log"
+        names = [
+            name
+            for (name,) in self._fetch(f"SELECT file FROM glob({_text(folder + '/*.json')})")
+            if (match := re.search(r"/(\d{20})\.json$", name)) and int(match[1]) > after
+        ]
+        found: set[str] = set()
+        for at in range(0, len(names), _COMMITS_AT_ONCE):
+            listed = ", ".join(_text(name) for name in names[at : at + _COMMITS_AT_ONCE])
+            for (text,) in self._fetch(f"SELECT content FROM read_text([{listed}])"):
+                actions = map(json.loads, text.splitlines())
+                found |= {
+                    each["add"]["path"].rpartition("/")[2] for each in actions if "add" in each
+                }
+        return found
 
     def _fetch(self, query: str) -> list[tuple[Any, ...]]:
         with self._lock:
