@@ -49,8 +49,14 @@ class LakeFiles(Protocol):
     def below(self, folder: str) -> list[LakeFile]:
         """Return all files below a folder, by name; none where there is no such folder."""
 
-    def remove(self, folder: str, names: Iterable[str]) -> None:
-        """Remove files below a folder, in the order of their names; one that is gone already is no fault."""
+    def remove(self, folder: str, names: Iterable[str], *, tidy: bool = False) -> None:
+        """Remove files below a folder, in the order of their names; one that is gone already is no fault.
+
+        Args:
+            folder: below the lake.
+            names: of the files, below the folder.
+            tidy: whether to remove the folders that become empty: only where nobody writes.
+        """
 
 
 def open_files(lake: str, s3: S3Access) -> LakeFiles | None:
@@ -93,13 +99,15 @@ class _LocalFiles:
         modified = datetime.fromtimestamp(stat.st_mtime, UTC)
         return [LakeFile(path.relative_to(base).as_posix(), stat.st_size, modified)]
 
-    def remove(self, folder: str, names: Iterable[str]) -> None:
+    def remove(self, folder: str, names: Iterable[str], *, tidy: bool = False) -> None:
         base = self._root / folder
         with self._told("remove", base):
             for name in sorted(names):
                 path = base / name
                 path.unlink(missing_ok=True)
                 path.with_name(f".{path.name}.crc").unlink(missing_ok=True)
+                if tidy:
+                    _remove_empty(path.parent, base)
 
     @contextmanager
     def _told(self, doing: str, where: Path) -> Iterator[None]:
@@ -113,6 +121,13 @@ class _LocalFiles:
                 got=error.strerror or str(error),
                 todo="mend its rights, then run it again; what was done stays done",
             ) from error
+
+
+def _remove_empty(folder: Path, base: Path) -> None:
+    """Remove a folder and those above it, up to `base`, as long as they are empty."""
+    while folder != base and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
 
 
 class _S3Files:
@@ -142,8 +157,8 @@ class _S3Files:
                         found.append(LakeFile(name, item["Size"], modified))
         return sorted(found, key=lambda each: each.name)
 
-    def remove(self, folder: str, names: Iterable[str]) -> None:
-        base = f"{self._prefix}{folder}/"
+    def remove(self, folder: str, names: Iterable[str], *, tidy: bool = False) -> None:  # noqa: ARG002
+        base = f"{self._prefix}{folder}/"  # which has no folders that could be empty
 
         def remove(name: str) -> None:
             self._client.delete_object(Bucket=self._bucket, Key=base + name)

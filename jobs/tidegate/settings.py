@@ -13,7 +13,6 @@ from pathlib import Path
 
 from tidegate.errors import TidegateError
 
-
 LEAST_KEPT = timedelta(days=2)
 """A release is promised at least so long: queries and steps that have begun are over by then."""
 LEAST_QUIET = timedelta(hours=1)
