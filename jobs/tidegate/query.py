@@ -23,7 +23,7 @@ from tidegate.nearest import hint
 from tidegate.sequences import VIEW
 from tidegate.settings import S3Access, Settings
 from tidegate.tables import OPS, WAREHOUSE
-from tidegate.tables.books import NUMBERS
+from tidegate.tables.books import MAINTENANCE, NUMBERS
 from tidegate.tables.events import TABLE as EVENTS
 
 if TYPE_CHECKING:
@@ -314,6 +314,8 @@ def _make_views(connection: duckdb.DuckDBPyConnection, base: str, wanted: str | 
     if release is None:
         versions = {table.name: None for table in WAREHOUSE}
     else:
+        if wanted is not None and MAINTENANCE.name in books:
+            _check_promise(connection, base, release)
         versions = release.versions
         connection.execute(f"SET VARIABLE {RELEASE_VARIABLE} = {_text(release.release_id)}")
     made = [
@@ -328,6 +330,46 @@ def _make_views(connection: duckdb.DuckDBPyConnection, base: str, wanted: str | 
         # A lake that an older version wrote last has not got what it is made of.
         if NUMBERS.name in books:
             connection.execute(VIEW)
+
+
+def _check_promise(connection: duckdb.DuckDBPyConnection, base: str, release: Release) -> None:
+    """Check that no file of a release was removed because it is not promised any more.
+
+    Raises:
+        TidegateError: some may have been.
+    """
+    kept = {
+        str(place).partition("/")[2]: int(version)
+        for place, version in connection.execute(
+            "SELECT place, max(kept_from) FROM ops.maintenance WHERE kept_from IS NOT NULL GROUP BY 1"
+        ).fetchall()
+    }
+    lost = [
+        f"{name} is pinned at version {version}, kept from {kept[name]}"
+        for name, version in release.versions.items()
+        if version < kept.get(name, 0)
+    ]
+    if not lost:
+        return
+    every = connection.execute(
+        "SELECT release_id, map_entries(versions) FROM ops.releases ORDER BY released_at, release_id"
+    ).fetchall()
+    whole = [
+        str(release_id)
+        for release_id, versions in every
+        if all(each["value"] >= kept.get(each["key"], 0) for each in versions)
+    ]
+    raise TidegateError(
+        f"release {release.release_id} can't be read any more: its files were removed in time",
+        where=f"{base}/warehouse",
+        expected=f"one of the {len(whole)} releases that are kept, from {whole[0]} on"
+        if whole
+        else "the tables as they are now",
+        got="; ".join(lost),
+        todo="leave out --release for the latest, or see all: "
+        'tidegate sql "SELECT release_id, released_at FROM ops.releases ORDER BY 2"; '
+        "TIDEGATE_KEEP_RELEASES says how long they are kept",
+    )
 
 
 def _make_view(

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from tidegate.cli.options import JsonOpt, LakeOpt
+from tidegate.cli.options import JsonOpt, LakeOpt, aligned
 from tidegate.errors import EXIT_HELD, TidegateError
 from tidegate.settings import Settings, load_settings
 
@@ -46,7 +46,7 @@ def status(lake: LakeOpt = None, as_json: JsonOpt = False) -> None:
     typer.echo(f"lake     {settings.lake}")
     if trouble is not None:
         typer.echo(f"         {trouble.what}")
-    for line in _table(found):
+    for line in aligned(found):
         typer.echo(line)
     for each in old:
         typer.echo(f"stale    {each.table_name} of {each.source}: {each.why}: {each.todo}")
@@ -85,16 +85,3 @@ def held(lake: LakeOpt = None, as_json: JsonOpt = False) -> None:
             typer.echo(f"  next  {each.todo}")
     if found:
         raise typer.Exit(EXIT_HELD)
-
-
-def _table(rows: list[dict[str, Any]]) -> list[str]:
-    """Return rows as lines of equally wide columns."""
-    if not rows:
-        return []
-    names = list(rows[0])
-    cells = [names, *([str(row[name]) for name in names] for row in rows)]
-    widths = [max(len(line[at]) for line in cells) for at in range(len(names))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
-    ]

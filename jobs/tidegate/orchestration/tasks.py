@@ -142,6 +142,18 @@ def approve(slice_: str, reason: str, context: dict[str, Any]) -> str:
         return text
 
 
+def maintain(part: str, context: dict[str, Any]) -> str:
+    """Do a part of the lake's maintenance, or only look if the run says so; return what it freed."""
+    from tidegate.steps.maintain import maintain as do
+    from tidegate.steps.work import working
+
+    dry_run = bool(context["params"]["dry_run"])
+    with told(), working(load_settings(), _run_id(context), _tell, took=_took) as work:
+        text = do(work, [part], dry_run=dry_run).describe()
+    _tell(text)
+    return text
+
+
 def report(held: list[str]) -> None:
     """Fail if anything was held, so that the run shows red; the release is made already."""
     with told():

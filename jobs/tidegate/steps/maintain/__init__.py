@@ -5,6 +5,6 @@ has begun with. Every part can be killed, run again, or run beside publications,
 """
 
 from tidegate.steps.maintain.model import PARTS, Freed, Maintained
-from tidegate.steps.maintain.run import maintain
+from tidegate.steps.maintain.run import check_parts, maintain
 
-__all__ = ["PARTS", "Freed", "Maintained", "maintain"]
+__all__ = ["PARTS", "Freed", "Maintained", "check_parts", "maintain"]

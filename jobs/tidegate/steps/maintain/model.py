@@ -11,6 +11,9 @@ from tidegate.settings import LEAST_KEPT
 PARTS = ("compact", "fold", "vacuum", "log", "candidates")
 """What maintenance does, in this order; any part can be done alone."""
 
+REMOVING = ("vacuum", "log", "candidates")
+"""The parts that remove files; the others only have readers open fewer."""
+
 IN_WORK = LEAST_KEPT
 """A query, a write or a step that is older than this is over, or was killed."""
 
@@ -27,7 +30,7 @@ class Freed:
     Attributes:
         part: one of `PARTS`.
         place: the table or folder, below the lake.
-        files: files that are gone; of compact and fold: by how many they are fewer.
+        files: files removed; of compact and fold: by how many readers open fewer.
         bytes: theirs.
         note: what was done, or left, in words.
         kept_from: of vacuum and log: the version from which on all are kept.
@@ -42,9 +45,8 @@ class Freed:
 
     def describe(self) -> str:
         """Return it in a line."""
-        return (
-            f"{self.part} {self.place}: {self.files:,} files, {size_text(self.bytes)}: {self.note}"
-        )
+        freed = "fewer files" if self.part not in REMOVING else "files"
+        return f"{self.part} {self.place}: {self.files:,} {freed}, {size_text(self.bytes)}: {self.note}"
 
 
 @dataclass(frozen=True)
@@ -61,19 +63,35 @@ class Maintained:
 
     @property
     def files(self) -> int:
-        """Files fewer in all."""
-        return sum(each.files for each in self.freed)
+        """Files removed in all: those that compaction replaced are removed by a later vacuum."""
+        return sum(each.files for each in self.freed if each.part in REMOVING)
 
     @property
     def bytes(self) -> int:
-        """Bytes fewer in all."""
-        return sum(each.bytes for each in self.freed)
+        """Bytes of those."""
+        return sum(each.bytes for each in self.freed if each.part in REMOVING)
 
     def describe(self) -> str:
         """Return it in lines, the sum last."""
+        return "\n".join([*(each.describe() for each in self.freed), self.total()])
+
+    def total(self) -> str:
+        """Return the sum in a line."""
         verb = "would be freed" if self.dry_run else "freed"
-        total = f"{self.files:,} files, {size_text(self.bytes)} {verb}"
-        return "\n".join([*(each.describe() for each in self.freed), total])
+        return f"{counted(self.files, 'file')}, {size_text(self.bytes)} {verb}"
+
+    def table(self) -> list[dict[str, str]]:
+        """Return it as rows of words."""
+        return [
+            {
+                "part": each.part,
+                "place": each.place,
+                "files": f"{each.files:,}",
+                "size": size_text(each.bytes),
+                "note": each.note,
+            }
+            for each in self.freed
+        ]
 
     def as_json(self) -> dict[str, Any]:
         """Return it for scripts."""

@@ -40,6 +40,7 @@ def maintain(
     """
     from tidegate.steps import work as clock
 
+    check_parts(parts)
     time = now or clock.now()
     freed: list[Freed] = []
     for part in parts:
@@ -51,6 +52,18 @@ def maintain(
             _write_down(work, found)
         freed += found
     return Maintained(tuple(freed), dry_run)
+
+
+def check_parts(parts: Sequence[str]) -> Sequence[str]:
+    """Return names of parts.
+
+    Raises:
+        TidegateError: there is no such part.
+    """
+    for part in parts:
+        if part not in PARTS:
+            raise TidegateError("no such part of maintenance", expected=hint(part, PARTS), got=part)
+    return parts
 
 
 def _do(work: Work, part: str, now: datetime, dry_run: bool) -> Iterator[Freed]:
@@ -65,10 +78,8 @@ def _do(work: Work, part: str, now: datetime, dry_run: bool) -> Iterator[Freed]:
         case "log":
             files = _files(work)
             yield from clean_log(work, files, what_is_kept(work, files, now), now, dry_run)
-        case "candidates":
-            yield from clean_staging(work, _files(work), now, dry_run)
         case _:
-            raise TidegateError("no such part of maintenance", expected=hint(part, PARTS), got=part)
+            yield from clean_staging(work, _files(work), now, dry_run)
 
 
 def _files(work: Work) -> LakeFiles:
