@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,7 @@ from project import REPO
 from tidegate.errors import SourceError
 from tidegate.orchestration import tasks
 from tidegate.source import load_sources
+from tidegate.steps.maintain.model import PARTS
 
 DAGS = REPO / "dags"
 FILES = sorted(DAGS.glob("*.py"))
@@ -186,3 +188,21 @@ def test_an_approval_that_nobody_started_is_refused() -> None:
     run = SimpleNamespace(triggering_user_name=None, run_type="scheduled")
     with pytest.raises(AirflowFailException, match="an approval is somebody's"):
         tasks.approve("web/2024-03-01T12", "why not", {"dag_run": run})
+
+
+@pytest.fixture
+def maintain(monkeypatch: pytest.MonkeyPatch) -> DAG:
+    monkeypatch.setenv("TIDEGATE_PROJECT", str(REPO))
+    return dags_of(DAGS / "maintain.py")["maintain"]
+
+
+def test_maintenance_runs_once_a_day_part_after_part_and_can_be_tried_dry(maintain: DAG) -> None:
+    assert maintain.max_active_runs == 1
+    assert maintain.catchup is False
+    assert tuple(maintain.task_ids) == PARTS
+    following = {name: maintain.get_task(name).downstream_task_ids for name in PARTS}
+    assert following == {each: {after} for each, after in pairwise(PARTS)} | {PARTS[-1]: set()}
+    assert maintain.params["dry_run"] is False
+    assert maintain.doc_md and "is red" in maintain.doc_md
+    # It publishes nothing, so nothing is derived because of it.
+    assert not [asset for each in maintain.tasks for asset in each.outlets]

@@ -71,7 +71,7 @@ class Lived:
     def maintain(self, days: float, *parts: str, dry_run: bool = False) -> Maintained:
         """Maintain as if so many days had passed."""
         chosen = {"parts": parts} if parts else {}
-        return maintain(self.project.work(), **chosen, dry_run=dry_run, now=now() + days * DAY)  # type: ignore[arg-type]
+        return maintain(self.project.work(), **chosen, dry_run=dry_run, now=now() + days * DAY)
 
     def rows(self) -> dict[str, list[Row]]:
         return {table.name: self.project.table(table) for table in WAREHOUSE}
@@ -79,6 +79,11 @@ class Lived:
     def files(self) -> set[str]:
         root = Path(self.project.settings.lake)
         return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+
+    def differing(self) -> list[str]:
+        """Return the tables whose rows are not what the dumps give."""
+        found = verify(self.project.work(), [self.web, self.app])
+        return [f"{each.source} {each.table}" for each in found.compared if each.differing]
 
     def releases(self) -> list[str]:
         rows = sorted(self.project.table(RELEASES), key=lambda row: row["sequence"])
@@ -152,8 +157,7 @@ def test_a_promised_release_and_a_query_in_its_middle_are_not_disturbed(lived: L
     work = lived.project.work()
     assert len(work.ledger.publications(events.TABLE)) == 3
     assert lived.project.table(PUBLICATIONS) == published
-    told = verify(lived.project.work(), lived.web)
-    assert told.exit_status == 0, told
+    assert lived.differing() == []
 
 
 def test_the_newest_release_stays_whole_and_one_that_is_given_up_is_told_of(lived: Lived) -> None:
@@ -200,9 +204,7 @@ def test_after_all_of_it_hours_are_published_again_and_quiet_sources_go_on(lived
     rows = lived.rows()
     assert rebuild(project.work(), daily_activity.TABLE, lived.app).publication is not None
     assert lived.rows() == rows
-    for source in (lived.web, lived.app):
-        told = verify(project.work(), source)
-        assert told.exit_status == 0, told
+    assert lived.differing() == []
 
 
 def test_a_held_candidate_stays_and_a_replaced_one_goes(lived: Lived) -> None:
