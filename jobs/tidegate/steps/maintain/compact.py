@@ -47,8 +47,10 @@ def fold(work: Work, dry_run: bool) -> Iterator[Freed]:
         crowded = crowded_partitions(table, work.lake.files(table), frozenset())
         if not crowded:
             continue
-        names = ", ".join(literal(value) for (value,) in sorted(crowded) if table.partition)
-        where = f"{table.partition[0]} IN ({names})" if table.partition else "true"
+        where = "true"
+        for column in table.partition:  # one at most
+            names = ", ".join(literal(value) for (value,) in sorted(crowded))
+            where = f"{column} IN ({names})"
         yield from _put_together(work, "fold", table, [where], crowded, dry_run)
 
 
