@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ TABLE_PROPERTIES = {
     "delta.enableDeletionVectors": "false",
     # A checkpoint costs a pass over all files; hourly tables commit often.
     "delta.checkpointInterval": "50",
+    # Delta goes by the age of commits only. Which ones a release or the ledger still needs, the project
+    # knows: `steps.maintain` cleans up.
+    "delta.enableExpiredLogCleanup": "false",
 }
 _BOOK_PROPERTIES = {
     # Every run adds a few rows: the append that makes it fifty small files folds them into one, so that
@@ -47,6 +51,16 @@ _CREATED_MEANWHILE = (
 """What Delta says to the slower of two that create a table."""
 _ADDED_MEANWHILE = (*_CONFLICTS, "[DELTA_DUPLICATE_COLUMNS_FOUND", "[FIELD_ALREADY_EXISTS]")
 """What Delta says to the slower of two that add a column."""
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What putting files together came to: how many there were and are, and their bytes."""
+
+    files_before: int
+    files_after: int
+    bytes_before: int
+    bytes_after: int
 
 
 class Lake:
@@ -80,7 +94,7 @@ class Lake:
         """Create what tables are missing, once, so that first writes can't collide.
 
         Several runs may do so at once: that another one was faster is as good. Books that an older
-        version made get the columns that they lack.
+        version made get the columns that they lack, and its tables keep their logs.
         """
         older = self._is_there(OPS[0])
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
@@ -88,6 +102,7 @@ class Lake:
             if older:
                 wanted = [{column.name: column.type for column in book.columns} for book in OPS]
                 list(pool.map(self.add_columns, OPS[:-1], wanted[:-1]))
+                list(pool.map(self._keep_log, (*WAREHOUSE, *OPS[:-1])))
         self._create(OPS[-1])
 
     def _create(self, table: Table) -> None:
@@ -131,6 +146,20 @@ class Lake:
             f"{layout}COMMENT {literal('One row is ' + table.meaning + '.')} "
             f"TBLPROPERTIES ({options})"
         )
+
+    def _keep_log(self, table: Table) -> None:
+        """Have Delta leave a table's log alone, if it was made before that was so."""
+        name = "delta.enableExpiredLogCleanup"
+        value = TABLE_PROPERTIES[name]
+
+        def keep(path: str) -> None:
+            [row] = self.spark.sql(f"SHOW TBLPROPERTIES delta.`{path}` ('{name}')").collect()
+            if row["value"] != value:
+                self.spark.sql(
+                    f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('{name}' = '{value}')"
+                )
+
+        _until_done(keep, self.path(table), _ADDED_MEANWHILE)
 
     def exists(self) -> bool:
         """Return whether all tables are there."""
@@ -324,6 +353,41 @@ class Lake:
             _unless_beaten(writer.save, self.path(table))
         else:
             _until_done(writer.save, self.path(table))
+
+    # -- files ----------------------------------------------------------------------------------
+
+    def files(self, table: Table, version: int | None = None) -> list[str]:
+        """Return the data files of a table, as it is or as it was at a version, below its folder."""
+        # Their names are text in the URIs that Spark gives, whatever the lake's own address looks like.
+        depth = 1 + len(table.partition)
+        found = self.read(table, version).inputFiles()
+        return ["/".join(uri.rsplit("/", depth)[1:]) for uri in found]
+
+    def compact(self, table: Table, where: str) -> Compacted | None:
+        """Put the small files of some partitions together; rows and record stay as they are.
+
+        Args:
+            table: whose.
+            where: predicate of literals over partition columns; `true` for all of them.
+
+        Returns:
+            What it came to; None where another write was faster, to which this one leaves the table.
+        """
+        found: list[Any] = []
+
+        def optimize(path: str) -> None:
+            rows = self.spark.sql(f"OPTIMIZE delta.`{path}` WHERE {where}")
+            found.extend(rows.select("metrics.*").collect())
+
+        if not _unless_beaten(optimize, self.path(table)):
+            return None
+        [metrics] = found
+        return Compacted(
+            metrics["numFilesRemoved"],
+            metrics["numFilesAdded"],
+            metrics["filesRemoved"]["totalSize"] or 0,
+            metrics["filesAdded"]["totalSize"] or 0,
+        )
 
     def stage(self, frame: DataFrame, path: str, partition: Sequence[str] = ()) -> None:
         """Write a DataFrame as Parquet under staging. What a kill leaves there, nothing refers to."""

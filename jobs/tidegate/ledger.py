@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -190,6 +190,19 @@ class Ledger:
         found = self.lake.book(LANDINGS, f"landing_id in ({wanted})")
         return {row["landing_id"]: row for row in found}
 
+    def same_rows(self, table: Table, source: str, version: int) -> int:
+        """Return the newest version of a table at which a source's rows are as they were at a version.
+
+        A source may be quiet for long, while others publish. What is read of it is read at the newest
+        version that will do, since those of long ago are not kept (`steps.maintain`).
+        """
+        book = self._book(table)
+        last = book.last.get(source)
+        if last is None or last.delta_version <= version:
+            return max(version, book.latest)
+        following = self.publications(table, source, after_version=version)
+        return following[0].delta_version - 1
+
     # -- writing --------------------------------------------------------------------------------
 
     def publish(self, table: Table, publication: Publication, frame: Any, where: str) -> bool:
@@ -235,6 +248,7 @@ class Ledger:
                 book = self._read(table)
                 commits = self.lake.history(table, _COMMITS)
                 latest = commits[0][0]
+                book = replace(book, latest=latest)
                 if latest <= book.version:
                     break
                 if commits[-1][0] > book.version + 1:
@@ -298,11 +312,13 @@ class _Book:
         version: the table's version of the last publication that has a row.
         written: number of rows.
         last: the last publication of each source.
+        latest: the table's latest version.
     """
 
     version: int
     written: int
     last: dict[str, Publication]
+    latest: int = -1
 
 
 def published_landings(

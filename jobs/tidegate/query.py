@@ -23,7 +23,7 @@ from tidegate.nearest import hint
 from tidegate.sequences import VIEW
 from tidegate.settings import S3Access, Settings
 from tidegate.tables import OPS, WAREHOUSE
-from tidegate.tables.books import NUMBERS
+from tidegate.tables.books import MAINTENANCE, NUMBERS
 from tidegate.tables.events import TABLE as EVENTS
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
 # What the Delta reader says where no table is: on a local disk and in a bucket.
 _ABSENT = ("Path does not exist", "No files in log segment", "InvalidTableLocation", "FileNotFound")
 _LATEST_SHOWN = 3
+_COMMITS_AT_ONCE = 200
+"""Commits read at a time: one may be as long as a day's files are many."""
 
 
 class EmptyLakeError(TidegateError):
@@ -58,10 +60,6 @@ class Release:
 
     release_id: str
     versions: Mapping[str, int]
-
-
-class EmptyLakeError(TidegateError):
-    """There is no lake, or nothing in it has been published yet."""
 
 
 def connect(settings: Settings, release: str | None = None) -> duckdb.DuckDBPyConnection:
@@ -176,6 +174,24 @@ class Books:
         listed = ", ".join(_text(versions[version]) for version in wanted)
         texts = dict(self._fetch(f"SELECT filename, content FROM read_text([{listed}])"))
         return [(version, _metadata(texts[versions[version]])) for version in wanted]
+
+    def added(self, table: str, after: int) -> set[str]:
+        """Return the names, without folders, of the data files that commits after a version put in."""
+        folder = f"{self._base}/{table}/_delta_log"
+        names = [
+            name
+            for (name,) in self._fetch(f"SELECT file FROM glob({_text(folder + '/*.json')})")
+            if (match := re.search(r"/(\d{20})\.json$", name)) and int(match[1]) > after
+        ]
+        found: set[str] = set()
+        for at in range(0, len(names), _COMMITS_AT_ONCE):
+            listed = ", ".join(_text(name) for name in names[at : at + _COMMITS_AT_ONCE])
+            for (text,) in self._fetch(f"SELECT content FROM read_text([{listed}])"):
+                actions = map(json.loads, text.splitlines())
+                found |= {
+                    each["add"]["path"].rpartition("/")[2] for each in actions if "add" in each
+                }
+        return found
 
     def _fetch(self, query: str) -> list[tuple[Any, ...]]:
         with self._lock:
@@ -303,6 +319,8 @@ def _make_views(connection: duckdb.DuckDBPyConnection, base: str, wanted: str | 
     if release is None:
         versions = {table.name: None for table in WAREHOUSE}
     else:
+        if wanted is not None and MAINTENANCE.name in books:
+            _check_promise(connection, base, release)
         versions = release.versions
         connection.execute(f"SET VARIABLE {RELEASE_VARIABLE} = {_text(release.release_id)}")
     made = [
@@ -317,6 +335,46 @@ def _make_views(connection: duckdb.DuckDBPyConnection, base: str, wanted: str | 
         # A lake that an older version wrote last has not got what it is made of.
         if NUMBERS.name in books:
             connection.execute(VIEW)
+
+
+def _check_promise(connection: duckdb.DuckDBPyConnection, base: str, release: Release) -> None:
+    """Check that no file of a release was removed because it is not promised any more.
+
+    Raises:
+        TidegateError: some may have been.
+    """
+    kept = {
+        str(place).partition("/")[2]: int(version)
+        for place, version in connection.execute(
+            "SELECT place, max(kept_from) FROM ops.maintenance WHERE kept_from IS NOT NULL GROUP BY 1"
+        ).fetchall()
+    }
+    lost = [
+        f"{name} is pinned at version {version}, kept from {kept[name]}"
+        for name, version in release.versions.items()
+        if version < kept.get(name, 0)
+    ]
+    if not lost:
+        return
+    every = connection.execute(
+        "SELECT release_id, map_entries(versions) FROM ops.releases ORDER BY released_at, release_id"
+    ).fetchall()
+    whole = [
+        str(release_id)
+        for release_id, versions in every
+        if all(each["value"] >= kept.get(each["key"], 0) for each in versions)
+    ]
+    raise TidegateError(
+        f"release {release.release_id} can't be read any more: its files were removed in time",
+        where=f"{base}/warehouse",
+        expected=f"one of the {len(whole)} releases that are kept, from {whole[0]} on"
+        if whole
+        else "the tables as they are now",
+        got="; ".join(lost),
+        todo="leave out --release for the latest, or see all: "
+        'tidegate sql "SELECT release_id, released_at FROM ops.releases ORDER BY 2"; '
+        "TIDEGATE_KEEP_RELEASES says how long they are kept",
+    )
 
 
 def _make_view(

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from tidegate.errors import TidegateError
+
+LEAST_KEPT = timedelta(days=2)
+"""A release is promised at least so long: queries and steps that have begun are over by then."""
+LEAST_QUIET = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ class Settings:
         dumps: what replaces the part of a source's template before its first placeholder, if anything.
         spark: address of a Spark Connect server (`sc://…`), or None to find the stack's or start one.
         s3: how S3 is reached.
+        keep_releases: how long a release can be read after it was made; the newest one always can.
+        compact_after: how long nothing was published of a day before its files are put together.
     """
 
     project: Path
@@ -42,6 +49,8 @@ class Settings:
     dumps: str | None = None
     spark: str | None = None
     s3: S3Access = S3Access()
+    keep_releases: timedelta = timedelta(days=30)
+    compact_after: timedelta = timedelta(days=3)
 
     @property
     def sources(self) -> Path:
@@ -133,4 +142,35 @@ def load_settings(
         dumps=dumps or os.environ.get("TIDEGATE_DUMPS"),
         spark=server,
         s3=s3,
+        keep_releases=_duration("TIDEGATE_KEEP_RELEASES", Settings.keep_releases, LEAST_KEPT),
+        compact_after=_duration("TIDEGATE_COMPACT_AFTER", Settings.compact_after, LEAST_QUIET),
     )
+
+
+def _duration(name: str, default: timedelta, least: timedelta) -> timedelta:
+    """Return the duration that a variable says, else the default.
+
+    Raises:
+        TidegateError: it says none, or one that is too short.
+    """
+    from tidegate.durations import duration_text, parse_duration
+
+    text = os.environ.get(name)
+    if not text:
+        return default
+    expected = f"a duration of at least {duration_text(least)}, such as {duration_text(default)}"
+    try:
+        found = parse_duration(text)
+    except ValueError as error:
+        raise TidegateError(
+            f"{name} is no duration", where=name, expected=expected, got=text, todo=str(error)
+        ) from error
+    if found < least:
+        raise TidegateError(
+            f"{name} is too short",
+            where=name,
+            expected=expected,
+            got=text,
+            todo="set a longer one, or unset it",
+        )
+    return found

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,6 +32,7 @@ from tidegate.orchestration.policy import (
 )
 from tidegate.source import load_sources
 from tidegate.stack.airflow import PARALLELISM
+from tidegate.steps.maintain.model import PARTS
 
 DAGS = REPO / "dags"
 FILES = sorted(DAGS.glob("*.py"))
@@ -281,3 +283,21 @@ def test_freshness_is_looked_at_now_and_never_for_a_run_that_was_missed(
     assert not [asset for task in dag.tasks for asset in task.outlets]
     assert dag.doc_md
     assert "is red" in dag.doc_md
+
+
+@pytest.fixture
+def maintain(monkeypatch: pytest.MonkeyPatch) -> DAG:
+    monkeypatch.setenv("TIDEGATE_PROJECT", str(REPO))
+    return dags_of(DAGS / "maintain.py")["maintain"]
+
+
+def test_maintenance_runs_once_a_day_part_after_part_and_can_be_tried_dry(maintain: DAG) -> None:
+    assert maintain.max_active_runs == 1
+    assert maintain.catchup is False
+    assert tuple(maintain.task_ids) == PARTS
+    following = {name: maintain.get_task(name).downstream_task_ids for name in PARTS}
+    assert following == {each: {after} for each, after in pairwise(PARTS)} | {PARTS[-1]: set()}
+    assert maintain.params["dry_run"] is False
+    assert maintain.doc_md and "is red" in maintain.doc_md
+    # It publishes nothing, so nothing is derived because of it.
+    assert not [asset for each in maintain.tasks for asset in each.outlets]

@@ -176,6 +176,23 @@ def test_publications_are_found_by_source_version_and_slice(
     assert sources_in(ledger.publications(table)) == ["app", "web"]
 
 
+def test_a_quiet_sources_rows_are_read_at_the_newest_version_that_has_them(
+    project: Project,
+) -> None:
+    for made in (publication(1, "app"), publication(1), publication(2), publication(2, "app")):
+        assert commit(project, made)
+    ledger = project.work().ledger
+    found = {
+        (each.source, each.sequence): each.delta_version
+        for each in ledger.publications(events.TABLE)
+    }
+    first, second = found["app", 1], found["app", 2]
+    assert ledger.same_rows(events.TABLE, "app", first) == second - 1 > first
+    assert ledger.same_rows(events.TABLE, "app", second) == project.versions()["events"]
+    assert ledger.same_rows(events.TABLE, "web", found["web", 1]) == found["web", 2] - 1
+    assert ledger.same_rows(events.TABLE, "none", 1) == project.versions()["events"]
+
+
 def test_the_newest_publication_of_a_slice_is_what_stands() -> None:
     state = published_landings([publication(2, "web", 9, 1, 2), publication(1, "web", 5, 0, 1)])
     assert {hour: record.rows for hour, (record, _) in state.items()} == {

@@ -265,6 +265,23 @@ def test_an_unknown_release_is_answered_with_the_latest(lake: Path, tmp_path: Pa
     assert "nothing has been released yet" in fault(tmp_path / "other", "r9")
 
 
+def test_a_release_whose_files_were_removed_in_time_is_told_from_the_others(lake: Path) -> None:
+    def kept(*rows: tuple[str, int | None]) -> pa.Table:
+        places, versions = zip(*rows, strict=True)
+        return pa.table({"place": places, "kept_from": pa.array(versions, pa.int64())})
+
+    write_delta(
+        lake / "ops/maintenance",
+        kept(("staging/events", None), ("warehouse/events", 0), ("warehouse/events", 1)),
+    )
+    told = fault(lake, "r0")
+    assert "release r0 can't be read any more" in told
+    assert "1 releases that are kept, from r1 on" in told
+    assert "events is pinned at version 0, kept from 1" in told
+    with connect(settings_for(str(lake)), "r1") as connection:
+        assert count(connection, "events") == 2
+
+
 def test_a_release_whose_version_is_gone_is_an_error(lake: Path) -> None:
     (lake / "warehouse/events/_delta_log" / f"{0:020d}.json").unlink()
     told = fault(lake)

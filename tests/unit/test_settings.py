@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,19 @@ def test_secrets_are_not_in_the_text_of_settings_errors(root: Path, stack: Stack
     assert "verysecret" not in str(told.value)
     assert "sc://localhost:1" in str(told.value)
     assert str(stack.s3.secret_key) not in str(told.value)
+
+
+def test_what_is_kept_and_when_a_day_is_quiet_are_durations_of_a_least_length(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = load_settings(project=root)
+    assert (found.keep_releases, found.compact_after) == (timedelta(days=30), timedelta(days=3))
+    monkeypatch.setenv("TIDEGATE_KEEP_RELEASES", "90d")
+    monkeypatch.setenv("TIDEGATE_COMPACT_AFTER", "1d12h")
+    found = load_settings(project=root)
+    assert (found.keep_releases, found.compact_after) == (timedelta(days=90), timedelta(hours=36))
+    for text, told in (("1d", "too short"), ("30", "is no duration")):
+        monkeypatch.setenv("TIDEGATE_KEEP_RELEASES", text)
+        with pytest.raises(TidegateError, match=told) as error:
+            load_settings(project=root)
+        assert "at least 2d" in error.value.describe()

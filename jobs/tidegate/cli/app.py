@@ -16,6 +16,7 @@ from tidegate.cli import (
     check,
     demo,
     gate,
+    maintain,
     quarantine,
     rebuild,
     report,
@@ -54,6 +55,7 @@ app.command("derive")(steps.derive)
 app.command("release")(steps.release)
 app.command("verify")(verify.verify)
 app.command("rebuild")(rebuild.rebuild)
+app.command("maintain")(maintain.maintain)
 app.command("sql")(sql.sql)
 app.add_typer(gate.gate, name="gate")
 app.add_typer(quarantine.quarantine, name="quarantine")

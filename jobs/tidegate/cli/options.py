@@ -1,10 +1,10 @@
-"""Options that commands share, and how they report progress."""
+"""Options that commands share, and how they report progress and tables."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 
@@ -44,3 +44,16 @@ def teller() -> Callable[[str], None]:
         typer.echo(f"{time.monotonic() - started:6.1f}s  {text}", err=True)
 
     return tell
+
+
+def aligned(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return rows as lines of equally wide columns."""
+    if not rows:
+        return []
+    names = list(rows[0])
+    cells = [names, *([str(row[name]) for name in names] for row in rows)]
+    widths = [max(len(line[at]) for line in cells) for at in range(len(names))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    ]

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+<<<<<<< HEAD
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Asset, Param, task
+=======
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import DAG, Asset, Param, chain, task
+>>>>>>> wM
 from airflow.timetables.interval import CronDataIntervalTimetable
 from airflow.timetables.trigger import CronTriggerTimetable
 
@@ -130,8 +136,61 @@ def approve_dag(runbook: str | None) -> DAG:
     return dag
 
 
+<<<<<<< HEAD
 def reconcile_dag(runbook: str | None) -> DAG:
     """Return the DAG that lands again what changed in the bucket: compare → land.
+=======
+_MAINTENANCE = {
+    "compact": "Puts the small files of days of which nothing was published for a while together.",
+    "fold": "Puts the small files of the books (ops) together; every row stays.",
+    "vacuum": "Removes data files that no promised release, and nothing else that is kept, refers to.",
+    "log": "Removes log entries before the newest checkpoint that all that is kept can be read from.",
+    "candidates": "Removes candidates under staging that no publication will take any more.",
+}
+"""The parts of maintenance, in order, and what they do."""
+
+
+def maintain_dag(runbook: str | None) -> DAG:
+    """Return the daily DAG that keeps the lake's files few and frees what nothing needs.
+
+    Args:
+        runbook: shown in the UI.
+    """
+    with DAG(
+        "maintain",
+        description="Small files put together, and removed what no promised release needs",
+        doc_md=runbook,
+        # Not on the hour, when dumps come.
+        schedule=CronTriggerTimetable("40 3 * * *", timezone="UTC"),
+        start_date=datetime(2024, 1, 1, tzinfo=UTC),
+        catchup=False,
+        max_active_runs=1,
+        default_args=_DEFAULTS,
+        tags=["tidegate"],
+        params={
+            "dry_run": Param(
+                False,
+                type="boolean",
+                title="Dry run",
+                description="Only tell what would be done; change nothing.",
+            ),
+        },
+    ) as dag:
+
+        def part(name: str, doc: str) -> Any:
+            @task(task_id=name, doc_md=doc)
+            def do(**context: Any) -> str:
+                return tasks.maintain(name, context)
+
+            return do()
+
+        chain(*(part(name, doc) for name, doc in _MAINTENANCE.items()))
+    return dag
+
+
+def derive_dag(runbook: str | None) -> DAG:
+    """Return the DAG that brings derived tables up to date whenever events were published.
+>>>>>>> wM
 
     Args:
         runbook: shown in the UI.

@@ -201,6 +201,7 @@ def approve(slice_: str, reason: str, context: dict[str, Any]) -> str:
         return text
 
 
+<<<<<<< HEAD
 def compare(days: int) -> list[dict[str, str]]:
     """Return the runs to start, one for each hour whose dump is not what was landed of it.
 
@@ -239,6 +240,18 @@ def compare(days: int) -> list[dict[str, str]]:
     if len(starts) > RELAND_CAP:
         say(f"{len(starts) - RELAND_CAP} hours more are left to the next run")
     return starts[:RELAND_CAP]
+=======
+def maintain(part: str, context: dict[str, Any]) -> str:
+    """Do a part of the lake's maintenance, or only look if the run says so; return what it freed."""
+    from tidegate.steps.maintain import maintain as do
+    from tidegate.steps.work import working
+
+    dry_run = bool(context["params"]["dry_run"])
+    with told(), working(load_settings(), _run_id(context), _tell, took=_took) as work:
+        text = do(work, [part], dry_run=dry_run).describe()
+    _tell(text)
+    return text
+>>>>>>> wM
 
 
 def report(held: list[str]) -> None:

@@ -54,8 +54,8 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
 
     where = slices_where(sessions.TABLE, name, [each.slice for each in change.slices])
     whole = sessions.TABLE.ddl
-    old = kept("old", _sessions_at(work, change.delta_version - 1, where), whole)
-    new = kept("new", _sessions_at(work, change.delta_version, where), whole)
+    old = kept("old", _sessions_at(work, name, change.delta_version - 1, where), whole)
+    new = kept("new", _sessions_at(work, name, change.delta_version, where), whole)
     before = work.ledger.numbered(sessions.TABLE, name, change.sequence - 1)
     lost = kept("lost", old.join(new.select("session_id"), "session_id", "left_anti"), whole)
     were = kept("were", session_aliases.members(_events_of(work, name, before, lost), lost), _IN)
@@ -97,7 +97,7 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
             "unaccounted": lost.count() - rows.join(lost, "session_id", "left_semi").count(),
             "dangling": rows.where("live_session_id is not null")
             .join(
-                work.lake.read(sessions.TABLE, change.delta_version)
+                work.rows(sessions.TABLE, name, change.delta_version)
                 .where(near(work, source, rows.selectExpr(*SPAN)))
                 .selectExpr("session_id as live_session_id"),
                 "live_session_id",
@@ -108,9 +108,10 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
     )
 
 
-def _sessions_at(work: Work, version: int, where: str) -> DataFrame:
-    """Return sessions as they were at a version of the table."""
-    return work.lake.read(sessions.TABLE, version).where(where).select(*sessions.TABLE.column_names)
+def _sessions_at(work: Work, source: str, version: int, where: str) -> DataFrame:
+    """Return sessions of a source as they were at a version of the table."""
+    rows = work.rows(sessions.TABLE, source, version)
+    return rows.where(where).select(*sessions.TABLE.column_names)
 
 
 def near(work: Work, source: Source, spans: DataFrame) -> str:
@@ -169,8 +170,5 @@ def _events_of(work: Work, source: str, made: Publication, rows: DataFrame) -> D
     from pyspark.sql import functions as F
 
     dumps = hours_in(rows.select(F.explode("dump_hours").alias("dump_hour")))
-    return (
-        work.lake.read(events.TABLE, made.input_versions[events.TABLE.name])
-        .where(f"source = {literal(source)}")
-        .where(in_dumps(sorted(dumps)))
-    )
+    version = made.input_versions[events.TABLE.name]
+    return work.rows(events.TABLE, source, version).where(in_dumps(sorted(dumps)))

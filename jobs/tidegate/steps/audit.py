@@ -197,10 +197,7 @@ def published(work: Work, source: str, versions: Mapping[str, int] | None = None
     """
 
     def read(name: str) -> DataFrame:
-        table = table_named(name)
-        return work.lake.read(table, (versions or {}).get(name)).where(
-            f"source = {literal(source)}"
-        )
+        return work.rows(table_named(name), source, (versions or {}).get(name))
 
     return read
 

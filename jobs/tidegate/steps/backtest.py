@@ -18,6 +18,7 @@ from tidegate.lake import Row, literal, parse_time, slices_where
 from tidegate.ledger import Publication, published_landings
 from tidegate.steps.audit import judge, published
 from tidegate.steps.in_force import in_force
+from tidegate.steps.maintain.promise import kept_from
 from tidegate.steps.plan import PlannedSlice, Standing, make_plan, rows_of
 from tidegate.suites import Suite
 from tidegate.tables import BY_NAME, events
@@ -93,6 +94,15 @@ def backtest(work: Work, suite: Suite, sources: Sequence[Source], last: int) -> 
     table = BY_NAME[suite.table]
     known = {source.source: source for source in sources}
     made = [each for each in work.ledger.publications(table) if each.source in known][-last:]
+    # An events publication is judged beside the version that it met.
+    kept = kept_from(work).get(f"{table.area}/{table.name}", 0)
+    gone = [each for each in made if each.delta_version - 1 < kept]
+    if gone:
+        work.tell(
+            f"{len(gone)} of these {len(made)} publications can't be tried any more: versions of "
+            f"{table.name} before {kept} were removed in time (TIDEGATE_KEEP_RELEASES)"
+        )
+        made = made[len(gone) :]
     for each in made:
         work.tell(f"{each.source} {hours_text(s.slice for s in each.slices)}")
         if table is events.TABLE:
@@ -118,7 +128,7 @@ def _of_events(work: Work, suite: Suite, made: Publication) -> Iterator[Retried]
 
     def rows(wanted: Sequence[PlannedSlice]) -> DataFrame:
         where = slices_where(events.TABLE, made.source, [each.hour for each in wanted])
-        return work.lake.read(events.TABLE, made.delta_version).where(where)
+        return work.rows(events.TABLE, made.source, made.delta_version).where(where)
 
     _, found = judge(
         work,
@@ -146,7 +156,9 @@ def _of_derived(work: Work, suite: Suite, made: Publication) -> Retried:
     asked = [each for each in entries if facts is not None or each.of == "rows"]
     results = gate.audit(
         asked,
-        work.lake.read(table, made.delta_version).where(slices_where(table, made.source, hours)),
+        work.rows(table, made.source, made.delta_version).where(
+            slices_where(table, made.source, hours)
+        ),
         json.loads(facts or "{}"),
         published(work, made.source, made.input_versions),
     )

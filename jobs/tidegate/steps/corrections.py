@@ -289,8 +289,7 @@ def _differing(
 
     def counted(version: int, sign: int, chosen: Sequence[datetime]) -> DataFrame:
         return (
-            work.lake.read(events.TABLE, version)
-            .where(f"source = {literal(source)}")
+            work.rows(events.TABLE, source, version)
             .where(in_dumps(chosen))
             .select(
                 F.expr("date_trunc('hour', event_time)").alias("event_hour"),

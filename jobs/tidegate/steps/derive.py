@@ -434,10 +434,9 @@ def _daily(work: Work, taken: Taken) -> Candidate:
     found_in = _every(work, daily_activity.TABLE, taken) if taken.whole else touched
     days = sorted({_day(time) for time in found_in})
     happened = _happened(work, taken, [(day, day + timedelta(days=1)) for day in days])
-    started = work.lake.read(sessions.TABLE, taken.inputs[sessions.TABLE.name]).where(
-        f"source = {literal(taken.source.source)} and start_date in "
-        f"({', '.join(literal(day.date()) for day in days) or 'null'})"
-    )
+    started = work.rows(
+        sessions.TABLE, taken.source.source, taken.inputs[sessions.TABLE.name]
+    ).where(f"start_date in ({', '.join(literal(day.date()) for day in days) or 'null'})")
     place = new_place(work, daily_activity.TABLE, taken.source.source)
     work.lake.stage(daily_activity.build(happened, started).coalesce(1), place)
     found = by_slice(
@@ -466,9 +465,9 @@ def _every(work: Work, table: Table, taken: Taken) -> set[datetime]:
     """Return all hours with events, and the slices that the table has now."""
     from pyspark.sql import functions as F
 
-    mine = f"source = {literal(taken.source.source)}"
-    happened = work.lake.read(events.TABLE, taken.version).where(mine)
-    there = work.lake.read(table).where(mine).select(F.col(table.slice_time).cast("timestamp"))
+    name = taken.source.source
+    happened = work.rows(events.TABLE, name, taken.version)
+    there = work.rows(table, name).select(F.col(table.slice_time).cast("timestamp"))
     return hours_in(happened.select(F.expr("date_trunc('hour', event_time)"))) | hours_in(there)
 
 
@@ -477,9 +476,7 @@ def _happened(work: Work, taken: Taken, stretches: Sequence[Stretch]) -> DataFra
 
     The predicate is of literals over the event time, whose minima and maxima Delta keeps by file.
     """
-    found = work.lake.read(events.TABLE, taken.version).where(
-        f"source = {literal(taken.source.source)}"
-    )
+    found = work.rows(events.TABLE, taken.source.source, taken.version)
     if taken.whole:
         return found
     return found.where(happened_in(fold(stretches)))

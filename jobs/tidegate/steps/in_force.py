@@ -7,17 +7,22 @@ Until then hours are landed and sessions made as before, so that no table mixes 
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tidegate.configuration import changes, definition, fingerprint
 from tidegate.errors import TidegateError
-from tidegate.lake import literal
+from tidegate.lake import Row, literal, parse_time
 from tidegate.tables import Table, events, sessions
 from tidegate.tables.books import CONFIGURATIONS
 
 if TYPE_CHECKING:
     from tidegate.source import Source
     from tidegate.steps.work import Work
+
+REUSED_FOR = timedelta(days=7)
+"""How long a landing by a configuration that is not in force may be taken up: its candidate is not kept for
+ever (`steps.maintain`)."""
 
 _DECIDED = (events.TABLE, sessions.TABLE)
 """The tables that a source file has a say in; the others follow from these."""
@@ -58,6 +63,15 @@ def in_force(work: Work, source: Source, *, tell: bool = False) -> Source:
                     f"{source.source} stays as before until: tidegate rebuild"
                 )
     return now
+
+
+def may_be_taken_up(work: Work, source: Source, landing: Row) -> bool:
+    """Return whether a landing by the configuration of a source has its candidate still."""
+    from tidegate.steps.work import now
+
+    last = work.ledger.last(events.TABLE, source.source)
+    in_force = last is None or last.configuration == landing["configuration"]
+    return in_force or parse_time(landing["landed_at"]) > now() - REUSED_FOR
 
 
 def is_outdated(work: Work, source: Source, table: Table) -> bool:

@@ -17,7 +17,7 @@ from tidegate.lake import Row, literal, slices_where
 from tidegate.landing import numbers
 from tidegate.landing.lines import Input, read_parquet, read_text, whole_files
 from tidegate.landing.parse import parse, staged_schema
-from tidegate.steps.in_force import in_force, refuse_outdated
+from tidegate.steps.in_force import in_force, may_be_taken_up, refuse_outdated
 from tidegate.tables import events
 from tidegate.tables.books import LANDINGS, NUMBERS, QUARANTINE
 
@@ -157,7 +157,9 @@ def land_as(
         except ManifestError as error:
             results[hour] = _unreadable(work, source, dump, error.what)
             continue
-        same = _same(source, before.get(hour), dump)
+        known = before.get(hour)
+        is_there = known is not None and may_be_taken_up(work, source, known)
+        same = _same(source, known, dump) if is_there else None
         if same is not None:
             results[hour] = same
         else:

@@ -50,7 +50,7 @@ def release(work: Work, derived: Derived) -> Release:
         TidegateError: others made releases faster, again and again.
     """
     for _ in range(_ATTEMPTS):
-        last = _repaired(work)
+        last = repaired(work)
         made = _next(work, derived, last)
         if made is None:
             assert last is not None, "the first release is always new"
@@ -66,7 +66,7 @@ def release(work: Work, derived: Derived) -> Release:
             app="release",
             number=made["sequence"],
         )
-        last = _repaired(work)
+        last = repaired(work)
         if last is not None and last["release_id"] == made["release_id"]:
             work.tell(f"release {made['release_id']}" + _told(rows))
             return _release_of(last)
@@ -107,7 +107,7 @@ def _next(work: Work, derived: Derived, last: Row | None) -> Row | None:
     }
 
 
-def _repaired(work: Work) -> Row | None:
+def repaired(work: Work) -> Row | None:
     """Return the row of the last release, written first if a kill prevented it; None if there is none."""
     newest = work.lake.book(RELEASES, select=["max(sequence) AS n"])[0]["n"] or 0
     for _, text in work.lake.history(CORRECTIONS, _COMMITS):

@@ -78,9 +78,7 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
     source, name = taken.source, taken.source.source
     rules = sessions.Rules(gap=source.sessions.gap, max=source.sessions.max)
     place = new_place(work, sessions.TABLE, name)
-    published = work.lake.read(events.TABLE, taken.version).where(
-        f"source = {literal(name)} and user_key is not null"
-    )
+    published = work.rows(events.TABLE, name, taken.version).where("user_key is not null")
     if taken.whole or taken.last is None:
         built = _build(work, published, rules, place)
         there = None if taken.last is None else _published(work, name)

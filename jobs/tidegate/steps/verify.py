@@ -274,7 +274,7 @@ class _Verification:
         from pyspark.sql import functions as F
 
         table = session_aliases.TABLE
-        foreign = _foreign(self.work, table)
+        foreign = foreign_commits(self.work, table)
         if foreign:
             first = min(row["version"] for row in foreign)
             since = self.work.ledger.publications(
@@ -453,14 +453,14 @@ class _Verification:
     def _cause(self, table: Table) -> str | None:
         """Return which commits of a table were not made by Tidegate, if there are any."""
         if table.name not in self._foreign:
-            self._foreign[table.name] = _foreign_commits(self.work, table)
+            self._foreign[table.name] = _foreign_text(self.work, table)
         return self._foreign[table.name]
 
 
 _OWN = ("CREATE TABLE", "ADD COLUMNS", "SET TBLPROPERTIES", "CHANGE COLUMN", "OPTIMIZE", "VACUUM")
 
 
-def _foreign(work: Work, table: Table) -> list[Mapping[str, Any]]:
+def foreign_commits(work: Work, table: Table) -> list[Mapping[str, Any]]:
     """Return the commits to a table that have no record of a publication, newest first."""
     history = work.lake.rows(
         work.lake.spark.sql(f"DESCRIBE HISTORY delta.`{work.lake.path(table)}`").selectExpr(
@@ -475,11 +475,11 @@ def _foreign(work: Work, table: Table) -> list[Mapping[str, Any]]:
     ]
 
 
-def _foreign_commits(work: Work, table: Table) -> str | None:
+def _foreign_text(work: Work, table: Table) -> str | None:
     """Return in words what the commits were that Tidegate did not make."""
     foreign = [
         f"version {row['version']} ({row['operation']}, {row['timestamp']})"
-        for row in _foreign(work, table)
+        for row in foreign_commits(work, table)
     ]
     if not foreign:
         return None

@@ -8,11 +8,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from tidegate import engine
-from tidegate.lake import Lake
+from tidegate.lake import Lake, literal
 from tidegate.ledger import Ledger
 from tidegate.settings import Settings
+from tidegate.tables import Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 
 def _silent(*_: object) -> None:
@@ -43,6 +48,11 @@ class Work:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ledger", Ledger(self.lake))
+
+    def rows(self, table: Table, source: str, version: int | None = None) -> DataFrame:
+        """Return a source's published rows, as they are or as they were at a version of the table."""
+        at = None if version is None else self.ledger.same_rows(table, source, version)
+        return self.lake.read(table, at).where(f"source = {literal(source)}")
 
     def run_of(self, hour: datetime) -> str:
         """Return the run that asked for an hour."""

@@ -34,6 +34,7 @@ OPS: tuple[Table, ...] = (
     books.ALERTS,
     books.CONFIGURATIONS,
     books.NUMBERS,
+    books.MAINTENANCE,
 )
 
 BY_NAME: dict[str, Table] = {table.name: table for table in (*WAREHOUSE, *OPS)}

@@ -265,6 +265,31 @@ CONFIGURATIONS = Table(
     meaning="a configuration that rows were published by",
 )
 
+MAINTENANCE = Table(
+    name="maintenance",
+    area="ops",
+    columns=(
+        Column("maintenance_id", "string", "id of what was done"),
+        Column("part", "string", "compact, fold, vacuum, log, candidates; promise: see kept_from"),
+        Column("place", "string", "the table, or the folder, below the lake"),
+        Column(
+            "kept_from",
+            "bigint",
+            "from this version of the table on all are kept; said before anything older is removed",
+        ),
+        Column("files", "bigint", "files freed; of compact and fold: by how many they are fewer"),
+        Column("bytes", "bigint", "bytes freed"),
+        Column("note", "string", "what was done, in words"),
+        Column("run_id", "string", "the run that did it"),
+        Column("done_at", "timestamp", "when, UTC"),
+    ),
+    key=("maintenance_id",),
+    slice=(),
+    partition=(),
+    statistics=("done_at",),
+    meaning="what maintenance did to a table or a folder",
+)
+
 NUMBERS = Table(
     name="numbers",
     area="ops",

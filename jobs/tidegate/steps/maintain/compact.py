@@ -1,0 +1,134 @@
+"""Compact and fold: many small files become few. Rows stay, and no commit looks like a publication."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence, Set
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+from tidegate import engine
+from tidegate.lake import Compacted, literal, parse_time
+from tidegate.steps.maintain.model import MANY, Freed, counted, shown
+from tidegate.steps.maintain.promise import place
+from tidegate.tables import OPS, WAREHOUSE, Table
+from tidegate.tables.books import PUBLICATIONS
+
+if TYPE_CHECKING:
+    from tidegate.steps.work import Work
+
+_DATES_AT_ONCE = 92
+"""Dates a commit: one that has to leave the way to a publication has not lost much."""
+
+Partition = tuple[str, ...]
+
+
+def compact(work: Work, now: datetime, dry_run: bool) -> Iterator[Freed]:
+    """Put together the files of days of which nothing was published for a while, one commit a source.
+
+    Tables without a date in their partitions have few rows; a publication that meets their compaction is
+    tried again by its step.
+    """
+    work.ledger.refresh()
+    for table in WAREHOUSE:
+        crowded = crowded_partitions(table, work.lake.files(table), busy(work, table, now))
+        by_source: dict[str, list[date]] = defaultdict(list)
+        for source, *dates in crowded:
+            by_source[source] += [date.fromisoformat(each) for each in dates]
+        for source, days in sorted(by_source.items()):
+            mine = {p: n for p, n in crowded.items() if p[0] == source}
+            wheres = _wheres(table, source, sorted(days))
+            yield from _put_together(work, "compact", table, wheres, mine, dry_run)
+
+
+def fold(work: Work, dry_run: bool) -> Iterator[Freed]:
+    """Put together the files of the books; every row stays."""
+    for table in OPS:
+        crowded = crowded_partitions(table, work.lake.files(table), frozenset())
+        if not crowded:
+            continue
+        where = "true"
+        for column in table.partition:  # one at most
+            names = ", ".join(literal(value) for (value,) in sorted(crowded))
+            where = f"{column} IN ({names})"
+        yield from _put_together(work, "fold", table, [where], crowded, dry_run)
+
+
+def busy(work: Work, table: Table, now: datetime) -> set[tuple[str, str]]:
+    """Return (source, date) of what was published of a table of late."""
+    since = literal(now - work.settings.compact_after)
+    rows = work.lake.book(
+        PUBLICATIONS,
+        f"table_name = {literal(table.name)} and published_at > {since}",
+        ("source", "slices"),
+    )
+    return {
+        (row["source"], f"{parse_time(each['slice']).astimezone(UTC):%Y-%m-%d}")
+        for row in rows
+        for each in row["slices"]
+    }
+
+
+def crowded_partitions(
+    table: Table, files: Collection[str], busy: Set[tuple[str, str]]
+) -> dict[Partition, int]:
+    """Return the partitions to be compacted, and how many files each has.
+
+    Args:
+        table: whose.
+        files: its data files, below its folder.
+        busy: partitions, as they would be named, that are left alone.
+    """
+    counts = Counter(partition_of(file) for file in files)
+    return {
+        partition: count
+        for partition, count in counts.items()
+        if count > MANY and len(partition) == len(table.partition) and partition not in busy
+    }
+
+
+def partition_of(file: str) -> Partition:
+    """Return the values of a file's partition columns, in order: those of the folders it lies in."""
+    return tuple(part.partition("=")[2] for part in file.split("/")[:-1])
+
+
+def _wheres(table: Table, source: str, days: Sequence[date]) -> list[str]:
+    """Return predicates of literals over a table's partition columns."""
+    mine = f"source = {literal(source)}"
+    if len(table.partition) == 1:
+        return [mine]
+    return [
+        f"{mine} AND {table.partition[1]} IN "
+        f"({', '.join(literal(day) for day in days[at : at + _DATES_AT_ONCE])})"
+        for at in range(0, len(days), _DATES_AT_ONCE)
+    ]
+
+
+def _put_together(
+    work: Work,
+    part: str,
+    table: Table,
+    wheres: Sequence[str],
+    crowded: dict[Partition, int],
+    dry_run: bool,
+) -> Iterator[Freed]:
+    names = shown(["/".join(each) for each in sorted(crowded)])
+    what = counted(len(crowded), "partition") + (f" ({names})" if names.strip() else "")
+    if dry_run:
+        files = sum(crowded.values())
+        yield Freed(part, place(table), files - len(crowded), 0, f"{what}, {files:,} files")
+        return
+    done: list[Compacted] = []
+    skipped = 0
+    engine.fit(work.lake.spark, engine.LARGE_ROWS + 1 if part == "compact" else 0)
+    for where in wheres:
+        found = work.lake.compact(table, where)
+        skipped += found is None
+        done += [found] if found else []
+    before = sum(each.files_before for each in done)
+    after = sum(each.files_after for each in done)
+    note = f"{what}: {counted(before, 'file')} became {after:,}"
+    if skipped:
+        note += "; left for the next run, since others wrote there"
+    size = sum(each.bytes_before - each.bytes_after for each in done)
+    yield Freed(part, place(table), before - after, size, note)
