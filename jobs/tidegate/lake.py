@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from tidegate.errors import TidegateError
+from tidegate.errors import TidegateError, TryAgainError
 from tidegate.settings import S3Access
 from tidegate.tables import BY_NAME, OPS, WAREHOUSE, Table
 
@@ -364,7 +364,7 @@ def _until_done(
     for _ in range(_ATTEMPTS):
         if _unless_beaten(save, path, conflicts):
             return
-    raise TidegateError(
+    raise TryAgainError(
         "other writes to this table were faster, again and again",
         where=path,
         expected=f"to be written within {_ATTEMPTS} tries",
