@@ -139,6 +139,8 @@ class Lake:
     def _is_there(self, table: Table) -> bool:
         try:
             return bool(self.history(table, 1))
+        except TryAgainError:
+            raise
         except TidegateError:
             # Not even the folder is there, or the bucket can't be read: Spark will tell.
             return False

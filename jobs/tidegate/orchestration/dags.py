@@ -27,7 +27,18 @@ EVENTS = Asset("warehouse/events")
 
 _LIVE_RUNS = 24
 """Runs of a source at a time, over those that wait: enough for a day that somebody clears."""
-_DEFAULTS = {"owner": "tidegate", "retries": 2, "retry_delay": timedelta(seconds=30)}
+_DEFAULTS = {
+    "owner": "tidegate",
+    # What is tried again is a lost connection or a task that died; a held hour and bad input are not
+    # (`tasks.told`). The pauses, of at least 30, 60, 120, 240 and 300 seconds, outlast an S3 that is away for
+    # five minutes and a Spark server that comes back in one; a restart is met by the first of them.
+    "retries": 5,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=5),
+    # Nothing takes this long; what does waits for something that will never answer.
+    "execution_timeout": timedelta(hours=24),
+}
 
 
 def land_dag(source: Source, runbook: str | None) -> DAG:
@@ -58,6 +69,7 @@ def land_dag(source: Source, runbook: str | None) -> DAG:
         wait = WaitForDump(
             task_id="wait",
             source=name,
+            execution_timeout=None,  # the trigger knows how long an hour is waited for
             doc_md=f"Waits until the dump is complete: {source.complete!r}",
         )
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tidegate.errors import HeldError, TidegateError
+from tidegate.errors import HeldError, TidegateError, TryAgainError
 from tidegate.hours import floor_hour, hour_text, some_hours
 from tidegate.orchestration import alerts
 from tidegate.orchestration.combine import Answer, Asked, Serve, together
@@ -252,12 +252,15 @@ def report(held: list[str]) -> None:
 def told() -> Iterator[None]:
     """Make Airflow fail a task at once for a fault that trying again can't mend.
 
-    Anything else, such as a lost connection, is raised as it is, and Airflow tries again.
+    Anything else, such as a lost connection, is raised as it is, and Airflow tries again. What nobody has
+    foreseen is tried again too: nobody knows that it does not help.
     """
     from airflow.sdk.exceptions import AirflowFailException
 
     try:
         yield
+    except TryAgainError:
+        raise
     except TidegateError as error:
         raise AirflowFailException(error.describe()) from error
 

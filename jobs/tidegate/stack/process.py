@@ -175,6 +175,8 @@ def rotate(log: Path) -> Path:
         Where it is kept: `<log>.1`; older ones are `.2` and so on.
     """
     kept = [log.with_name(f"{log.name}.{number}") for number in range(1, _LOGS + 1)]
+    if not log.exists():
+        return kept[0]
     for older, newer in zip(reversed(kept), [*reversed(kept[:-1]), log], strict=True):
         if newer.exists():
             newer.replace(older)

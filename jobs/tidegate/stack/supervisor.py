@@ -197,7 +197,8 @@ class Supervisor:
                 got=fault.got,
                 todo=fault.todo,
             )
-        words, ended = child.log_tail(), "it did not answer" if lived else child.ended()
+        words = child.log_tail()
+        ended = "it did not answer" if lived else str(fault.got).partition("; its last words")[0]
         kept = rotate(child.log_file)
         at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         self._restarts.append(Restart(child.name, at, ended, words, str(kept)))
@@ -216,7 +217,14 @@ class Supervisor:
         if self._stopping.wait(wait):
             raise Stopped
         since = time.time()
-        child = self._parts[name].launch()
+        try:
+            child = self._parts[name].launch()
+        except OSError as error:  # such as no memory for another process, which may come back
+            raise TidegateError(
+                f"a part of the stack could not be started: {name}",
+                got=str(error),
+                todo="see whether the machine has memory and room on its disks",
+            ) from error
         self._add(name, child)
         self._parts[name].wait(child, since)
         return time.monotonic() - begun
