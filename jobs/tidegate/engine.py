@@ -8,7 +8,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.lost import lost
@@ -121,13 +121,14 @@ def connect(url: str) -> SparkSession:
     warnings.filterwarnings("ignore", module=r"pyspark\..*", category=FutureWarning)
     warnings.filterwarnings("ignore", message=r"\[RETRIES_EXCEEDED\]")  # raised as well
     from pyspark.errors import PySparkException
-    from pyspark.sql import SparkSession
-    from pyspark.sql.connect.client import DefaultChannelBuilder
+    from pyspark.sql.connect.client.core import DefaultChannelBuilder
     from pyspark.sql.connect.client.retries import DefaultPolicy
+    from pyspark.sql.connect.session import SparkSession as ConnectSession
 
     try:
         channel = DefaultChannelBuilder(url, [*_KEEPALIVE.items()])
-        spark = SparkSession.builder.channelBuilder(channel).create()
+        # Spark's own annotations know nothing of what its sessions have in common.
+        spark = cast("SparkSession", ConnectSession.builder.channelBuilder(channel).create())
         # By default a client waits ten minutes for a server that is gone, and with it the session.
         spark.client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES, max_backoff=5000)])
         for key, value in {**_SESSION, **_SMALL}.items():

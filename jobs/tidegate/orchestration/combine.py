@@ -3,7 +3,8 @@
 A step for four hours costs Spark little more than for one. So a task asks, and whoever gets the lock first
 serves all that have asked by then, its own hour among them (flat combining, Hendler et al. 2010). The
 others find their answers when the lock comes to them. A server that dies, or loses a connection, lets go of
-the lock; who has no answer then serves itself. Tasks on other machines have a folder of their own there, and meet in the lake.
+the lock; who has no answer then serves itself. Tasks on other machines have a folder of their own there,
+and meet in the lake.
 """
 
 from __future__ import annotations
