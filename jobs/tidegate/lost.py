@@ -20,6 +20,7 @@ _SPARK = (
     "INVALID_HANDLE.SESSION_CHANGED",
     "INVALID_HANDLE.SESSION_NOT_FOUND",
     "[RESPONSE_ALREADY_RECEIVED]",
+    "[NO_ACTIVE_SESSION]",
     # It still answers, and is about to end.
     "Cannot call methods on a stopped SparkContext",
     "SparkContext was shut down",
