@@ -25,6 +25,7 @@ SMALL = ["--events", "4800", "--visitors", "900", "--runs", "1"]
         ("query", ["--hours", "2", "--events", "500", "--runs", "1", "--block", "2"], 11),
         ("backfill", SMALL, 4),
         ("backfill", [*SMALL, "--peers", "duckdb", "--on", "s3", "--through", "airflow"], 3),
+        ("live", ["--hours", "6", "--events", "60", "--runs", "1"], 5),
         ("hour", ["--history", "2", "--history-events", "60", "--events", "60", "--runs", "1"], 1),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import runpy
 import shutil
@@ -20,8 +21,16 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 
 from project import REPO
 from tidegate.errors import HeldError, SourceError, TidegateError, TryAgainError
+from tidegate.hours import HOUR
 from tidegate.orchestration import tasks
+from tidegate.orchestration.policy import (
+    LIVE_WEIGHT,
+    POOL,
+    POOLS,
+    task_instance_mutation_hook,
+)
 from tidegate.source import load_sources
+from tidegate.stack.airflow import PARALLELISM
 
 DAGS = REPO / "dags"
 FILES = sorted(DAGS.glob("*.py"))
@@ -217,3 +226,76 @@ def test_airflow_tries_again_what_may_help_and_nothing_else(
 ) -> None:
     with pytest.raises(raised), tasks.told():
         raise error
+
+
+def test_a_held_or_late_hour_keeps_no_other_hour_from_going_on(land_dags: dict[str, DAG]) -> None:
+    """An hour that waits for `within` takes a run all that time, and each hour brings one more."""
+    for source in load_sources(DAGS / "sources"):
+        assert (
+            land_dags[f"land_{source.source}"].max_active_runs > source.complete.within / HOUR + 8
+        )
+
+
+def test_reconcile_compares_and_starts_the_runs_of_hours_that_differ(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TIDEGATE_PROJECT", str(REPO))
+    dag = dags_of(DAGS / "reconcile.py")["reconcile"]
+    assert dag.max_active_runs == 1
+    assert dag.get_task("compare").downstream_task_ids == {"land"}
+    assert dag.get_task("land").partial_kwargs["reset_dag_run"] is True  # in place, in the grid
+    for wrong in (0, 367, "all"):
+        with pytest.raises(ParamValidationError):
+            dag.params.get_param("days").resolve(wrong)
+
+
+def test_the_form_of_derive_takes_tables_hours_and_a_reason(derive: DAG) -> None:
+    assert set(derive.params.dump().values()) == {""}  # which is what a run by an asset has
+    form = derive.params
+    for name, right, wrong in (
+        ("table", "sessions", "session"),
+        ("from", "2026-05-01T10", "yesterday"),
+        ("to", "2026-05-01", "2026-05-01T10:00+02:00"),
+    ):
+        assert form.get_param(name).resolve(right) == right
+        with pytest.raises(ParamValidationError):
+            form.get_param(name).resolve(wrong)
+
+
+@pytest.mark.parametrize(
+    ("run_type", "backfill_id", "past"),
+    [
+        ("scheduled", None, False),
+        ("manual", None, False),
+        ("backfill", 3, True),
+        ("scheduled", 3, True),  # an hour that a backfill runs again in place
+        ("operator_triggered", None, True),
+    ],
+)
+def test_live_hours_come_before_those_of_the_past(
+    run_type: str, backfill_id: int | None, past: bool
+) -> None:
+    def task(dag_id: str) -> Any:
+        return SimpleNamespace(
+            dag_id=dag_id, run_id=f"{run_type}__x", pool="default_pool", priority_weight=LIVE_WEIGHT
+        )
+
+    run: Any = SimpleNamespace(run_type=run_type, backfill_id=backfill_id)
+    one, other = task("land_shop"), task("derive")
+    for each in (one, other):
+        task_instance_mutation_hook(each, run)
+    assert one.pool == (POOL if past else "default_pool")
+    assert (one.priority_weight < LIVE_WEIGHT) is past
+    assert other == task("derive")
+    if backfill_id is None or run_type == "backfill":
+        unknown = task("land_shop")
+        task_instance_mutation_hook(unknown, None)  # as Airflow does where it has no run at hand
+        assert unknown.pool == one.pool
+
+
+def test_live_hours_have_workers_that_no_backfill_can_take() -> None:
+    assert POOLS[POOL][0] < PARALLELISM
+    pools = json.loads((REPO / "infra" / "airflow" / "pools.json").read_text(encoding="utf-8"))
+    assert {name: (p["slots"], p["description"]) for name, p in pools.items()} == POOLS
+    settings = runpy.run_path(str(REPO / "infra" / "airflow" / "airflow_local_settings.py"))
+    assert settings["task_instance_mutation_hook"] is task_instance_mutation_hook

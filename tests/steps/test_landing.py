@@ -16,6 +16,7 @@ from tidegate.engine import connect
 from tidegate.errors import TidegateError
 from tidegate.steps.land import land
 from tidegate.steps.publish import publish_events
+from tidegate.steps.rebuild import rebuild
 from tidegate.tables import events
 from tidegate.tables.books import LANDINGS, QUARANTINE
 
@@ -279,3 +280,25 @@ def test_those_that_make_the_tables_of_a_new_lake_at_once_can_all_work(
 
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(begin, range(3))) == [0, 0, 0]
+
+
+def test_dumps_that_are_named_otherwise_in_mid_life_take_effect_by_a_rebuild(
+    project: Project,
+) -> None:
+    """Neither are hours of two kinds mixed, nor is one taken for an hour that has no files."""
+    source = project.source()
+    project.put_hour(NOON, [event(1, NOON)])
+    publish(project, source, 0)
+    moved = project.source("new/{dump_hour:%Y-%m-%d-%H}.json")
+    project.put("new/2024-03-01-13.json", [event(2, NOON)])
+    [landed], published = publish(project, moved, 1)
+    assert landed.outcome == "missing"
+    assert "no files at" in landed.error
+    assert "names new/{dump_hour:%Y-%m-%d-%H}.json by now" in landed.error
+    assert "tidegate rebuild events web" in landed.error
+    assert published.publication is None
+    project.put("new/2024-03-01-12.json", [event(1, NOON)])
+    assert rebuild(project.work(), events.TABLE, moved).publication is not None
+    [landed], _ = publish(project, moved, 1)
+    assert landed.outcome == "landed"
+    assert ids(project) == {"12": ["1"], "13": ["2"]}

@@ -127,6 +127,19 @@ def backfill(
 
 
 @bench.command()
+def live(
+    hours: Annotated[int, typer.Option(min=1, help="Hours of the backfill.")] = 720,
+    events: EventsOpt = 200,
+    runs: RunsOpt = 3,
+    as_json: JsonOpt = False,
+) -> None:
+    """Measure live hours beside a backfill of small hours through Airflow, and that backfill."""
+    from tidegate.bench.live import live as scene
+
+    _show(scene(load_settings(), teller(), hours=hours, events=events, runs=runs), as_json)
+
+
+@bench.command()
 def scale(
     sizes: Annotated[
         str, typer.Option(help="Events of all dumps, about, with commas between.")

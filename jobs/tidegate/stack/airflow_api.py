@@ -169,6 +169,10 @@ class AirflowApi:
         path = f"/dags/{dag_id}/dagRuns"
         return list(self._all(path, "dag_runs", order_by="id", **filters))
 
+    def dag_run(self, dag_id: str, run_id: str) -> Row:
+        """Return one run of a DAG."""
+        return self._send("GET", f"/dags/{dag_id}/dagRuns/{run_id}") or {}
+
     def task_instances(self, dag_id: str = "~", run_id: str = "~", **filters: Any) -> list[Row]:
         """Return the task instances of a run (by default of all runs of all DAGs)."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"

@@ -106,7 +106,20 @@ def land(work: Work, source: Source, hours: Sequence[datetime]) -> list[Landed]:
             made what is published.
     """
     refuse_outdated(work, source)
-    return land_as(work, in_force(work, source, tell=True), hours)
+    rules = in_force(work, source, tell=True)
+    landed = land_as(work, rules, hours)
+    if rules.dumps.inner.text == source.dumps.inner.text:
+        return landed
+    return [_looked_for_elsewhere(each, source) for each in landed]
+
+
+def _looked_for_elsewhere(landed: Landed, source: Source) -> Landed:
+    """Return a landing that, if it found no files, says that the source file names others by now."""
+    if landed.outcome != "missing":
+        return landed
+    wait = f"{source.path.name} names {source.dumps.inner.text} by now, which takes effect by: "
+    todo = f"tidegate rebuild events {source.source}"
+    return replace(landed, error=f"{landed.error}; {wait}{todo}")
 
 
 def land_as(
