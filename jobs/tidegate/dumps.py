@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from tidegate.durations import duration_text
-from tidegate.errors import TidegateError
+from tidegate.errors import TidegateError, TryAgainError
 from tidegate.hours import HOUR, hour_text
 from tidegate.peek import HEAD_BYTES, file_fault
 from tidegate.settings import S3Access
@@ -814,6 +814,9 @@ _UNREACHABLE = (
 )
 
 
+_BUSY = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout")
+
+
 def s3_error(error: Exception, s3: S3Access, bucket: str, doing: str, where: str) -> TidegateError:
     """Return boto3's error as one that says what to do; it never holds the secret key.
 
@@ -842,7 +845,7 @@ def s3_error(error: Exception, s3: S3Access, bucket: str, doing: str, where: str
             "server?)",
         )
     if code in ("NoSuchKey", "404"):
-        return TidegateError(
+        return TryAgainError(
             "a dump's file is gone",
             where=at,
             expected="the file that was there when its hour was listed",
@@ -874,12 +877,20 @@ def s3_error(error: Exception, s3: S3Access, bucket: str, doing: str, where: str
             todo=keys,
         )
     if kinds & set(_UNREACHABLE):
-        return TidegateError(
+        return TryAgainError(
             "the S3 endpoint can't be reached",
             where=at,
             expected="an S3 server that answers",
             got=f"{type(error).__name__}: {error}",
             todo="start the server (tidegate status), or mend AWS_ENDPOINT_URL",
+        )
+    if code in _BUSY or (status is not None and status >= 500):
+        return TryAgainError(
+            f"S3 could not {doing} just now",
+            where=at,
+            expected="an S3 server that is well",
+            got=f"{code or status}: {error}",
+            todo="run it again; if it stays so, look at the server (tidegate status)",
         )
     return TidegateError(
         f"S3 could not {doing}",

@@ -8,9 +8,10 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from tidegate.errors import TidegateError
+from tidegate.errors import TidegateError, TryAgainError
+from tidegate.lost import lost
 from tidegate.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,6 +55,12 @@ LARGE_ROWS = 300_000
 _SECONDS_TO_ANSWER = 30
 _RETRIES = 5
 """How often a call is tried again when the connection fails: for some ten seconds."""
+_KEEPALIVE = {
+    # A server whose machine is gone, or that hangs, would be waited for without an end. Servers refuse
+    # clients that ask more often than every five minutes.
+    "grpc.keepalive_time_ms": 330_000,
+    "grpc.keepalive_timeout_ms": 60_000,
+}
 _STOP_S = 10.0
 """Seconds that a server of a command's own may take to end."""
 
@@ -72,7 +79,8 @@ def session(
         tell: is given a line of progress at a time.
 
     Raises:
-        TidegateError: no server answers, or another one writes the lake.
+        TryAgainError: no server answers, or it or S3 was lost in the middle of the work.
+        TidegateError: another server writes the lake.
     """
     from tidegate.writer import claim
 
@@ -84,15 +92,13 @@ def session(
         spark = connect(url)
         try:
             yield spark
+        except TidegateError:
+            raise
         except Exception as error:
-            if isinstance(error, TidegateError) or _answers(url):
+            fault = _cut_off(error, url, settings)
+            if fault is None:
                 raise
-            raise TidegateError(
-                "the Spark server ended in the middle of the work",
-                where=f"{_shown(url)}, logs in {settings.home / 'logs'}",
-                got=_said(error),
-                todo="read the end of its log; what was not finished is finished by running it again",
-            ) from error
+            raise fault from error
         finally:
             if _answers(url):
                 spark.stop()
@@ -105,7 +111,8 @@ def connect(url: str) -> SparkSession:
         url: `sc://host:port`, with `/;token=…` where the server asks for one.
 
     Raises:
-        TidegateError: the server does not answer.
+        TryAgainError: the server does not answer.
+        TidegateError: it knows no such token.
     """
     _reachable(url)
     os.environ.setdefault("SPARK_CONNECT_MODE_ENABLED", "1")
@@ -114,17 +121,21 @@ def connect(url: str) -> SparkSession:
     warnings.filterwarnings("ignore", module=r"pyspark\..*", category=FutureWarning)
     warnings.filterwarnings("ignore", message=r"\[RETRIES_EXCEEDED\]")  # raised as well
     from pyspark.errors import PySparkException
-    from pyspark.sql import SparkSession
+    from pyspark.sql.connect.client.core import DefaultChannelBuilder
     from pyspark.sql.connect.client.retries import DefaultPolicy
+    from pyspark.sql.connect.session import SparkSession as ConnectSession
 
     try:
-        spark = SparkSession.builder.remote(url).create()
+        channel = DefaultChannelBuilder(url, [*_KEEPALIVE.items()])
+        # Spark's own annotations know nothing of what its sessions have in common.
+        spark = cast("SparkSession", ConnectSession.builder.channelBuilder(channel).create())
         # By default a client waits ten minutes for a server that is gone, and with it the session.
         spark.client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES, max_backoff=5000)])
         for key, value in {**_SESSION, **_SMALL}.items():
             spark.conf.set(key, value)
     except (PySparkException, OSError) as error:
-        raise TidegateError(
+        kind = TidegateError if "UNAUTHENTICATED" in str(error) else TryAgainError
+        raise kind(
             "the Spark Connect server refused the session",
             where=_shown(url),
             got=str(error).splitlines()[0],
@@ -186,13 +197,34 @@ def _reachable(url: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=_SECONDS_TO_ANSWER).close()
     except OSError as error:
-        raise TidegateError(
+        raise TryAgainError(
             "no Spark server answers",
             where=_shown(url),
             expected="a Spark Connect server",
             got=str(error),
             todo="start it (tidegate up), or unset TIDEGATE_SPARK to let this command start its own",
         ) from error
+
+
+def _cut_off(error: Exception, url: str, settings: Settings) -> TryAgainError | None:
+    """Return the error of work that was cut off by a lost connection; None if it was not."""
+    missing = lost(error)
+    if missing == "the Spark server" or not _answers(url):
+        return TryAgainError(
+            "the Spark server ended in the middle of the work",
+            where=f"{_shown(url)}, logs in {settings.home / 'logs'}",
+            got=_said(error),
+            todo="read the end of its log; what was not finished is finished by running it again",
+        )
+    if missing == "S3":
+        return TryAgainError(
+            "S3 did not answer in the middle of the work",
+            where=f"{settings.lake}, at {settings.s3.endpoint or 'AWS S3'}",
+            expected="an S3 server that answers",
+            got=_said(error),
+            todo="see whether it runs (tidegate status); what was not finished is finished by running it again",
+        )
+    return None
 
 
 def _said(error: Exception) -> str:

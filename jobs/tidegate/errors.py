@@ -59,6 +59,13 @@ class HeldError(TidegateError):
     exit_status = EXIT_HELD
 
 
+class TryAgainError(TidegateError):
+    """It may work when it is tried again, and nobody has to mend anything for that.
+
+    A connection was lost, or others were faster. Airflow tries its task again, and no other fault's.
+    """
+
+
 class FaultsError(TidegateError):
     """A file is wrong. `faults` holds every fault found, one line each.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from tidegate.errors import TidegateError
+from tidegate.errors import TidegateError, TryAgainError
 from tidegate.settings import S3Access
 from tidegate.tables import BY_NAME, OPS, WAREHOUSE, Table
 
@@ -168,6 +168,8 @@ class Lake:
     def _is_there(self, table: Table) -> bool:
         try:
             return bool(self.history(table, 1))
+        except TryAgainError:
+            raise
         except TidegateError:
             # Not even the folder is there, or the bucket can't be read: Spark will tell.
             return False
@@ -428,7 +430,7 @@ def _until_done(
     for _ in range(_ATTEMPTS):
         if _unless_beaten(save, path, conflicts):
             return
-    raise TidegateError(
+    raise TryAgainError(
         "other writes to this table were faster, again and again",
         where=path,
         expected=f"to be written within {_ATTEMPTS} tries",

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from tidegate import completeness
-from tidegate.errors import TidegateError
+from tidegate.errors import TidegateError, TryAgainError
+from tidegate.lost import lost
 from tidegate.nearest import hint
 from tidegate.sequences import VIEW
 from tidegate.settings import S3Access, Settings
@@ -395,7 +396,8 @@ def _make_view(
         if version is None and any(sign in message for sign in _ABSENT):
             return False
         at = "" if version is None else f", version {version}"
-        raise TidegateError(
+        kind = TryAgainError if lost(message) else TidegateError
+        raise kind(
             "a table of the lake can't be read",
             where=f"{path}{at}",
             expected="a Delta table that the credentials in use may read",
@@ -479,7 +481,8 @@ def _knock(connection: duckdb.DuckDBPyConnection, base: str) -> None:
         connection.execute(f"SELECT count(*) FROM glob({_text(base + '/_tidegate*')})")
     except duckdb.Error as error:
         told = _trimmed(str(error).partition("\nLINE ")[0].splitlines())
-        raise TidegateError(
+        kind = TryAgainError if lost(error) else TidegateError
+        raise kind(
             "the lake's bucket can't be read",
             where=base,
             expected="a bucket that these keys may list and read",

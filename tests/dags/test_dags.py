@@ -9,7 +9,7 @@ import runpy
 import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from project import REPO
-from tidegate.errors import SourceError
+from tidegate.errors import HeldError, SourceError, TidegateError, TryAgainError
 from tidegate.hours import HOUR
 from tidegate.orchestration import tasks
 from tidegate.orchestration.policy import (
@@ -197,6 +197,37 @@ def test_an_approval_that_nobody_started_is_refused() -> None:
     run = SimpleNamespace(triggering_user_name=None, run_type="scheduled")
     with pytest.raises(AirflowFailException, match="an approval is somebody's"):
         tasks.approve("web/2024-03-01T12", "why not", {"dag_run": run})
+
+
+def test_what_can_be_tried_again_is_and_outlasts_five_minutes_without_s3(
+    land_dags: dict[str, DAG], derive: DAG
+) -> None:
+    for dag in (*land_dags.values(), derive):
+        for each in dag.tasks:
+            pauses = [
+                min(each.retry_delay * each.retry_exponential_backoff**n, each.max_retry_delay)
+                for n in range(each.retries)
+            ]
+            assert sum(pauses, timedelta()) > timedelta(minutes=5)
+            assert pauses[0] <= timedelta(minutes=1)
+            # How long an hour is waited for is the source file's to say.
+            assert (each.execution_timeout is None) == (each.task_id == "wait")
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (TryAgainError("the Spark server ended in the middle of the work"), TryAgainError),
+        (TidegateError("no such bucket"), AirflowFailException),
+        (HeldError("held"), AirflowFailException),
+        (RuntimeError("what nobody has foreseen"), RuntimeError),
+    ],
+)
+def test_airflow_tries_again_what_may_help_and_nothing_else(
+    error: Exception, raised: type[Exception]
+) -> None:
+    with pytest.raises(raised), tasks.told():
+        raise error
 
 
 def test_a_held_or_late_hour_keeps_no_other_hour_from_going_on(land_dags: dict[str, DAG]) -> None:

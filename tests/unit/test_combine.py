@@ -15,7 +15,7 @@ from threading import Lock
 import pytest
 
 from project import HOUR, NOON
-from tidegate.errors import HeldError, TidegateError
+from tidegate.errors import HeldError, TidegateError, TryAgainError
 from tidegate.orchestration.combine import MOST, Answer, Asked, together
 
 
@@ -47,7 +47,10 @@ def test_who_comes_first_serves_all_that_have_asked(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.asked"))
 
 
-@pytest.mark.parametrize("error", [HeldError("held", where="w", got="g"), TidegateError("broken")])
+@pytest.mark.parametrize(
+    "error",
+    [HeldError("held", where="w", got="g"), TidegateError("broken"), TryAgainError("lost")],
+)
 def test_an_answer_that_another_has_left_is_taken_and_errors_keep_their_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: TidegateError
 ) -> None:
@@ -76,6 +79,25 @@ def test_where_all_together_fail_each_is_served_alone(tmp_path: Path) -> None:
     assert other.exists()  # and waits for the lock
     with pytest.raises(TidegateError, match="spoils it"):
         together(tmp_path, Asked(NOON + HOUR, "other"), serve)
+
+
+def test_where_a_connection_was_lost_nobody_is_asked_alone_and_the_others_go_on_by_themselves(
+    tmp_path: Path,
+) -> None:
+    other = ask(tmp_path, f"{os.getpid()}-1", NOON + HOUR)
+    asked: list[int] = []
+
+    def serve(hours: Sequence[Asked]) -> dict[datetime, Answer]:
+        asked.append(len(hours))
+        if len(asked) == 1:
+            raise TryAgainError("the Spark server ended in the middle of the work")
+        return by_hour(hours)
+
+    with pytest.raises(TryAgainError):
+        together(tmp_path, Asked(NOON, "mine"), serve)
+    assert asked == [2]
+    assert other.exists()  # its task gets the lock next
+    assert together(tmp_path, Asked(NOON + 2 * HOUR, "next"), serve) == "14 of 2"
 
 
 def test_what_dead_tasks_left_is_cleared_away_and_not_served(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from tidegate.dumps import (
     fingerprint,
     read_manifest,
 )
-from tidegate.errors import TidegateError
+from tidegate.errors import TidegateError, TryAgainError
 from tidegate.settings import S3Access
 from tidegate.source import Format, Source, parse_source
 
@@ -557,4 +557,6 @@ def _incomplete(dumps: Dumps) -> str:
 def _refused(s3: S3Access, root: str) -> str:
     with pytest.raises(TidegateError) as caught:
         Dumps(_source(f"{FOLDERS}/"), s3, root).files(HOUR)
+    # Only what is not there now may be there when it is tried again.
+    assert isinstance(caught.value, TryAgainError) == ("can't be reached" in str(caught.value))
     return str(caught.value)

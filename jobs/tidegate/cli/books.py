@@ -6,58 +6,11 @@ import json
 
 import typer
 
-<<<<<<< HEAD
 from tidegate.cli.options import JsonOpt, LakeOpt
 from tidegate.errors import EXIT_HELD
 from tidegate.settings import Settings, load_settings
 
 
-=======
-from tidegate.cli.options import JsonOpt, LakeOpt, aligned
-from tidegate.errors import EXIT_HELD, TidegateError
-from tidegate.settings import Settings, load_settings
-
-
-def status(lake: LakeOpt = None, as_json: JsonOpt = False) -> None:
-    """Tell what runs where, hours by source, and which tables are not what their files now say."""
-    from tidegate.cli.stack import stack_lines
-    from tidegate.query import connect
-    from tidegate.reports import Stale, hours, stale
-    from tidegate.source import load_sources
-    from tidegate.stack.state import running_state
-
-    settings = load_settings(lake=lake)
-    found: list[dict[str, Any]] = []
-    old: list[Stale] = []
-    trouble = None
-    try:
-        with connect(settings) as connection:
-            found = hours(connection)
-            old = stale(connection, load_sources(settings.sources), suite_fingerprints(settings))
-    except TidegateError as error:
-        trouble = error
-    if as_json:
-        state = running_state(settings.home)
-        told = {
-            "stack": {"running": state is not None, "airflow": state.airflow if state else None},
-            "lake": settings.lake,
-            "sources": found,
-            "stale": [{**asdict(each), "todo": each.todo} for each in old],
-        }
-        typer.echo(json.dumps(told, indent=2))
-        return
-    for line in stack_lines():
-        typer.echo(line)
-    typer.echo(f"lake     {settings.lake}")
-    if trouble is not None:
-        typer.echo(f"         {trouble.what}")
-    for line in aligned(found):
-        typer.echo(line)
-    for each in old:
-        typer.echo(f"stale    {each.table_name} of {each.source}: {each.why}: {each.todo}")
-
-
->>>>>>> wM
 def suite_fingerprints(settings: Settings) -> dict[str, str]:
     """Return the fingerprint of the suite of each table that can be built anew."""
     from tidegate.suites import load_suite

@@ -55,14 +55,21 @@ def down() -> None:
 
 
 def stack_lines() -> list[str]:
-    """Return what of the embedded stack runs where, a line each; or that none does, and why."""
+    """Return what of the embedded stack runs where, a line each, and what of it had to be started again.
+
+    Where none runs: that, and why.
+    """
+    from tidegate.settings import demo_home
+    from tidegate.stack.restarts import read_restarts
     from tidegate.stack.run import fault_of
-    from tidegate.stack.state import running_state
+    from tidegate.stack.state import read_state
 
     home = stack_home()
-    state = running_state(home)
-    if state is not None:
-        return describe(state)
+    for place in (home, demo_home(home)):
+        state = read_state(place)
+        if state is not None:
+            again = [line for each in read_restarts(place) for line in each.describe()]
+            return [*describe(state), *again]
     lines = [f"no stack runs in {home}; start one with: tidegate up"]
     fault = fault_of(home)
     if fault is not None:

@@ -1,6 +1,7 @@
 """The gate: the only place that knows Great Expectations.
 
-A candidate is audited by the suite of its table. An exception in a check is a failure of the check. Where
+A candidate is audited by the suite of its table. An exception in a check is a failure of the check, unless
+a connection was lost in it: then the audit is cut off, and the candidate is as good as it was. Where
 a limit follows from history and too little is known, the expectation is asked without that limit, and
 what comes of it is neither met nor failed: it is warming up.
 """
@@ -14,10 +15,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tidegate.errors import TryAgainError
 from tidegate.gate.expectations import NO_LIMIT, EntryFaultError, expectation, quiet
 from tidegate.gate.once import Once, Whole
 from tidegate.gate.results import Result, Status
-from tidegate.gate.words import EXAMPLES, expected, observed
+from tidegate.gate.words import EXAMPLES, expected, observed, raised
+from tidegate.lost import lost
 from tidegate.suites import FACTS, QUERY, Entry, tables_of
 
 if TYPE_CHECKING:
@@ -255,6 +258,13 @@ def _run(
             result_format={"result_format": form, "partial_unexpected_count": examples},
         )
         for each in report.results:
+            missing = lost(raised(each))
+            if missing is not None:
+                raise TryAgainError(
+                    f"{missing} did not answer in the middle of an audit",
+                    got=observed(each, facts)[0],
+                    todo="see whether it runs (tidegate status), then run this again; nothing was judged",
+                )
             number = each.expectation_config.meta["entry"]
             said[number] = _Said(bool(each.success), *observed(each, facts))
     for each in expectations:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -92,6 +92,19 @@ def _metric(value: Any) -> float | None:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def raised(report: Any) -> str:
+    """Return all that a report of Great Expectations says of exceptions, traces included."""
+    return "\n".join(_texts(report.exception_info))
+
+
+def _texts(info: Any) -> Iterator[str]:
+    if isinstance(info, Mapping):
+        for each in info.values():
+            yield from _texts(each)
+    elif isinstance(info, str):
+        yield info
 
 
 def _exception(info: Any) -> str | None:

@@ -2,13 +2,13 @@
 
 A step for four hours costs Spark little more than for one. So a task asks, and whoever gets the lock first
 serves all that have asked by then, its own hour among them (flat combining, Hendler et al. 2010). The
-others find their answers when the lock comes to them. A server that dies lets go of the lock; who has no
-answer then serves itself. Tasks on other machines have a folder of their own there, and meet in the lake.
+others find their answers when the lock comes to them. A server that dies, or loses a connection, lets go of
+the lock; who has no answer then serves itself. Tasks on other machines have a folder of their own there,
+and meet in the lake.
 """
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from tidegate.errors import HeldError, TidegateError
+from tidegate.errors import HeldError, TidegateError, TryAgainError
 
 MOST = 24
 """Hours that are served together at most, so that nobody waits long for others."""
@@ -81,12 +81,16 @@ def _serve_all(folder: Path, question: Path, asked: Asked, serve: Serve) -> Answ
     others = [each for each in _waiting(folder) if each != question][: MOST - 1]
     wanted = {each: found for each in others if (found := _read_asked(each)) is not None}
     if wanted:
-        with contextlib.suppress(TidegateError):  # one of them may be to blame: each for itself
+        try:
             answers = serve([asked, *wanted.values()])
             for each, other in wanted.items():
                 _write(each.with_suffix(".answer"), _told(answers[other.hour]))
                 each.unlink(missing_ok=True)
             return answers[asked.hour]
+        except TryAgainError:  # no hour is to blame: alone it would meet the same
+            raise
+        except TidegateError:  # one hour may be to blame: each for itself
+            pass
     return serve([asked])[asked.hour]
 
 
@@ -110,6 +114,7 @@ def _read_asked(file: Path) -> Asked | None:
     return Asked(datetime.fromisoformat(told["hour"]), told["run_id"])
 
 
+_KINDS = {kind.__name__: kind for kind in (TidegateError, HeldError, TryAgainError)}
 _PARTS = ("what", "where", "expected", "got", "todo")
 
 
@@ -117,15 +122,14 @@ def _told(answer: Answer) -> dict[str, object]:
     if isinstance(answer, str):
         return {"text": answer}
     parts = {part: getattr(answer, part) for part in _PARTS}
-    return {"held": isinstance(answer, HeldError), "error": parts}
+    return {"kind": type(answer).__name__, "error": parts}
 
 
 def _read_answer(file: Path) -> Answer:
     told = json.loads(file.read_text())
     if "text" in told:
         return str(told["text"])
-    kind = HeldError if told["held"] else TidegateError
-    return kind(told["error"].pop("what"), **told["error"])
+    return _KINDS[told["kind"]](told["error"].pop("what"), **told["error"])
 
 
 def _write(file: Path, told: Mapping[str, object]) -> None:

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-<<<<<<< HEAD
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import DAG, Asset, Param, task
-=======
-from typing import TYPE_CHECKING, Any
-
 from airflow.sdk import DAG, Asset, Param, chain, task
->>>>>>> wM
 from airflow.timetables.interval import CronDataIntervalTimetable
 from airflow.timetables.trigger import CronTriggerTimetable
 
@@ -35,7 +29,18 @@ _LONG_AGO = datetime(2015, 1, 1, tzinfo=UTC)
 """When DAGs with a schedule of their own began: a DAG without a begin is never run."""
 _LIVE_RUNS = 24
 """Runs of a source at a time, over those that wait: enough for a day that somebody clears."""
-_DEFAULTS = {"owner": "tidegate", "retries": 2, "retry_delay": timedelta(seconds=30)}
+_DEFAULTS = {
+    "owner": "tidegate",
+    # What is tried again is a lost connection or a task that died; a held hour and bad input are not
+    # (`tasks.told`). The pauses, of at least 30, 60, 120, 240 and 300 seconds, outlast an S3 that is away for
+    # five minutes and a Spark server that comes back in one; a restart is met by the first of them.
+    "retries": 5,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=5),
+    # Nothing takes this long; what does waits for something that will never answer.
+    "execution_timeout": timedelta(hours=24),
+}
 
 
 def land_dag(source: Source, runbook: str | None) -> DAG:
@@ -66,6 +71,7 @@ def land_dag(source: Source, runbook: str | None) -> DAG:
         wait = WaitForDump(
             task_id="wait",
             source=name,
+            execution_timeout=None,  # the trigger knows how long an hour is waited for
             doc_md=f"Waits until the dump is complete: {source.complete!r}",
         )
 
@@ -136,61 +142,8 @@ def approve_dag(runbook: str | None) -> DAG:
     return dag
 
 
-<<<<<<< HEAD
 def reconcile_dag(runbook: str | None) -> DAG:
     """Return the DAG that lands again what changed in the bucket: compare → land.
-=======
-_MAINTENANCE = {
-    "compact": "Puts the small files of days of which nothing was published for a while together.",
-    "fold": "Puts the small files of the books (ops) together; every row stays.",
-    "vacuum": "Removes data files that no promised release, and nothing else that is kept, refers to.",
-    "log": "Removes log entries before the newest checkpoint that all that is kept can be read from.",
-    "candidates": "Removes candidates under staging that no publication will take any more.",
-}
-"""The parts of maintenance, in order, and what they do."""
-
-
-def maintain_dag(runbook: str | None) -> DAG:
-    """Return the daily DAG that keeps the lake's files few and frees what nothing needs.
-
-    Args:
-        runbook: shown in the UI.
-    """
-    with DAG(
-        "maintain",
-        description="Small files put together, and removed what no promised release needs",
-        doc_md=runbook,
-        # Not on the hour, when dumps come.
-        schedule=CronTriggerTimetable("40 3 * * *", timezone="UTC"),
-        start_date=datetime(2024, 1, 1, tzinfo=UTC),
-        catchup=False,
-        max_active_runs=1,
-        default_args=_DEFAULTS,
-        tags=["tidegate"],
-        params={
-            "dry_run": Param(
-                False,
-                type="boolean",
-                title="Dry run",
-                description="Only tell what would be done; change nothing.",
-            ),
-        },
-    ) as dag:
-
-        def part(name: str, doc: str) -> Any:
-            @task(task_id=name, doc_md=doc)
-            def do(**context: Any) -> str:
-                return tasks.maintain(name, context)
-
-            return do()
-
-        chain(*(part(name, doc) for name, doc in _MAINTENANCE.items()))
-    return dag
-
-
-def derive_dag(runbook: str | None) -> DAG:
-    """Return the DAG that brings derived tables up to date whenever events were published.
->>>>>>> wM
 
     Args:
         runbook: shown in the UI.
@@ -228,6 +181,54 @@ def derive_dag(runbook: str | None) -> DAG:
             reset_dag_run=True,
             map_index_template="{{ task.trigger_dag_id }} {{ task.logical_date }}",
         ).expand_kwargs(compare())
+    return dag
+
+
+_MAINTENANCE = {
+    "compact": "Puts the small files of days of which nothing was published for a while together.",
+    "fold": "Puts the small files of the books (ops) together; every row stays.",
+    "vacuum": "Removes data files that no promised release, and nothing else that is kept, refers to.",
+    "log": "Removes log entries before the newest checkpoint that all that is kept can be read from.",
+    "candidates": "Removes candidates under staging that no publication will take any more.",
+}
+"""The parts of maintenance, in order, and what they do."""
+
+
+def maintain_dag(runbook: str | None) -> DAG:
+    """Return the daily DAG that keeps the lake's files few and frees what nothing needs.
+
+    Args:
+        runbook: shown in the UI.
+    """
+    with DAG(
+        "maintain",
+        description="Small files put together, and removed what no promised release needs",
+        doc_md=runbook,
+        # Not on the hour, when dumps come.
+        schedule=CronTriggerTimetable("40 3 * * *", timezone="UTC"),
+        start_date=_LONG_AGO,
+        catchup=False,
+        max_active_runs=1,
+        default_args=_DEFAULTS,
+        tags=["tidegate"],
+        params={
+            "dry_run": Param(
+                False,
+                type="boolean",
+                title="Dry run",
+                description="Only tell what would be done; change nothing.",
+            ),
+        },
+    ) as dag:
+
+        def part(name: str, doc: str) -> Any:
+            @task(task_id=name, doc_md=doc)
+            def do(**context: Any) -> str:
+                return tasks.maintain(name, context)
+
+            return do()
+
+        chain(*(part(name, doc) for name, doc in _MAINTENANCE.items()))
     return dag
 
 

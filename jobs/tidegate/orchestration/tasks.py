@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tidegate.errors import HeldError, TidegateError
+from tidegate.errors import HeldError, TidegateError, TryAgainError
 from tidegate.hours import floor_hour, hour_text, some_hours
 from tidegate.orchestration import alerts
 from tidegate.orchestration.combine import Answer, Asked, Serve, together
@@ -201,7 +201,6 @@ def approve(slice_: str, reason: str, context: dict[str, Any]) -> str:
         return text
 
 
-<<<<<<< HEAD
 def compare(days: int) -> list[dict[str, str]]:
     """Return the runs to start, one for each hour whose dump is not what was landed of it.
 
@@ -240,18 +239,18 @@ def compare(days: int) -> list[dict[str, str]]:
     if len(starts) > RELAND_CAP:
         say(f"{len(starts) - RELAND_CAP} hours more are left to the next run")
     return starts[:RELAND_CAP]
-=======
+
+
 def maintain(part: str, context: dict[str, Any]) -> str:
     """Do a part of the lake's maintenance, or only look if the run says so; return what it freed."""
     from tidegate.steps.maintain import maintain as do
     from tidegate.steps.work import working
 
     dry_run = bool(context["params"]["dry_run"])
-    with told(), working(load_settings(), _run_id(context), _tell, took=_took) as work:
+    with told(), working(load_settings(), _run_id(context), say, took=_took) as work:
         text = do(work, [part], dry_run=dry_run).describe()
-    _tell(text)
+    say(text)
     return text
->>>>>>> wM
 
 
 def report(held: list[str]) -> None:
@@ -271,12 +270,15 @@ def report(held: list[str]) -> None:
 def told() -> Iterator[None]:
     """Make Airflow fail a task at once for a fault that trying again can't mend.
 
-    Anything else, such as a lost connection, is raised as it is, and Airflow tries again.
+    Anything else, such as a lost connection, is raised as it is, and Airflow tries again. What nobody has
+    foreseen is tried again too: nobody knows that it does not help.
     """
     from airflow.sdk.exceptions import AirflowFailException
 
     try:
         yield
+    except TryAgainError:
+        raise
     except TidegateError as error:
         raise AirflowFailException(error.describe()) from error
 

@@ -161,19 +161,47 @@ def migrate(plan: AirflowPlan, env: Mapping[str, str], watch: Callable[[Child], 
     stamp.write_text(wanted)
 
 
-def launch_airflow(plan: AirflowPlan, env: Mapping[str, str]) -> dict[str, Child]:
-    """Start Airflow's components without waiting; return them by name."""
-    found = {}
-    for name, command in COMPONENTS.items():
-        own = {**env, PRELOAD: "1"} if name == "scheduler" and plan.preload else env
-        found[name] = spawn(
-            f"Airflow's {name}",
-            [sys.executable, "-m", "airflow", *command],
-            own,
-            plan.home / "logs" / f"airflow-{name}.log",
-            cwd=plan.folder,
-        )
-    return found
+def launch_component(plan: AirflowPlan, env: Mapping[str, str], name: str) -> Child:
+    """Start one of Airflow's components without waiting."""
+    own = {**env, PRELOAD: "1"} if name == "scheduler" and plan.preload else env
+    return spawn(
+        f"Airflow's {name}",
+        [sys.executable, "-m", "airflow", *COMPONENTS[name]],
+        own,
+        plan.home / "logs" / f"airflow-{name}.log",
+        cwd=plan.folder,
+    )
+
+
+def wait_for_component(
+    plan: AirflowPlan, name: str, child: Child, since: float, timeout: float = START_S
+) -> None:
+    """Wait until a component that was started again is well and has said so after `since`.
+
+    All but the API server are heard through it: while it does not answer, they can't be judged.
+
+    Raises:
+        TidegateError: it ended, or it took longer than `timeout` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    unwell: list[str] | None = None
+    with AirflowApi(plan.url, USER, plan.secrets.password) as api:
+        while time.monotonic() < deadline:
+            if child.poll() is not None:
+                raise child.died()
+            unwell = api.unwell(since)
+            if unwell is not None and name.replace("-", "_") not in unwell and api.warm():
+                return
+            time.sleep(0.5)
+    if unwell is None and name != "api-server":
+        return
+    raise TidegateError(
+        f"{child.name} does not get well",
+        where=str(child.log_file),
+        expected=f"to say that it is well within {timeout:.0f} seconds",
+        got=child.log_tail() or "nothing in its log",
+        todo="read the log named above",
+    )
 
 
 def wait_for_airflow(

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import requests
 
-from tidegate.errors import TidegateError
+from tidegate.errors import TidegateError, TryAgainError
 
 TIMEOUT_S = 30.0
 """Seconds for one answer."""
@@ -277,7 +277,7 @@ class AirflowApi:
                 time.sleep(0.5)
                 answer = self._ask(method, address, json, params)
         except requests.RequestException as error:
-            raise TidegateError(
+            raise TryAgainError(
                 "Airflow's API does not answer",
                 where=f"{method} {address}",
                 got=str(error),

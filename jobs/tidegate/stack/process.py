@@ -8,6 +8,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 MARK = "TIDEGATE_MARK"
 """Variable that a child and all it starts have in their environment, to be found by."""
 _GUARD = Path(__file__).with_name("guard.py")
+_LOGS = 6
+"""Logs kept beside the one that is written to: of as many runs as a part may die of in a row."""
 
 
 @dataclass
@@ -42,6 +45,7 @@ class Child:
     patience: Callable[[float], float] = field(default=lambda grace: grace)
     _cleanups: list[Callable[[], None]] = field(default_factory=list)
     _over: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _grace: float | None = None
 
     @property
@@ -57,13 +61,14 @@ class Child:
         status = self._guard.poll()
         if status is None:
             return None
-        if not self._over:
-            self._over = True
-            os.close(self._lifeline)
-            if status < 0:  # the guard itself was killed, so nobody ended what the command started
-                _end_all(lambda: [*_marked(self._mark, MARK), *_in_session(self._guard.pid)])
-            for cleanup in self._cleanups:
-                cleanup()
+        with self._lock:  # who starts it and who watches it may notice at the same time
+            if not self._over:
+                self._over = True
+                os.close(self._lifeline)
+                if status < 0:  # the guard itself was killed, so nobody ended what it guarded
+                    _end_all(lambda: [*_marked(self._mark, MARK), *_in_session(self._guard.pid)])
+                for cleanup in self._cleanups:
+                    cleanup()
         return status if status >= 0 else 128 - status
 
     def at_end(self, cleanup: Callable[[], None]) -> None:
@@ -78,8 +83,9 @@ class Child:
         """
         if self._grace is None and self.poll() is None:
             self._grace = self.patience(grace) if grace > 0 else 0.0
-            with contextlib.suppress(BrokenPipeError):
-                os.write(self._lifeline, f"stop {self._grace}\n".encode())
+            with self._lock, contextlib.suppress(BrokenPipeError):
+                if not self._over:
+                    os.write(self._lifeline, f"stop {self._grace}\n".encode())
 
     def stop(self, grace: float = 10.0) -> int:
         """End the command and all it started, wait for that, and return its exit status."""
@@ -103,13 +109,19 @@ class Child:
             return ""
         return "\n".join(text.splitlines()[-lines:])
 
+    def ended(self) -> str:
+        """Return how it ended, in words."""
+        status = self.poll() or 0
+        killed = f" (signal {status - 128})" if status > 128 else ""
+        return f"exit status {status}{killed}"
+
     def died(self) -> TidegateError:
         """Return the error that says that this child ended though nobody asked it to."""
         tail = self.log_tail()
         return TidegateError(
             f"{self.name} stopped by itself",
             where=str(self.log_file),
-            got=f"exit status {self.poll()}" + (f"; its last words:\n{tail}" if tail else ""),
+            got=self.ended() + (f"; its last words:\n{tail}" if tail else ""),
             todo="read the log named above; what it complains of is the cause",
         )
 
@@ -154,6 +166,21 @@ def spawn(
         os.close(reading)
         os.close(log)
     return Child(name=name, log_file=log_file, _guard=guard, _lifeline=writing, _mark=mark)
+
+
+def rotate(log: Path) -> Path:
+    """Put a log aside, as the newest of those kept, so that the next run writes one of its own.
+
+    Returns:
+        Where it is kept: `<log>.1`; older ones are `.2` and so on.
+    """
+    kept = [log.with_name(f"{log.name}.{number}") for number in range(1, _LOGS + 1)]
+    if not log.exists():
+        return kept[0]
+    for older, newer in zip(reversed(kept), [*reversed(kept[:-1]), log], strict=True):
+        if newer.exists():
+            newer.replace(older)
+    return kept[0]
 
 
 def end_marked(value: str, variable: str = MARK, grace: float = 0.0) -> int:

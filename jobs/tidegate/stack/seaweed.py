@@ -6,14 +6,15 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.errors import TidegateError
 from tidegate.settings import S3Access
 from tidegate.stack.ports import Ports
-from tidegate.stack.private import load_secrets
+from tidegate.stack.private import Secrets, load_secrets
 from tidegate.stack.process import Child, spawn
 
 DUMPS_BUCKET = "events"
@@ -41,12 +42,11 @@ def running_seaweed(home: Path) -> Iterator[S3Access]:
         TidegateError: it could not be started.
     """
     made = load_secrets(home)
-    child, s3 = launch_seaweed(
-        home, Ports(home), access_key=made.s3_access_key, secret_key=made.s3_secret_key
-    )
+    plan = plan_seaweed(home, Ports(home), made)
+    child = launch_seaweed(plan)
     try:
-        wait_for_seaweed(child, s3)
-        yield s3
+        wait_for_seaweed(child, plan.s3)
+        yield plan.s3
     finally:
         child.stop(0.0)  # nothing of it is needed any more
 
@@ -69,13 +69,34 @@ def weed() -> Path:
     return Path(found)
 
 
-def launch_seaweed(
-    home: Path, ports: Ports, *, access_key: str, secret_key: str
-) -> tuple[Child, S3Access]:
-    """Start the S3 server on `<home>/s3`; return it, and how it is reached, without waiting."""
+@dataclass(frozen=True)
+class SeaweedPlan:
+    """What the S3 server is started with, as often as it is.
+
+    Attributes:
+        home: the state folder; its own is `<home>/s3`.
+        s3: how it is reached.
+        port: of S3.
+        inner: ports of its own parts, by flag.
+    """
+
+    home: Path
+    s3: S3Access
+    port: int
+    inner: Mapping[str, int]
+
+
+def plan_seaweed(home: Path, ports: Ports, secrets: Secrets) -> SeaweedPlan:
+    """Choose the ports of the S3 server of a state folder."""
     port = ports.choose("s3", "the S3 server")
     inner = {flag: ports.choose(f"s3_{flag}") for flag in _INNER}
-    folder = home / "s3"
+    s3 = S3Access(f"http://127.0.0.1:{port}", secrets.s3_access_key, secrets.s3_secret_key)
+    return SeaweedPlan(home, s3, port, inner)
+
+
+def launch_seaweed(plan: SeaweedPlan) -> Child:
+    """Start the S3 server without waiting; what it held before, it holds again."""
+    folder = plan.home / "s3"
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     child = spawn(
@@ -96,15 +117,19 @@ def launch_seaweed(
             "-s3.autoCreateBucket=false",  # a bucket misspelt is an error, as on S3
             "-volume.preStopSeconds=0",  # one volume server: there is none to hand over to
             f"-bucket={DUMPS_BUCKET},{LAKE_BUCKET}",
-            f"-s3.port={port}",
-            *(f"-{flag}={number}" for flag, number in inner.items()),
+            f"-s3.port={plan.port}",
+            *(f"-{flag}={number}" for flag, number in plan.inner.items()),
         ],
-        {**_environment(), "AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key},
-        home / "logs" / "s3.log",
+        {
+            **_environment(),
+            "AWS_ACCESS_KEY_ID": str(plan.s3.access_key),
+            "AWS_SECRET_ACCESS_KEY": str(plan.s3.secret_key),
+        },
+        plan.home / "logs" / "s3.log",
         cwd=folder,
     )
-    child.at_end(lambda: _clear_sockets({port, *inner.values()}))
-    return child, S3Access(f"http://127.0.0.1:{port}", access_key, secret_key)
+    child.at_end(lambda: _clear_sockets({plan.port, *plan.inner.values()}))
+    return child
 
 
 def _environment() -> dict[str, str]:

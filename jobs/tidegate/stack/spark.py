@@ -108,11 +108,15 @@ def launch_spark(
     port: int = 0,
     make_cache: bool = False,
     progress: bring.Progress | None = None,
+    token: str | None = None,
 ) -> tuple[Child, str]:
-    """Do as `start_spark` without waiting; return the server and its token."""
+    """Do as `start_spark` without waiting; return the server and its token.
+
+    A server that takes another one's place is given that one's port and token.
+    """
     java, jars, pyspark = bring.java(), bring.jars(home, progress), pyspark_folder()
     work = _work_folder(home)
-    token = secrets.token_urlsafe(24)
+    token = token or spark_token()
     conf = {
         **_server_conf(work, cores=cores, memory=memory, port=port, token=token),
         **_s3_conf(s3),
@@ -145,6 +149,11 @@ def launch_spark(
     child.at_end(lambda: cache.keep(log))
     child.at_end(lambda: shutil.rmtree(work, ignore_errors=True))
     return child, token
+
+
+def spark_token() -> str:
+    """Return a new token that a server is to ask for."""
+    return secrets.token_urlsafe(24)
 
 
 def wait_for_spark(child: Child, token: str, timeout: float = START_S) -> str:
@@ -247,6 +256,8 @@ def java_options(work: Path) -> list[str]:
     return [
         "-XX:+IgnoreUnrecognizedVMOptions",  # Java 17 and 21 don't know all of these
         *(f"-XX:{name}={value}" for name, value in _JIT.items()),
+        # Spark without memory goes on and answers every query with an error; ended, it is started again.
+        "-XX:+ExitOnOutOfMemoryError",
         "-XX:+UseParallelGC",  # a heap of 2 GiB: G1's threads cost more than its short pauses are worth
         *(f"--add-opens={package}=ALL-UNNAMED" for package in _OPENED),
         "--enable-native-access=ALL-UNNAMED",

@@ -1,8 +1,9 @@
 """The owner of the embedded stack's processes: `python -m tidegate.stack.supervisor`.
 
-It starts them, says when all of them answer, and ends them all when it is told to, when one of them
-ends by itself, or when whoever started it is gone. If it is killed itself, the guards of its
-children end them (see `guard`). `stack/run.py` starts it.
+It starts them, says when all of them answer, and starts again what ends by itself (see `restarts`). It
+ends them all when it is told to, when one of them does not start or dies too often, or when whoever
+started it is gone. If it is killed itself, the guards of its children end them (see `guard`).
+`stack/run.py` starts it.
 """
 
 from __future__ import annotations
@@ -20,23 +21,33 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TypeVar
 
 from tidegate.errors import TidegateError
 from tidegate.stack.airflow import (
+    COMPONENTS,
     AirflowPlan,
-    launch_airflow,
+    launch_component,
     migrate,
     prepare,
     wait_for_airflow,
+    wait_for_component,
 )
 from tidegate.stack.ports import Ports
 from tidegate.stack.private import USER, load_secrets, write_private
-from tidegate.stack.process import Child, end_marked
-from tidegate.stack.seaweed import DUMPS_BUCKET, LAKE_BUCKET, launch_seaweed, wait_for_seaweed
-from tidegate.stack.spark import launch_spark, wait_for_spark
+from tidegate.stack.process import Child, end_marked, rotate
+from tidegate.stack.restarts import MOST, WITHIN_S, Restart, pause, restarts_file, write_restarts
+from tidegate.stack.seaweed import (
+    DUMPS_BUCKET,
+    LAKE_BUCKET,
+    launch_seaweed,
+    plan_seaweed,
+    wait_for_seaweed,
+)
+from tidegate.stack.spark import launch_spark, spark_token, wait_for_spark
 from tidegate.stack.state import StackState, lock_file, state_file, write_state
 
 HOME_MARK = "TIDEGATE_STACK"
@@ -46,6 +57,8 @@ DUMPS = f"s3://{DUMPS_BUCKET}"
 _TICK_S = 0.2
 # Whoever looks whether a supervisor lives (`supervisor_pid`) holds the lock for an instant.
 _LOCK_S = 1.0
+_SILENT_S = 5.0
+"""Seconds from SIGTERM to SIGKILL for a part that does not answer after it was started again."""
 T = TypeVar("T")
 # What is stopped together, in order, with the seconds from SIGTERM to SIGKILL. S3 goes last.
 _STOPPING = (
@@ -78,6 +91,19 @@ def read_fault(text: str) -> TidegateError:
     return TidegateError(**json.loads(text))
 
 
+@dataclass(frozen=True)
+class Part:
+    """A process of the stack that is started again, at the same address, when it ends by itself.
+
+    Attributes:
+        launch: starts it without waiting.
+        wait: returns once what was started so many seconds after the epoch answers.
+    """
+
+    launch: Callable[[], Child]
+    wait: Callable[[Child, float], object]
+
+
 @dataclass
 class Supervisor:
     """One stack.
@@ -95,30 +121,52 @@ class Supervisor:
     airflow: bool
     say: Callable[[str], None]
     spark_conf: Mapping[str, str] = field(default_factory=dict)
+    _parts: dict[str, Part] = field(default_factory=dict)
     _children: dict[str, Child] = field(default_factory=dict)
+    _deaths: dict[str, list[float]] = field(default_factory=dict)
+    _reviving: dict[str, Future[float]] = field(default_factory=dict)
+    _restarts: list[Restart] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _stopping: bool = False
+    _stopping: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> Future[StackState]:
         """Begin to start everything; the future has the state once all of it answers."""
         for log in (self.home / "logs").glob("*.log"):
             if log.name != "supervisor.log":
-                log.replace(log.with_suffix(".log.1"))
+                rotate(log)
+        restarts_file(self.home).unlink(missing_ok=True)
         return _in_background(self._start)
 
-    def dead_child(self) -> Child | None:
-        """Return a child that ended by itself, if there is one."""
-        with self._lock:
-            children = {name: c for name, c in self._children.items() if name != "airflow-migrate"}
-        for child in children.values():
-            if child.poll() is not None:
-                return child
+    def dead(self) -> TidegateError | None:
+        """Return the error of a part that ended by itself, if there is one."""
+        for name in self._parts.keys() - self._reviving.keys():
+            child = self._child(name)
+            if child is not None and child.poll() is not None:
+                return child.died()
+        return None
+
+    def mend(self) -> TidegateError | None:
+        """Have parts that ended by themselves started again; return the error of one that dies too often."""
+        for name, coming in list(self._reviving.items()):
+            if not coming.done():
+                continue
+            del self._reviving[name]
+            if (failed := coming.exception()) is None:
+                self._back(name, coming.result())
+            elif (fault := self._revive(name, failed)) is not None:
+                return fault
+        for name in self._parts.keys() - self._reviving.keys():
+            child = self._child(name)
+            if child is not None and child.poll() is not None:
+                fault = self._revive(name, child.died())
+                if fault is not None:
+                    return fault
         return None
 
     def stop(self) -> None:
         """End everything in order; what depends on another goes before it."""
         with self._lock:
-            self._stopping = True
+            self._stopping.set()
         for names, grace in _STOPPING:
             group = [self._children[name] for name in names if name in self._children]
             for child in group:
@@ -126,27 +174,107 @@ class Supervisor:
             for child in group:
                 child.stop(grace)
 
+    def _revive(self, name: str, fault: BaseException) -> TidegateError | None:
+        """Begin to start a part again; return the fault if it has died too often for that."""
+        if not isinstance(fault, TidegateError):  # nothing that starting it again could mend
+            return TidegateError(
+                f"a part of the stack could not be started again: {name}",
+                got=f"{type(fault).__name__}: {fault}",
+                todo="this is a bug: please report it",
+            )
+        child = self._children[name]
+        lived = child.poll() is None
+        if lived:  # it keeps silent
+            child.stop(_SILENT_S)
+        deaths = self._deaths.setdefault(name, [])
+        deaths.append(time.monotonic())
+        wait = pause(deaths)
+        if wait is None:
+            return TidegateError(
+                fault.what,
+                where=fault.where,
+                expected=f"a part that is started again at most {MOST} times in {WITHIN_S / 60:.0f} minutes",
+                got=fault.got,
+                todo=fault.todo,
+            )
+        words = child.log_tail()
+        ended = "it did not answer" if lived else str(fault.got).partition("; its last words")[0]
+        kept = rotate(child.log_file)
+        at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        self._restarts.append(Restart(child.name, at, ended, words, str(kept)))
+        write_restarts(self.home, self._restarts)
+        self.say(
+            f"{child.name} ended: {ended}; it is started again"
+            + (f" in {wait:.0f} s" if wait else "")
+            + f" (its log: {kept})"
+        )
+        self._reviving[name] = _in_background(lambda: self._start_again(name, wait))
+        return None
+
+    def _start_again(self, name: str, wait: float) -> float:
+        """Start a part again after a pause; return how many seconds it took until it answered."""
+        begun = time.monotonic()
+        if self._stopping.wait(wait):
+            raise Stopped
+        since = time.time()
+        try:
+            child = self._parts[name].launch()
+        except OSError as error:  # such as no memory for another process, which may come back
+            raise TidegateError(
+                f"a part of the stack could not be started: {name}",
+                got=str(error),
+                todo="see whether the machine has memory and room on its disks",
+            ) from error
+        self._add(name, child)
+        self._parts[name].wait(child, since)
+        return time.monotonic() - begun
+
+    def _back(self, name: str, seconds: float) -> None:
+        """Note that a part answers again."""
+        part = self._children[name].name
+        at = max(n for n, each in enumerate(self._restarts) if each.part == part)
+        self._restarts[at] = replace(self._restarts[at], back_s=seconds)
+        write_restarts(self.home, self._restarts)
+        self.say(f"{part} answers again, after {seconds:.0f} s")
+
+    def _child(self, name: str) -> Child | None:
+        with self._lock:
+            return self._children.get(name)
+
     def _add(self, name: str, child: Child) -> None:
         with self._lock:
-            if not self._stopping:
+            if not self._stopping.is_set():
                 self._children[name] = child
                 return
         child.stop(0.0)
         raise Stopped
+
+    def _first(self, name: str, part: Part) -> Child:
+        """Start a part the first time."""
+        child = part.launch()
+        self._add(name, child)
+        self._parts[name] = part
+        return child
 
     def _start(self) -> StackState:
         secrets, ports = load_secrets(self.home), Ports(self.home)
         spark_port = ports.choose("spark", "the Spark Connect server")
         airflow_port = ports.choose("airflow", "Airflow") if self.airflow else 0
 
-        seaweed, s3 = launch_seaweed(
-            self.home, ports, access_key=secrets.s3_access_key, secret_key=secrets.s3_secret_key
+        storage_plan = plan_seaweed(self.home, ports, secrets)
+        s3 = storage_plan.s3
+        seaweed = self._first(
+            "s3",
+            Part(
+                lambda: launch_seaweed(storage_plan),
+                lambda child, _: wait_for_seaweed(child, s3),
+            ),
         )
-        self._add("s3", seaweed)
         storage = _in_background(lambda: wait_for_seaweed(seaweed, s3))
-
-        def launch() -> tuple[Child, str]:
-            spark, token = launch_spark(
+        token = spark_token()
+        address = f"sc://localhost:{spark_port}/;token={token}"
+        computing = Part(
+            lambda: launch_spark(
                 self.home,
                 s3=s3,
                 log=self.home / "logs" / "spark.log",
@@ -154,11 +282,11 @@ class Supervisor:
                 extra_conf=self.spark_conf,
                 port=spark_port,
                 progress=self.say,
-            )
-            self._add("spark", spark)
-            return spark, token
-
-        launched = _in_background(launch)
+                token=token,
+            )[0],
+            lambda child, _: wait_for_spark(child, token),
+        )
+        launched = _in_background(lambda: self._first("spark", computing))
         if self.airflow:
             plan = AirflowPlan(
                 home=self.home,
@@ -170,6 +298,7 @@ class Supervisor:
                     "TIDEGATE_HOME": str(self.home),
                     "TIDEGATE_PROJECT": str(self.project),
                     "TIDEGATE_LAKE": LAKE,
+                    "TIDEGATE_SPARK": address,
                     "AWS_ENDPOINT_URL_S3": str(s3.endpoint),
                     "AWS_ACCESS_KEY_ID": secrets.s3_access_key,
                     "AWS_SECRET_ACCESS_KEY": secrets.s3_secret_key,
@@ -178,13 +307,10 @@ class Supervisor:
             )
             env = prepare(plan)
             migrate(plan, env, lambda child: self._add("airflow-migrate", child))
-        spark, token = launched.result()
-        address = f"sc://localhost:{spark_port}/;token={token}"
+        spark = launched.result()
         if self.airflow:
             begun = time.time()
-            parts = launch_airflow(plan, {**env, "TIDEGATE_SPARK": address})
-            for name, child in parts.items():
-                self._add(name, child)
+            parts = {name: self._first(name, _component(plan, env, name)) for name in COMPONENTS}
         storage.result()
         self.say(f"S3 answers at {s3.endpoint}")
         wait_for_spark(spark, token)
@@ -202,6 +328,13 @@ class Supervisor:
             user=USER if self.airflow else None,
             password=secrets.password if self.airflow else None,
         )
+
+
+def _component(plan: AirflowPlan, env: Mapping[str, str], name: str) -> Part:
+    return Part(
+        lambda: launch_component(plan, env, name),
+        lambda child, since: wait_for_component(plan, name, child, since),
+    )
 
 
 def _in_background(work: Callable[[], T]) -> Future[T]:
@@ -227,11 +360,17 @@ class Report:
             self._out = os.fdopen(descriptor, "w", buffering=1)
 
     def tell(self, kind: str, text: str = "") -> None:
-        """Send one line; it is in the supervisor's own log too."""
+        """Send one line; it is in the supervisor's own log too.
+
+        Nobody listens once the stack is ready: what is told later would fill the pipe in the end.
+        """
         print(f"{time.strftime('%H:%M:%S')} {kind} {text}", flush=True)  # noqa: T201 (into the log)
         if self._out is not None:
             try:
                 self._out.write(json.dumps({"kind": kind, "text": text}) + "\n")
+                if kind == "ready":
+                    self._out.close()
+                    self._out = None
             except OSError:  # it listens no more
                 self._out = None
 
@@ -299,9 +438,9 @@ def supervise(supervisor: Supervisor, lifeline: int | None, report: Report) -> i
                 write_state(home, starting.result())
                 report.tell("ready")
             starting = None
-        dead = supervisor.dead_child()
-        if dead is not None and fault is None:
-            fault = dead.died()
+        if fault is None:
+            # What ends while the stack starts would hardly live longer the next time.
+            fault = supervisor.mend() if starting is None else supervisor.dead()
     state_file(home).unlink(missing_ok=True)
     if fault is not None:
         traceback.print_exception(fault)

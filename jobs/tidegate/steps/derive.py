@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tidegate import engine
 from tidegate.configuration import fingerprint
-from tidegate.errors import TidegateError
+from tidegate.errors import TryAgainError
 from tidegate.gate import Tables
 from tidegate.hours import HOUR, hours_text
 from tidegate.lake import literal, slices_where, table_named
@@ -315,9 +315,9 @@ def _follow(work: Work, source: Source) -> _CameTo:
     return _CameTo(tuple(made), tuple(audits), stopped=False)
 
 
-def beaten_error(table: Table, source: Source) -> TidegateError:
+def beaten_error(table: Table, source: Source) -> TryAgainError:
     """Return the error of one who never came first."""
-    return TidegateError(
+    return TryAgainError(
         f"another run published {table.name} of {source.source} faster, again and again",
         where=f"warehouse/{table.name}",
         expected="one derive run at a time",

@@ -17,6 +17,7 @@ from tidegate.lake import Row, literal, slices_where
 from tidegate.landing import numbers
 from tidegate.landing.lines import Input, read_parquet, read_text, whole_files
 from tidegate.landing.parse import parse, staged_schema
+from tidegate.lost import lost
 from tidegate.steps.in_force import in_force, may_be_taken_up, refuse_outdated
 from tidegate.tables import events
 from tidegate.tables.books import LANDINGS, NUMBERS, QUARANTINE
@@ -569,6 +570,8 @@ def _unreadable(work: Work, source: Source, dump: Dump, error: str) -> Landed:
 def _unreadable_file(error: Exception) -> str | None:
     """Return what Spark says of a file that it could not read whole, if that is what it complains of."""
     text = str(error)
+    if lost(text):  # the file may be whole
+        return None
     if "FAILED_READ_FILE" not in text and "FileNotFoundException" not in text:
         return None
     first = next((line for line in text.splitlines() if "FAILED_READ_FILE" in line), text)
@@ -600,7 +603,7 @@ _EXPRESSION_FAULTS = (
 
 def expression_fault(source: Source, error: Exception) -> TidegateError | None:
     """Return the error of a source file whose expressions Spark complains of, None for other errors."""
-    if not any(word in str(error) for word in _EXPRESSION_FAULTS):
+    if lost(error) or not any(word in str(error) for word in _EXPRESSION_FAULTS):
         return None
     return TidegateError(
         "the dump can't be parsed as the source file says",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tidegate import engine, gate
 from tidegate.configuration import fingerprint
-from tidegate.errors import TidegateError
+from tidegate.errors import TryAgainError
 from tidegate.hours import hours_text
 from tidegate.lake import parse_time, slices_where
 from tidegate.landing.lines import whole_files
@@ -130,9 +130,9 @@ def publish_plan(work: Work, plan: Plan, audits: Sequence[Audit]) -> Publication
     return publication if done else None
 
 
-def beaten_error(source: Source) -> TidegateError:
+def beaten_error(source: Source) -> TryAgainError:
     """Return the error of one who never came first."""
-    return TidegateError(
+    return TryAgainError(
         "others published this source faster, again and again",
         where=f"warehouse/events, source {source.source}",
         expected=f"to be first within {_ATTEMPTS} tries",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tidegate.errors import TidegateError
+from tidegate.errors import TryAgainError
 from tidegate.lake import Row
 from tidegate.steps.corrections import corrections
 from tidegate.tables import WAREHOUSE, events
@@ -47,7 +47,7 @@ def release(work: Work, derived: Derived) -> Release:
     goes to the first that asks for it. The row itself is written after it, and repaired from it.
 
     Raises:
-        TidegateError: others made releases faster, again and again.
+        TryAgainError: others made releases faster, again and again.
     """
     for _ in range(_ATTEMPTS):
         last = repaired(work)
@@ -70,7 +70,7 @@ def release(work: Work, derived: Derived) -> Release:
         if last is not None and last["release_id"] == made["release_id"]:
             work.tell(f"release {made['release_id']}" + _told(rows))
             return _release_of(last)
-    raise TidegateError(
+    raise TryAgainError(
         "others made releases faster, again and again",
         where=work.lake.path(RELEASES),
         expected=f"to be first within {_ATTEMPTS} tries",
