@@ -156,10 +156,10 @@ def find_source(name_or_path: str, folder: Path) -> Source:
                 todo=f"look into {folder}",
             )
         return load_source(path)
-    names: dict[str, list[Path]] = {}
-    for file in source_files(folder):
-        names.setdefault(_name_in(file), []).append(file)
-    found = names.get(name_or_path, [])
+    files = source_files(folder)
+    # Every task asks: of a hundred files only those are parsed that can be meant.
+    likely = [file for file in files if _may_name(file, name_or_path)]
+    found = [file for file in likely if _name_in(file) == name_or_path]
     if len(found) > 1:
         raise TidegateError(
             f"two files describe the source '{name_or_path}'",
@@ -168,6 +168,7 @@ def find_source(name_or_path: str, folder: Path) -> Source:
             todo="remove or rename one",
         )
     if not found:
+        names = {_name_in(file) for file in files}
         near = nearest(name_or_path, names)
         meant = f"; did you mean '{near}'?" if near else ""
         raise TidegateError(
@@ -178,6 +179,16 @@ def find_source(name_or_path: str, folder: Path) -> Source:
             todo="use one of these names, or give the path of a source file",
         )
     return load_source(found[0])
+
+
+def _may_name(file: Path, name: str) -> bool:
+    """Return whether a file may be the one of a source, by its own name and the bytes in it."""
+    if file.stem == name:
+        return True
+    try:
+        return name.encode() in file.read_bytes()
+    except OSError:  # it counts as named after its file
+        return False
 
 
 def _name_in(file: Path) -> str:
