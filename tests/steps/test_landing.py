@@ -289,15 +289,15 @@ def test_dumps_that_are_named_otherwise_in_mid_life_take_effect_by_a_rebuild(
     source = project.source()
     project.put_hour(NOON, [event(1, NOON)])
     publish(project, source, 0)
-    moved = project.source("new/{dump_hour:%Y-%m-%d-%H}.json")
-    project.put("new/2024-03-01-13.json", [event(2, NOON)])
+    moved = project.source("{dump_hour:%Y/%m/%d/%H}.json")
+    project.put("2024/03/01/13.json", [event(2, NOON)])
     [landed], published = publish(project, moved, 1)
     assert landed.outcome == "missing"
     assert "no files at" in landed.error
-    assert "names new/{dump_hour:%Y-%m-%d-%H}.json by now" in landed.error
+    assert "names {dump_hour:%Y/%m/%d/%H}.json by now" in landed.error
     assert "tidegate rebuild events web" in landed.error
     assert published.publication is None
-    project.put("new/2024-03-01-12.json", [event(1, NOON)])
+    project.put("2024/03/01/12.json", [event(1, NOON)])
     assert rebuild(project.work(), events.TABLE, moved).publication is not None
     [landed], _ = publish(project, moved, 1)
     assert landed.outcome == "landed"

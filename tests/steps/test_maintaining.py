@@ -35,6 +35,11 @@ def lines(hour: datetime, *users: str, **more: Any) -> list[dict[str, Any]]:
     ]
 
 
+def as_row(hour: datetime) -> str:
+    """Return an hour as rows of tests have it."""
+    return f"{hour:%Y-%m-%d %H:%M:%S}"
+
+
 class Lived:
     """A project with two releases: in the second an hour was landed again. One more hour is held."""
 
@@ -175,8 +180,9 @@ def test_the_newest_release_stays_whole_and_one_that_is_given_up_is_told_of(live
     assert "can't be read" in lived.project.tidegate("sql", "SELECT 1", "--release", one, status=1)
     kept = {row["place"]: row for row in lived.project.table(MAINTENANCE) if row["kept_from"]}
     assert kept["warehouse/events"]["kept_from"] > 0
-    # Again, there is nothing left to do of what was done.
-    assert {each.part for each in lived.maintain(40).freed} <= {"fold"}
+    # Again, there is nothing left to do but to the books, which have got rows by it.
+    again = {each.place.partition("/")[0] for each in lived.maintain(40).freed}
+    assert again <= {"ops"}
 
 
 def test_after_all_of_it_hours_are_published_again_and_quiet_sources_go_on(lived: Lived) -> None:
@@ -191,8 +197,8 @@ def test_after_all_of_it_hours_are_published_again_and_quiet_sources_go_on(lived
     shown = {
         (row["source"], row["dump_hour"], row["user_id"]) for row in project.table(events.TABLE)
     }
-    assert ("web", two, "u7") in shown and ("web", two, "u1") not in shown
-    assert ("web", HOURS[2], "u1") in shown and ("app", three, "x") in shown
+    assert ("web", as_row(two), "u7") in shown and ("web", as_row(two), "u1") not in shown
+    assert ("web", as_row(HOURS[2]), "u1") in shown and ("app", as_row(three), "x") in shown
 
     # What was compacted is now pinned by nothing but the newest release; the log goes too.
     done = lived.maintain(160)
