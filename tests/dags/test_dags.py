@@ -332,3 +332,12 @@ def test_maintenance_runs_once_a_day_part_after_part_and_can_be_tried_dry(mainta
     assert maintain.doc_md and "is red" in maintain.doc_md
     # It publishes nothing, so nothing is derived because of it.
     assert not [asset for each in maintain.tasks for asset in each.outlets]
+
+
+def test_what_is_derived_may_wait_for_more_hours_of_the_past_but_not_for_fresh_ones() -> None:
+    now = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    past = [now - timedelta(days=9) + n * timedelta(hours=1) for n in range(tasks.DERIVE_CAP)]
+    assert not tasks.is_worth_waiting([], now)
+    assert tasks.is_worth_waiting(past[:-1], now)
+    assert not tasks.is_worth_waiting(past, now)  # as much as a round takes
+    assert not tasks.is_worth_waiting([*past[:3], now - timedelta(hours=1)], now)

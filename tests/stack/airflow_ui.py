@@ -76,6 +76,19 @@ class AirflowUi:
         if backwards:
             self._press(f"{_shown('label')}.find(e => e.innerText.trim() === 'Run Backwards')")
 
+    def press_labelled(self, label: str) -> None:
+        """Press the button that has a picture, and this label for those who can't see it."""
+        self._press(f"{_shown(f'button[aria-label={json.dumps(label)}]')}[0]")
+
+    def clear_run(self) -> None:
+        """On the page of a run, have all its tasks run again."""
+        self.press_labelled("Press shift+c to clear")
+        self.wait_for_text("Affected Tasks: 3")
+        self.click("button", "Confirm")
+        self.wait_for(
+            "!document.querySelector('[role=dialog][data-state=open]')", "the dialog to close"
+        )
+
     def wait_for_text(self, text: str) -> None:
         """Wait until a page shows a text."""
         self.wait_for(f"document.body.innerText.includes({json.dumps(text)})", repr(text))
@@ -96,6 +109,13 @@ class AirflowUi:
         found = f"{_shown(tag)}.filter(e => !e.disabled && e.innerText.trim() === {json.dumps(text)}).at(-1)"
         self.wait_for(found, f"{tag} {text!r}")
         self._press(found)
+
+    def wait_for_squares(self, state: str, at_least: int) -> None:
+        """On the page of a DAG, wait until the grid shows so many task instances in a state."""
+        self.wait_for(
+            f"{_shown(f'[data-testid^=grid-] [data-state={state}], a[href*=tasks] svg')}.length >= {at_least}",
+            f"{at_least} squares of {state}",
+        )
 
     def key(self, name: str) -> None:
         """Press a key."""

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -16,7 +17,7 @@ import pytest
 
 from project import HOUR, NOON
 from tidegate.errors import HeldError, TidegateError, TryAgainError
-from tidegate.orchestration.combine import MOST, Answer, Asked, together
+from tidegate.orchestration.combine import MOST, Answer, Asked, is_busy, together
 
 
 def ask(folder: Path, name: str, hour: datetime) -> Path:
@@ -130,3 +131,26 @@ def test_of_many_at_once_each_is_served_once_and_gets_its_own_answer(tmp_path: P
         assert list(pool.map(task, range(64))) == [f"run {n}" for n in range(64)]
     assert sorted(served) == [NOON + n * HOUR for n in range(64)]
     assert [file.name for file in tmp_path.iterdir()] == ["lock"]
+
+
+def test_a_place_is_busy_while_somebody_asks_and_a_while_after(tmp_path: Path) -> None:
+    assert not is_busy(tmp_path, 10)
+    folder = tmp_path / "publish-web"
+    question = ask(folder, f"{os.getpid()}-1", NOON)
+    long_ago = time.time() - 60
+    os.utime(folder, (long_ago, long_ago))
+    assert is_busy(tmp_path, 10)
+    question.unlink()
+    assert is_busy(tmp_path, 10)  # it has just been
+    os.utime(folder, (long_ago, long_ago))
+    assert not is_busy(tmp_path, 10)
+
+
+def test_what_the_dead_have_asked_keeps_no_place_busy(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    folder = tmp_path / "publish-web"
+    ask(folder, f"{dead.pid}-1", NOON)
+    long_ago = time.time() - 60
+    os.utime(folder, (long_ago, long_ago))
+    assert not is_busy(tmp_path, 10)

@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,6 +75,14 @@ def together(folder: Path, asked: Asked, serve: Serve) -> str:
     if isinstance(answer, TidegateError):
         raise answer
     return answer
+
+
+def is_busy(parent: Path, lull: float) -> bool:
+    """Return whether tasks are being served, or were within the last `lull` seconds, in any folder below one."""
+    folders = [each for each in parent.glob("*") if each.is_dir()]
+    # Questions and answers come and go as files of it.
+    latest = max((each.stat().st_mtime for each in folders), default=0.0)
+    return latest > time.time() - lull or any(_waiting(each) for each in folders)
 
 
 def _serve_all(folder: Path, question: Path, asked: Asked, serve: Serve) -> Answer:

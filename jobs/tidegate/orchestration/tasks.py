@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import HeldError, TidegateError, TryAgainError
 from tidegate.hours import floor_hour, hour_text, some_hours
 from tidegate.orchestration import alerts
-from tidegate.orchestration.combine import Answer, Asked, Serve, together
+from tidegate.orchestration.combine import Answer, Asked, Serve, is_busy, together
 from tidegate.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -25,6 +27,18 @@ if TYPE_CHECKING:
 DERIVE_CAP = 96
 """Slices of events that a derive run takes at once: a backfill's many hours cost few runs, and what is
 released meanwhile is never further behind than that."""
+
+PATIENCE_S = 300.0
+"""Seconds that a derive run waits at most for a backfill to land more."""
+
+LULL_S = 10.0
+"""Seconds in which no task asked for anything, after which a backfill is taken to be over: Airflow needs some to
+start the next tasks."""
+
+FRESH = timedelta(days=1)
+"""Hours as young as this are derived at once, whatever else is going on."""
+
+_LOOK_S = 2.0
 
 RELAND_CAP = 200
 """Hours that a reconcile run starts: each costs it a task, and the next one follows within the hour."""
@@ -128,6 +142,7 @@ def derive(context: dict[str, Any]) -> list[str]:
         sources, faults = readable_sources(work.settings.sources)
         again = _rebuild(work, sources, context)
         while True:
+            _let_add_up(work, sources)
             derived = derive_tables(work, sources, DERIVE_CAP)
             with work.stage("release"):
                 release(work, derived)
@@ -140,6 +155,31 @@ def derive(context: dict[str, Any]) -> list[str]:
                     *derived.outdated,
                     *(f"{work.settings.sources}/{fault}" for fault in faults),
                 ]
+
+
+def _let_add_up(work: Work, sources: Sequence[Source]) -> None:
+    """Wait while hours of the past are being landed, so that few rounds derive them all.
+
+    A round costs about the same for many hours as for one, and takes what the backfill could land meanwhile.
+    """
+    from tidegate.steps.derive import waiting
+
+    begun = time.monotonic()
+    while time.monotonic() < begun + PATIENCE_S and is_busy(_together_in(work.settings), LULL_S):
+        hours = [s.slice for each in waiting(work, sources) for s in each.slices]
+        if not is_worth_waiting(hours, datetime.now(UTC)):
+            return
+        time.sleep(_LOOK_S)
+
+
+def is_worth_waiting(hours: Sequence[datetime], now: datetime) -> bool:
+    """Return whether what waits to be derived may wait for more: it is all of the past, and not much yet.
+
+    Args:
+        hours: the slices of events that wait.
+        now: the time.
+    """
+    return bool(hours) and len(hours) < DERIVE_CAP and max(hours) < now - FRESH
 
 
 def _rebuild(work: Work, sources: Sequence[Source], context: dict[str, Any]) -> list[str]:
@@ -304,8 +344,7 @@ def _together(step: str, source: str, context: dict[str, Any], serve: Serve) -> 
     """Do a step for the run's hour, together with other runs that want it just now."""
     with told():
         settings = load_settings()
-        lake = hashlib.sha256(settings.lake.encode()).hexdigest()[:8]
-        folder = settings.home / "together" / f"{step}-{source}-{lake}"
+        folder = _together_in(settings) / f"{step}-{source}"
         hour = dump_hour(context)
         try:
             answer = together(folder, Asked(hour, _run_id(context)), serve)
@@ -317,6 +356,12 @@ def _together(step: str, source: str, context: dict[str, Any], serve: Serve) -> 
         if step == "publish":
             alerts.tell(settings, "healed", [(events_hour(source, hour), answer)], context, say)
         return answer
+
+
+def _together_in(settings: Settings) -> Path:
+    """Return the folder below which tasks on this machine meet that work on the same lake."""
+    lake = hashlib.sha256(settings.lake.encode()).hexdigest()[:8]
+    return settings.home / "together" / lake
 
 
 def events_hour(source: str, hour: datetime) -> HeldSlice:

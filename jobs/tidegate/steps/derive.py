@@ -86,13 +86,7 @@ def derive(work: Work, sources: Sequence[Source], cap: int | None = None) -> Der
     with work.stage("look up publications"):
         work.ledger.refresh()
         consumed = _consumed(work, known)
-        fresh = [
-            each
-            for each in work.ledger.publications(
-                events.TABLE, after_version=min(consumed.values(), default=-1)
-            )
-            if each.source in known and each.delta_version > consumed[each.source]
-        ]
+        fresh = _not_consumed(work, consumed)
         taken, left = _upto(fresh, cap)
         version = max(
             (each.delta_version for each in taken), default=max(consumed.values(), default=-1)
@@ -206,6 +200,22 @@ def _outdated(work: Work, sources: Sequence[Source]) -> tuple[str, ...]:
         for table in DERIVED
         if is_outdated(work, source, table)
     )
+
+
+def waiting(work: Work, sources: Sequence[Source]) -> list[Publication]:
+    """Return the publications of events that the next derive run would take, were it not capped."""
+    work.ledger.refresh()
+    return _not_consumed(work, _consumed(work, {source.source: source for source in sources}))
+
+
+def _not_consumed(work: Work, consumed: Mapping[str, int]) -> list[Publication]:
+    return [
+        each
+        for each in work.ledger.publications(
+            events.TABLE, after_version=min(consumed.values(), default=-1)
+        )
+        if each.source in consumed and each.delta_version > consumed[each.source]
+    ]
 
 
 def _consumed(work: Work, known: Mapping[str, Source]) -> dict[str, int]:
