@@ -145,7 +145,8 @@ def assert_reads_alike(short: Activity, long: Activity) -> None:
             assert many.bytes == pytest.approx(few.bytes, rel=0.05), place
 
 
-@pytest.mark.parametrize("dumps", [LONG, pytest.param(LONGEST, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("dumps", [LONG, LONGEST])
 def test_one_late_event_reads_the_same_files_however_long_the_history(
     dumps: int, server: Server, make_history: Callable[..., History]
 ) -> None:
@@ -160,6 +161,7 @@ def test_one_late_event_reads_the_same_files_however_long_the_history(
     assert_reads_alike(*read)
 
 
+@pytest.mark.slow
 def test_a_late_event_of_a_robot_has_the_sessions_around_it_built_again_and_no_others(
     server: Server, make_history: Callable[..., History]
 ) -> None:
@@ -182,6 +184,7 @@ def test_a_late_event_of_a_robot_has_the_sessions_around_it_built_again_and_no_o
     assert_reads_alike(*read)
 
 
+@pytest.mark.slow
 def test_a_late_event_that_moves_all_later_cuts_of_a_robot_is_followed_to_the_end(
     server: Server, make_history: Callable[..., History]
 ) -> None:

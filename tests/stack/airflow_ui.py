@@ -60,6 +60,7 @@ class AirflowUi:
         at_once: int = 24,
     ) -> None:
         """On the page of a DAG, open the form of a backfill and fill it in."""
+        self._wait_for_no_dialog()
         self.click("button", "Trigger")
         self.wait_for(f"{_all('input[value=backfill]')}.length", "the form")
         self._press(f"{_all('input[value=backfill]')}[0].parentElement")
@@ -131,6 +132,12 @@ class AirflowUi:
     def picture(self, file: Path) -> None:
         """Keep what the window shows."""
         self._browser.screenshot(file)
+
+    def _wait_for_no_dialog(self) -> None:
+        shown = _shown(
+            "[data-scope=dialog][data-part=content], [data-scope=dialog][data-part=backdrop]"
+        )
+        self.wait_for(f"{shown}.length === 0", "the dialog to close")
 
     def _open(self, path: str) -> None:
         self._browser.show(f"{self._url}{path}", _WIDTH, "light")

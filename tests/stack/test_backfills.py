@@ -30,7 +30,6 @@ from tidegate.stack.run import running_stack
 from tidegate.stack.state import StackState
 
 COMMAND = find_chromium()
-pytestmark = pytest.mark.slow
 needs_browser = pytest.mark.skipif(
     COMMAND is None, reason=f"no browser: none of {', '.join(NAMES)}, no TIDEGATE_CHROMIUM"
 )
@@ -155,6 +154,7 @@ def pictures(tmp_path: Path) -> Path:
     return Path(os.environ.get("TIDEGATE_PICTURES") or tmp_path)
 
 
+@pytest.mark.slow
 @needs_browser
 def test_two_days_by_the_form(stack: Stack, ui: AirflowUi, pictures: Path) -> None:
     for hour in DAYS_2:
@@ -236,6 +236,7 @@ def test_two_days_by_the_form(stack: Stack, ui: AirflowUi, pictures: Path) -> No
     assert _publications(stack, "form") == before
 
 
+@pytest.mark.slow
 @needs_browser
 def test_the_last_hours_first(stack: Stack, ui: AirflowUi) -> None:
     hours = DAYS_2[:6]

@@ -30,8 +30,8 @@ def commands(text: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def tour(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Run the tour in an empty folder; give the folder and what was printed."""
+def tour(spark_url: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Run the tour in an empty folder, on a Spark that is warm; give the folder and what was printed."""
     folder = tmp_path_factory.mktemp("tour")
     blocks = commands(section("A tour on files of your own"))
     assert len(blocks) >= 6
@@ -43,6 +43,7 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "TIDEGATE_PROJECT": str(REPO),
             "TIDEGATE_HOME": str(folder / "home"),
+            "TIDEGATE_SPARK": spark_url,
             "TIDEGATE_JARS": os.environ.get("TIDEGATE_JARS", str(REPO / ".tidegate" / "jars")),
         },
         capture_output=True,

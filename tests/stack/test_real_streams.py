@@ -26,9 +26,12 @@ from tidegate.settings import Settings
 from tidegate.stack.run import running_stack
 
 DATA = REPO.parent / "shared" / "data"
-pytestmark = pytest.mark.skipif(
-    not DATA.is_dir(), reason=f"the real dumps are not there: {DATA.name} beside the project"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not DATA.is_dir(), reason=f"the real dumps are not there: {DATA.name} beside the project"
+    ),
+]
 HOUR = timedelta(hours=1)
 RANGES = {
     "github": (datetime(2015, 1, 1, 12, tzinfo=UTC), datetime(2015, 1, 1, 12, tzinfo=UTC)),

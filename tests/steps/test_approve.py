@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from conftest import CopyProject, MakeProject
 from project import HOUR, LIMITED, NOON, Project, event
 from tidegate.errors import HeldError, TidegateError
 from tidegate.query import connect
@@ -39,15 +40,27 @@ def lines(*numbers: int) -> list[dict[str, Any]]:
     return [event(f"{n}-{k}", NOON, n=n) for k, n in enumerate(numbers)]
 
 
-@pytest.fixture
-def source(project: Project) -> Source:
-    """Give a source whose second hour is held."""
+@pytest.fixture(scope="module")
+def begun(make_project: MakeProject) -> Project:
+    """Make a project with a source whose second hour is held."""
+    project = make_project()
     project.suite("events", SUITE)
-    source = project.source()
     project.put_hour(NOON, lines(1, 2))
     project.put_hour(TWO, lines(10, 11))
-    assert project.run(source, [NOON, TWO]).exit_status == 3
-    return source
+    assert project.run(project.source(), [NOON, TWO]).exit_status == 3
+    return project
+
+
+@pytest.fixture
+def project(begun: Project, copy_project: CopyProject) -> Project:
+    """Give each test a copy of it."""
+    return copy_project(begun)
+
+
+@pytest.fixture
+def source(project: Project) -> Source:
+    """Give its source."""
+    return project.source()
 
 
 def test_a_held_hour_is_published_with_who_when_and_why_and_what_is_derived_follows(

@@ -91,6 +91,7 @@ def test_history_is_what_there_was_before_each_publication(
     assert "2.8 (1.4 x usual rows, of 3 hours)" in found[3].describe()
 
 
+@pytest.mark.slow
 def test_a_row_that_was_replaced_since_is_judged_as_it_was(
     project: Project, source: Source
 ) -> None:
@@ -103,6 +104,7 @@ def test_a_row_that_was_replaced_since_is_judged_as_it_was(
     ]
 
 
+@pytest.mark.slow
 def test_derived_tables_are_judged_by_the_facts_that_were_written_down(
     project: Project, source: Source
 ) -> None:

@@ -82,6 +82,7 @@ def assert_holds(project: Project, source: Source) -> None:
     assert found.holds, found
 
 
+@pytest.mark.slow
 def test_a_changed_gap_waits_for_a_rebuild_that_swaps_all_sessions_in_at_once(
     project: Project, source: Source
 ) -> None:
@@ -246,6 +247,7 @@ def test_a_landing_of_before_a_change_is_made_again_when_it_is_published_after_i
     assert [row["n"] for row in project.table(events.TABLE)] == [7]
 
 
+@pytest.mark.slow
 def test_what_other_code_made_is_not_added_to(
     project: Project, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:

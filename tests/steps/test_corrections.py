@@ -145,6 +145,7 @@ def test_a_session_that_goes_on_after_midnight_corrects_the_day_of_its_start(
     assert ("2024-03-01", "events") not in found
 
 
+@pytest.mark.slow
 def test_the_corrections_of_a_release_add_up_to_what_differs_from_the_one_before(
     project: Project, source: Source
 ) -> None:

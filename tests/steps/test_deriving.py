@@ -119,6 +119,7 @@ def test_deriving_after_every_landing_in_order_ends_with_the_same_rows(
         assert_same_rows(rows, tables(once)[name], ["event_id", "session_id", "date", "hour"])
 
 
+@pytest.mark.slow
 def test_another_order_with_corrections_and_a_cap_ends_with_the_same_rows(
     once: Project, make_project: MakeProject
 ) -> None:
@@ -138,6 +139,7 @@ def test_another_order_with_corrections_and_a_cap_ends_with_the_same_rows(
         assert_same_rows(rows, tables(once)[name], ["event_id", "session_id", "date", "hour"])
 
 
+@pytest.mark.slow
 def test_what_is_taken_away_again_leaves_no_trace(project: Project) -> None:
     source = project.source(**RULES)
     few = {hour: dumps(3)[hour] for hour in HOURS[1:3]}

@@ -185,6 +185,7 @@ def test_the_newest_release_stays_whole_and_one_that_is_given_up_is_told_of(live
     assert again <= {"ops"}
 
 
+@pytest.mark.slow
 def test_after_all_of_it_hours_are_published_again_and_quiet_sources_go_on(lived: Lived) -> None:
     project = lived.project
     lived.maintain(80)

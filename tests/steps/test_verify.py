@@ -129,6 +129,7 @@ def test_a_row_in_a_slice_that_was_never_published_or_of_no_source_is_found(
     assert not any("nobody" in text for text in verify(project.work(), [source], alone=True).open)
 
 
+@pytest.mark.slow
 def test_a_dump_that_changed_between_two_verifications_is_read_again(
     project: Project, source: Source
 ) -> None:
