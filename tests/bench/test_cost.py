@@ -33,6 +33,8 @@ from tidegate.tables.sessions import Rules, sessionize
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
 TEN_DAYS = 10 * DAY
@@ -145,7 +147,6 @@ def assert_reads_alike(short: Activity, long: Activity) -> None:
             assert many.bytes == pytest.approx(few.bytes, rel=0.05), place
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("dumps", [LONG, LONGEST])
 def test_one_late_event_reads_the_same_files_however_long_the_history(
     dumps: int, server: Server, make_history: Callable[..., History]
@@ -161,7 +162,6 @@ def test_one_late_event_reads_the_same_files_however_long_the_history(
     assert_reads_alike(*read)
 
 
-@pytest.mark.slow
 def test_a_late_event_of_a_robot_has_the_sessions_around_it_built_again_and_no_others(
     server: Server, make_history: Callable[..., History]
 ) -> None:
@@ -184,7 +184,6 @@ def test_a_late_event_of_a_robot_has_the_sessions_around_it_built_again_and_no_o
     assert_reads_alike(*read)
 
 
-@pytest.mark.slow
 def test_a_late_event_that_moves_all_later_cuts_of_a_robot_is_followed_to_the_end(
     server: Server, make_history: Callable[..., History]
 ) -> None:
@@ -219,7 +218,6 @@ def test_skewed_users_are_exact(server: Server, make_history: Callable[..., Hist
     assert_reckoned(history.project, LONG_RULES)
 
 
-@pytest.mark.slow
 def test_a_million_users_of_one_event_and_one_user_of_a_million_are_exact(server: Server) -> None:
     from pyspark.sql import functions as F
 

@@ -6,7 +6,6 @@ import json
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from chromium import Browser
 
@@ -21,6 +20,21 @@ _REPROCESS = {
     "failed": "Missing and Errored Runs",
     "completed": "All Runs",
 }
+
+
+_PLACE = """
+(() => {
+  const e = %s;
+  if (!e) return null;
+  e.scrollIntoView({block: "center"});
+  const box = e.getBoundingClientRect();
+  const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+  const top = document.elementFromPoint(x, y);
+  const own = top && (e.contains(top) || (top.contains(e) && !top.contains(document.body)));
+  return own ? [x, y] : null;
+})()
+"""
+"""JavaScript of the middle of an element, or null while there is none or something lies above it."""
 
 
 class AirflowUi:
@@ -111,13 +125,6 @@ class AirflowUi:
         self.wait_for(found, f"{tag} {text!r}")
         self._press(found)
 
-    def wait_for_squares(self, state: str, at_least: int) -> None:
-        """On the page of a DAG, wait until the grid shows so many task instances in a state."""
-        self.wait_for(
-            f"{_shown(f'[data-testid^=grid-] [data-state={state}], a[href*=tasks] svg')}.length >= {at_least}",
-            f"{at_least} squares of {state}",
-        )
-
     def key(self, name: str) -> None:
         """Press a key."""
         for kind in ("keyDown", "keyUp"):
@@ -134,20 +141,22 @@ class AirflowUi:
         self._browser.screenshot(file)
 
     def _wait_for_no_dialog(self) -> None:
-        shown = _shown(
-            "[data-scope=dialog][data-part=content], [data-scope=dialog][data-part=backdrop]"
-        )
-        self.wait_for(f"{shown}.length === 0", "the dialog to close")
+        """Wait until no dialog is open, nor one that is closing keeps clicks from the page."""
+        open_ = "[data-scope=dialog][data-part=content][data-state=open]"
+        free = "getComputedStyle(document.body).pointerEvents !== 'none'"
+        self.wait_for(f"!document.querySelector('{open_}') && {free}", "the dialog to close")
 
     def _open(self, path: str) -> None:
         self._browser.show(f"{self._url}{path}", _WIDTH, "light")
 
     def _press(self, element: str) -> None:
-        self.wait_for(element, element)
-        place: Any = self._browser.value(
-            f"(() => {{ const e = {element}; e.scrollIntoView({{block: 'center'}});"
-            "const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] })()"
-        )
+        """Click on an element once it stands still and nothing covers it."""
+        place = before = None
+        deadline = time.monotonic() + _WAIT_S
+        while place is None or place != before:
+            assert time.monotonic() < deadline, (f"to press {element}", self.text())
+            time.sleep(_LOOK_S)
+            before, place = place, self._browser.value(_PLACE % element)
         for kind in ("mousePressed", "mouseReleased"):
             self._browser.send(
                 "Input.dispatchMouseEvent",

@@ -80,6 +80,7 @@ def test_publications_are_judged_as_they_were_published_and_what_is_held_as_it_w
     assert (project.versions(), len(project.table(AUDITS))) == (before, books)
 
 
+@pytest.mark.slow
 def test_history_is_what_there_was_before_each_publication(
     project: Project, source: Source
 ) -> None:

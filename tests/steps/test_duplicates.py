@@ -107,7 +107,7 @@ def test_a_duplicate_of_a_duplicate_is_one_too_even_where_its_original_is_out_of
     assert published(project) == [("01 12", "1"), ("01 22", "1")] == reckoned(project, hours)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_whatever_the_order_of_landings_and_corrections_the_same_rows_are_published(
     seed: int, make_project: MakeProject
 ) -> None:

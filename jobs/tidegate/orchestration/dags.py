@@ -29,8 +29,6 @@ _LONG_AGO = datetime(2015, 1, 1, tzinfo=UTC)
 """When DAGs with a schedule of their own began: a DAG without a begin is never run."""
 _LIVE_RUNS = 24
 """Runs of a source at a time, over those that wait: enough for a day that somebody clears."""
-_OURS_PAUSED = False
-"""A team decides which sources are landed by unpausing their DAGs; what follows from that runs from the start."""
 _DEFAULTS = {
     "owner": "tidegate",
     # What is tried again is a lost connection or a task that died; a held hour and bad input are not
@@ -107,7 +105,7 @@ def approve_dag(runbook: str | None) -> DAG:
         "approve",
         description="Publish a held slice knowingly: who, when and why are kept",
         doc_md=runbook,
-        is_paused_upon_creation=_OURS_PAUSED,
+        is_paused_upon_creation=False,  # it only does what somebody has asked for
         schedule=None,
         max_active_runs=1,
         default_args={**_DEFAULTS, "retries": 0},
@@ -155,7 +153,6 @@ def reconcile_dag(runbook: str | None) -> DAG:
         "reconcile",
         description="Hours whose dumps are not what was landed of them are landed again",
         doc_md=runbook,
-        is_paused_upon_creation=_OURS_PAUSED,
         # Between the hours, when live hours have just been landed and Spark is idle.
         schedule=CronTriggerTimetable("40 * * * *", timezone="UTC"),
         start_date=_LONG_AGO,
@@ -208,7 +205,6 @@ def maintain_dag(runbook: str | None) -> DAG:
         "maintain",
         description="Small files put together, and removed what no promised release needs",
         doc_md=runbook,
-        is_paused_upon_creation=_OURS_PAUSED,
         # Not on the hour, when dumps come.
         schedule=CronTriggerTimetable("40 3 * * *", timezone="UTC"),
         start_date=_LONG_AGO,
@@ -250,7 +246,7 @@ def derive_dag(runbook: str | None) -> DAG:
         "derive",
         description="Sessions and aggregates follow what is published; then a release",
         doc_md=runbook,
-        is_paused_upon_creation=_OURS_PAUSED,
+        is_paused_upon_creation=False,  # it only follows what is published
         schedule=[EVENTS],
         catchup=False,
         max_active_runs=1,
@@ -315,7 +311,6 @@ def freshness_dag(runbook: str | None) -> DAG:
         "freshness",
         description="Whether hours are readable as soon as their source files promise",
         doc_md=runbook,
-        is_paused_upon_creation=_OURS_PAUSED,
         schedule="*/10 * * * *",
         start_date=_LONG_AGO,
         catchup=False,  # only now counts

@@ -19,7 +19,7 @@ POOL = "backfill"
 POOLS: Mapping[str, tuple[int, str]] = {
     # Fewer than Airflow has workers (stack.airflow.PARALLELISM): the others are left for live hours
     # and for `derive`, however long a backfill is.
-    POOL: (7, "Tasks of backfills and of reconcile: live hours keep the other workers"),
+    POOL: (13, "Tasks of backfills and of reconcile: live hours keep the other workers"),
 }
 """Slots and purpose of each pool that must exist: a task of a pool that does not is never started."""
 LIVE_WEIGHT = 100

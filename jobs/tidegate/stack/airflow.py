@@ -23,7 +23,7 @@ from tidegate.stack.preload import VARIABLE as PRELOAD
 from tidegate.stack.private import USER, Secrets, write_private
 from tidegate.stack.process import Child, spawn
 
-PARALLELISM = 10
+PARALLELISM = 16
 """Tasks at a time: most of them wait for the one that serves them (`orchestration.combine`)."""
 START_S = 180.0
 """Seconds that Airflow may take to start (20 on an idle machine with 2 cores)."""

@@ -17,7 +17,10 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 CONNECT_ARGS: dict[str, Any] = {
-    "timeout": 60,  # seconds to wait for another writer; 5 by default, too few on a busy machine
+    # Seconds to wait for another writer; 5 by default, too few on a busy machine. The API server may come to wait
+    # for a writer of its own that waits for it: then it has to give up, and say that it is busy (503), before
+    # those who ask do (after 30 s): they ask again.
+    "timeout": 20,
     "isolation_level": "IMMEDIATE",  # what Python begins before a statement that writes
 }
 
