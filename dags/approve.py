@@ -8,6 +8,7 @@ An approval is of what failed. Other files for the hour are audited afresh; a re
 as given. An hour whose files could not be read whole can't be approved: have them uploaded again.
 """
 
+# Unless told otherwise, Airflow looks for DAGs only into files that have both of these words.
 from tidegate.orchestration.dags import approve_dag
 
 approve = approve_dag(__doc__)

@@ -9,6 +9,7 @@ were, the others are published and released. The message names table, slices, ex
 observed. Mend the cause; the next run takes up what this one left.
 """
 
+# Unless told otherwise, Airflow looks for DAGs only into files that have both of these words.
 from tidegate.orchestration.dags import derive_dag
 
 derive = derive_dag(__doc__)

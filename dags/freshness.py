@@ -8,6 +8,7 @@ and what they wait for), and once when they have come and an hour after them was
 why; the next run tries again. Late hours make no run red: see `tidegate status`, and the runs of `land_<source>`.
 """
 
+# Unless told otherwise, Airflow looks for DAGs only into files that have both of these words.
 from tidegate.orchestration.dags import freshness_dag
 
 freshness = freshness_dag(__doc__)

@@ -15,6 +15,7 @@ candidate and fills `ops/quarantine`, `publish` runs `expectations/events.yml` o
 changed, choose a reprocess behaviour; hours whose files did not change are left as they are.
 """
 
+# Unless told otherwise, Airflow looks for DAGs only into files that have both of these words.
 from tidegate.errors import TidegateError
 from tidegate.orchestration.dags import land_dag
 from tidegate.settings import load_settings

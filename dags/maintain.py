@@ -11,6 +11,7 @@ table lacks files that its log names, so that nothing of it was removed. The mes
 half-done: clear the task when the cause is mended, or let the next run do it.
 """
 
+# Unless told otherwise, Airflow looks for DAGs only into files that have both of these words.
 from tidegate.orchestration.dags import maintain_dag
 
 maintain = maintain_dag(__doc__)

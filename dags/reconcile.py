@@ -7,6 +7,7 @@ run of its own where the hour never had one. Hours whose run is under way are le
 **`compare` is red**: the bucket or the lake can't be read; the message says why. The next run compares again.
 """
 
+# Unless told otherwise, Airflow looks for DAGs only into files that have both of these words.
 from tidegate.orchestration.dags import reconcile_dag
 
 reconcile = reconcile_dag(__doc__)

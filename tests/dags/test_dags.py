@@ -341,3 +341,10 @@ def test_what_is_derived_may_wait_for_more_hours_of_the_past_but_not_for_fresh_o
     assert tasks.is_worth_waiting(past[:-1], now)
     assert not tasks.is_worth_waiting(past, now)  # as much as a round takes
     assert not tasks.is_worth_waiting([*past[:3], now - timedelta(hours=1)], now)
+
+
+@pytest.mark.parametrize("file", sorted((REPO / "dags").glob("*.py")), ids=lambda file: file.name)
+def test_airflow_looks_into_each_file_however_it_is_set_up(file: Path) -> None:
+    from airflow.utils.file import might_contain_dag
+
+    assert might_contain_dag(str(file), safe_mode=True)
