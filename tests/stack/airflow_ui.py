@@ -12,7 +12,6 @@ from chromium import Browser
 _WAIT_S = 60.0
 _LOOK_S = 0.1
 _WIDTH = 1280
-_KEYS = {"Escape": 27, "Enter": 13}
 _DATE = 'input[placeholder="YYYY/MM/DD"]'
 _TIME = 'input[placeholder="HH:mm"]'
 _REPROCESS = {
@@ -54,9 +53,9 @@ class AirflowUi:
         self.click("button", "Sign in")
         self.wait_for("!document.querySelector('input[name=password]')", "the login to be over")
 
-    def dag(self, dag_id: str, tab: str = "") -> None:
-        """Open a page of a DAG."""
-        self._open(f"/dags/{dag_id}/{tab}")
+    def dag(self, dag_id: str) -> None:
+        """Open the page of a DAG."""
+        self._open(f"/dags/{dag_id}")
         self.wait_for_text(dag_id)
 
     def run(self, dag_id: str, run_id: str) -> None:
@@ -84,12 +83,10 @@ class AirflowUi:
             self._fill(_DATE, f"{time_:%Y/%m/%d}")
             self._fill(_TIME, f"{time_:%H:%M}")
             self.click("h1, h2, h3, h4, p, div, span", "Date Range")  # closes the calendar
-        self._press(
-            f"{_shown('label')}.find(e => e.innerText.trim() === {json.dumps(_REPROCESS[reprocess])})"
-        )
+        self.click("label", _REPROCESS[reprocess])
         self._fill("input[name=max_active_runs]", str(at_once))
         if backwards:
-            self._press(f"{_shown('label')}.find(e => e.innerText.trim() === 'Run Backwards')")
+            self.click("label", "Run Backwards")
 
     def press_labelled(self, label: str) -> None:
         """Press the button that has a picture, and this label for those who can't see it."""
@@ -100,9 +97,7 @@ class AirflowUi:
         self.press_labelled("Press shift+c to clear")
         self.wait_for_text("Affected Tasks: 3")
         self.click("button", "Confirm")
-        self.wait_for(
-            "!document.querySelector('[role=dialog][data-state=open]')", "the dialog to close"
-        )
+        self._wait_for_no_dialog()
 
     def wait_for_text(self, text: str) -> None:
         """Wait until a page shows a text."""
@@ -122,19 +117,7 @@ class AirflowUi:
     def click(self, tag: str, text: str) -> None:
         """Click on the shown element of a tag that has exactly a text, once it can be."""
         found = f"{_shown(tag)}.filter(e => !e.disabled && e.innerText.trim() === {json.dumps(text)}).at(-1)"
-        self.wait_for(found, f"{tag} {text!r}")
         self._press(found)
-
-    def key(self, name: str) -> None:
-        """Press a key."""
-        for kind in ("keyDown", "keyUp"):
-            self._browser.send(
-                "Input.dispatchKeyEvent",
-                type=kind,
-                key=name,
-                code=name,
-                windowsVirtualKeyCode=_KEYS[name],
-            )
 
     def picture(self, file: Path) -> None:
         """Keep what the window shows."""

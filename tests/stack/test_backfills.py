@@ -23,6 +23,7 @@ from chromium import NAMES, chromium, find_chromium
 from pipeline import api_of, settings_of, wait_for_release, wait_until
 
 from project import HOUR, LINES, REPO, event
+from tidegate.dumps import upload
 from tidegate.query import connect
 from tidegate.settings import Settings
 from tidegate.stack.airflow_api import AirflowApi
@@ -51,7 +52,6 @@ class Stack:
     state: StackState
     settings: Settings
     api: AirflowApi
-    s3: Any
     environment: dict[str, str]
 
     def put(self, source: str, hour: datetime, *, cut: bool = False) -> None:
@@ -62,7 +62,7 @@ class Stack:
         ]
         body = gzip.compress("".join(json.dumps(line) + "\n" for line in lines).encode(), mtime=0)
         name = f"{source}/{hour:%Y-%m-%d-%H}.json.gz"
-        self.s3.put_object(Bucket="events", Key=name, Body=body[:-9] if cut else body)
+        upload(self.state.s3, self.state.dumps, {name: body[:-9] if cut else body})
 
     def runs(self, source: str) -> dict[datetime, dict[str, Any]]:
         """Return the runs of a source's DAG that are backfills, by dump hour."""
@@ -104,8 +104,7 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    import boto3
-
+    os.environ.setdefault("TIDEGATE_JARS", str(REPO / ".tidegate" / "jars"))
     root = tmp_path_factory.mktemp("backfills")
     project, home = root / "project", root / "home"
     shutil.copytree(REPO / "dags", project / "dags", ignore=shutil.ignore_patterns("sources"))
@@ -120,25 +119,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             "dumps": f"s3://events/{source}/{{dump_hour:%Y-%m-%d-%H}}.json.gz",
         }
         (project / "dags" / "sources" / f"{source}.yml").write_text(yaml.safe_dump(described))
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        running_stack(home, project=project) as state,
-        api_of(state) as api,
-    ):
-        patch.setenv("TIDEGATE_JARS", os.environ.get("TIDEGATE_JARS", str(REPO / ".tidegate/jars")))
+    with running_stack(home, project=project) as state, api_of(state) as api:
         environment = {
             **os.environ,
             "TIDEGATE_PROJECT": str(project),
             "TIDEGATE_HOME": str(home),
         }
-        s3 = boto3.client(
-            "s3",
-            endpoint_url=state.s3.endpoint,
-            aws_access_key_id=state.s3.access_key,
-            aws_secret_access_key=state.s3.secret_key,
-            region_name=state.s3.region,
-        )
-        yield Stack(state, settings_of(state, project, home), api, s3, environment)
+        yield Stack(state, settings_of(state, project, home), api, environment)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import psutil
 import pytest
 import requests
 
+from s3server import s3_client
 from tidegate.errors import TidegateError
 from tidegate.stack.airflow_api import AirflowApi
 from tidegate.stack.process import end_marked
@@ -136,16 +137,9 @@ def project(tmp_path: Path) -> Path:
 
 def check_all_answers(state: StackState) -> None:
     """Put an object, run a query, ask Airflow (if it is part of the stack)."""
-    import boto3
     from pyspark.sql import SparkSession
 
-    client = boto3.client(
-        "s3",
-        endpoint_url=state.s3.endpoint,
-        aws_access_key_id=state.s3.access_key,
-        aws_secret_access_key=state.s3.secret_key,
-        region_name=state.s3.region,
-    )
+    client = s3_client(state.s3)
     client.put_object(Bucket="events", Key="a/b.json", Body=b"{}")
     session = SparkSession.builder.remote(state.spark).create()
     try:
@@ -341,8 +335,6 @@ def test_it_ends_with_the_process_that_started_it(home: Path, project: Path) -> 
 def test_it_can_stay_and_be_stopped_and_started_again_with_what_it_holds(
     home: Path, project: Path
 ) -> None:
-    import boto3
-
     first = start_stack(home, project=project, airflow=False)
     check_all_answers(first)
     with pytest.raises(TidegateError, match="runs in this state folder already"):
@@ -356,13 +348,7 @@ def test_it_can_stay_and_be_stopped_and_started_again_with_what_it_holds(
 
     second = start_stack(home, project=project, airflow=False)
     assert second.s3 == first.s3
-    found = boto3.client(
-        "s3",
-        endpoint_url=second.s3.endpoint,
-        aws_access_key_id=second.s3.access_key,
-        aws_secret_access_key=second.s3.secret_key,
-        region_name=second.s3.region,
-    ).get_object(Bucket="events", Key="a/b.json")
+    found = s3_client(second.s3).get_object(Bucket="events", Key="a/b.json")
     assert found["Body"].read() == b"{}"
 
     os.kill(second.pid, signal.SIGKILL)  # the supervisor: nobody is left to stop the others

@@ -190,7 +190,7 @@ def _refuse(api: AirflowApi, dag_id: str, url: str) -> None:
             f"{dag_id} is paused",
             where=f"{url}/dags/{dag_id}",
             expected="a DAG whose runs run",
-            todo="unpause it in the Airflow UI, and `derive` too",
+            todo="unpause it in the Airflow UI",
         )
     for row in api.backfills_under_way(dag_id):
         paused = " (paused)" if row["is_paused"] else ""

@@ -162,11 +162,15 @@ def _let_add_up(work: Work, sources: Sequence[Source]) -> None:
 
     A round costs about the same for many hours as for one, and takes what the backfill could land meanwhile.
     """
-    from tidegate.steps.derive import waiting
+    from tidegate.steps.derive import consumed, waiting
 
+    reached: dict[str, int] | None = None
     begun = time.monotonic()
     while time.monotonic() < begun + PATIENCE_S and is_busy(_together_in(work.settings), LULL_S):
-        hours = [s.slice for each in waiting(work, sources) for s in each.slices]
+        work.ledger.refresh()
+        if reached is None:  # nobody else derives meanwhile
+            reached = consumed(work, [source.source for source in sources])
+        hours = [s.slice for each in waiting(work, reached) for s in each.slices]
         if not is_worth_waiting(hours, datetime.now(UTC)):
             return
         time.sleep(_LOOK_S)

@@ -7,7 +7,7 @@ what is derived belongs together, whatever lands meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -85,11 +85,11 @@ def derive(work: Work, sources: Sequence[Source], cap: int | None = None) -> Der
     known = {source.source: source for source in sources}
     with work.stage("look up publications"):
         work.ledger.refresh()
-        consumed = _consumed(work, known)
-        fresh = _not_consumed(work, consumed)
+        reached = consumed(work, known)
+        fresh = waiting(work, reached)
         taken, left = _upto(fresh, cap)
         version = max(
-            (each.delta_version for each in taken), default=max(consumed.values(), default=-1)
+            (each.delta_version for each in taken), default=max(reached.values(), default=-1)
         )
         engine.fit(work.lake.spark, sum(each.rows for each in taken))
         unfollowed = {name for name in known if lagging(work, name, sessions.TABLE)}
@@ -168,7 +168,7 @@ def standing(work: Work, sources: Sequence[Source]) -> Derived:
     Sources whose tables have consumed less than others stand behind.
     """
     work.ledger.refresh()
-    consumed = _consumed(work, {source.source: source for source in sources})
+    reached = consumed(work, [source.source for source in sources])
     version = max(
         (
             last.input_versions[events.TABLE.name]
@@ -181,11 +181,11 @@ def standing(work: Work, sources: Sequence[Source]) -> Derived:
     behind = tuple(
         sorted(
             name
-            for name, reached in consumed.items()
+            for name, upto in reached.items()
             if lagging(work, name, sessions.TABLE)
             or any(
                 each.delta_version <= version
-                for each in work.ledger.publications(events.TABLE, name, after_version=reached)
+                for each in work.ledger.publications(events.TABLE, name, after_version=upto)
             )
         )
     )
@@ -202,26 +202,21 @@ def _outdated(work: Work, sources: Sequence[Source]) -> tuple[str, ...]:
     )
 
 
-def waiting(work: Work, sources: Sequence[Source]) -> list[Publication]:
-    """Return the publications of events that the next derive run would take, were it not capped."""
-    work.ledger.refresh()
-    return _not_consumed(work, _consumed(work, {source.source: source for source in sources}))
-
-
-def _not_consumed(work: Work, consumed: Mapping[str, int]) -> list[Publication]:
+def waiting(work: Work, reached: Mapping[str, int]) -> list[Publication]:
+    """Return the publications of events that derived tables have not consumed, by what `consumed` said."""
     return [
         each
         for each in work.ledger.publications(
-            events.TABLE, after_version=min(consumed.values(), default=-1)
+            events.TABLE, after_version=min(reached.values(), default=-1)
         )
-        if each.source in consumed and each.delta_version > consumed[each.source]
+        if each.source in reached and each.delta_version > reached[each.source]
     ]
 
 
-def _consumed(work: Work, known: Mapping[str, Source]) -> dict[str, int]:
+def consumed(work: Work, names: Iterable[str]) -> dict[str, int]:
     """Return by source the version of events up to which every derived table has consumed it."""
     out: dict[str, int] = {}
-    for name in known:
+    for name in names:
         versions = []
         for table in DERIVED:
             last = work.ledger.last(table, name)
