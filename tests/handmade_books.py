@@ -137,17 +137,23 @@ class Books:
                 {"source": source, "dump_hour": hour, "file": "f", "line": number, **line}
             )
 
-    def write(self, without: Mapping[str, Sequence[str]] | None = None) -> Settings:
+    def write(
+        self,
+        without: Mapping[str, Sequence[str]] | None = None,
+        tables: Mapping[str, Sequence[Row]] | None = None,
+    ) -> Settings:
         """Write the lake; return the settings of a project without sources.
 
         Args:
             without: columns that a table lacks, as in older lakes.
+            tables: rows of published tables, the same in all their versions.
         """
         lake = self.root / "lake"
         last = max((each["delta_version"] for each in self.rows["publications"]), default=0)
         for table in WAREHOUSE:
             versions = last + 1 if table is EVENTS else 1
-            write_delta(lake / "warehouse" / table.name, *[_arrow(table, [], ())] * versions)
+            rows = (tables or {}).get(table.name, ())
+            write_delta(lake / "warehouse" / table.name, *[_arrow(table, rows, ())] * versions)
         for table in OPS:
             missing = (without or {}).get(table.name, ())
             write_delta(lake / "ops" / table.name, _arrow(table, self.rows[table.name], missing))

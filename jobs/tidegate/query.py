@@ -12,6 +12,7 @@ import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from tidegate import completeness
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.lost import lost
 from tidegate.nearest import hint
+from tidegate.releases import parse_moment
 from tidegate.sequences import VIEW
 from tidegate.settings import S3Access, Settings
 from tidegate.tables import OPS, WAREHOUSE
@@ -64,7 +66,10 @@ class Release:
 
 
 def connect(settings: Settings, release: str | None = None) -> duckdb.DuckDBPyConnection:
-    """Return a connection to the published tables of a lake, of the release named or of the latest.
+    """Return a connection to the published tables of a lake, of one release.
+
+    That is the latest, or the one of an id, or the one that readers saw at a time (ISO 8601, UTC unless it
+    says otherwise).
 
     Where there is no release yet, the views show the current version of each table. Times are UTC.
     The connection's configuration is locked and it reads nothing outside the lake's `warehouse` and
@@ -409,15 +414,26 @@ def _make_view(
 
 
 def _release(connection: duckdb.DuckDBPyConnection, wanted: str | None) -> Release | None:
-    """Return the release named, or the latest; None where none was ever made."""
-    where, values = ("", []) if wanted is None else ("WHERE release_id = ?", [wanted])
+    """Return the release of an id or a time, or the latest; None where none was ever made."""
+    moment = None if wanted is None else parse_moment(wanted)
     row = connection.execute(
-        f"SELECT release_id, map_entries(versions) FROM ops.releases {where} "
-        "ORDER BY released_at DESC, release_id DESC LIMIT 1",
-        values,
+        "SELECT release_id, map_entries(versions) FROM ops.releases "
+        "WHERE $wanted IS NULL OR release_id = $wanted OR released_at <= $moment::TIMESTAMPTZ "
+        "ORDER BY release_id = $wanted DESC, released_at DESC, release_id DESC LIMIT 1",
+        {"wanted": wanted, "moment": moment},
     ).fetchone()
     if row is not None:
         return Release(str(row[0]), {entry["key"]: entry["value"] for entry in row[1]})
+    if moment is not None:
+        first = connection.execute("SELECT min(released_at) FROM ops.releases").fetchone()
+        if first is not None and first[0] is not None:
+            raise TidegateError(
+                f"no release had been made by {wanted}",
+                where="ops.releases",
+                expected=f"a time from {first[0].astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} on",
+                got=f"{moment:%Y-%m-%dT%H:%M:%SZ}",
+                todo="take a later time, or leave out --release for the latest",
+            )
     latest = connection.execute(
         "SELECT release_id FROM ops.releases "
         f"ORDER BY released_at DESC, release_id DESC LIMIT {_LATEST_SHOWN}"

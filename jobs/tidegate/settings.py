@@ -147,6 +147,17 @@ def load_settings(
     )
 
 
+def reader_settings(lake: str | None) -> Settings:
+    """Return the settings of who only reads a lake, and may have no project here."""
+    try:
+        project = find_project()
+    except TidegateError:
+        if not (lake or os.environ.get("TIDEGATE_LAKE")):
+            raise
+        project = Path.cwd()
+    return load_settings(lake=lake, project=project)
+
+
 def _duration(name: str, default: timedelta, least: timedelta) -> timedelta:
     """Return the duration that a variable says, else the default.
 

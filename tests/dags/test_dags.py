@@ -17,8 +17,10 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.api.datamodels._generated import DagRunType as TaskRunType
 from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 from airflow.timetables.interval import CronDataIntervalTimetable
+from airflow.utils.types import DagRunType as SchedulerRunType
 
 from project import REPO
 from tidegate.errors import HeldError, SourceError, TidegateError, TryAgainError
@@ -28,6 +30,7 @@ from tidegate.orchestration.policy import (
     LIVE_WEIGHT,
     POOL,
     POOLS,
+    is_of_past,
     task_instance_mutation_hook,
 )
 from tidegate.source import load_sources
@@ -293,6 +296,15 @@ def test_live_hours_come_before_those_of_the_past(
         unknown = task("land_shop")
         task_instance_mutation_hook(unknown, None)  # as Airflow does where it has no run at hand
         assert unknown.pool == one.pool
+
+
+@pytest.mark.parametrize("kinds", [SchedulerRunType, TaskRunType])
+def test_the_scheduler_and_its_tasks_agree_on_which_runs_are_of_the_past(
+    kinds: type[SchedulerRunType | TaskRunType],
+) -> None:
+    past = {kind.value for kind in kinds if is_of_past(kind)}
+    assert past == {"backfill", "operator_triggered"}
+    assert {kind.value for kind in kinds if is_of_past(kind.value)} == past
 
 
 def test_live_hours_have_workers_that_no_backfill_can_take() -> None:

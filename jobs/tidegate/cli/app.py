@@ -20,6 +20,7 @@ from tidegate.cli import (
     quarantine,
     rebuild,
     report,
+    rollback,
     sql,
     stack,
     status,
@@ -53,6 +54,7 @@ app.command("audit")(steps.audit)
 app.command("publish")(steps.publish)
 app.command("derive")(steps.derive)
 app.command("release")(steps.release)
+app.command("rollback")(rollback.rollback)
 app.command("verify")(verify.verify)
 app.command("rebuild")(rebuild.rebuild)
 app.command("maintain")(maintain.maintain)

@@ -29,7 +29,11 @@ def sql(
         str, typer.Argument(help='One query, such as "SELECT * FROM daily_activity".')
     ],
     release: Annotated[
-        str | None, typer.Option(help="Id of a release; the latest by default.", metavar="ID")
+        str | None,
+        typer.Option(
+            help="Id of a release, or a time: what readers saw then, UTC; the latest by default.",
+            metavar="ID|TIME",
+        ),
     ] = None,
     lake: Annotated[
         str | None, typer.Option(help="The lake: a folder or s3a://bucket/prefix.", metavar="URI")

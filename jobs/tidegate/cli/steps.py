@@ -154,7 +154,12 @@ def derive(lake: LakeOpt = None, cap: Cap = None) -> None:
         raise typer.Exit(EXIT_FAULT)
 
 
-def release(lake: LakeOpt = None) -> None:
+Resume = Annotated[
+    bool, typer.Option("--resume", help="A rollback is over: release what is newest.")
+]
+
+
+def release(lake: LakeOpt = None, resume: Resume = False) -> None:
     """Pin the versions of all published tables that belong together."""
     from tidegate.steps.derive import standing
     from tidegate.steps.release import release as make
@@ -162,5 +167,5 @@ def release(lake: LakeOpt = None) -> None:
 
     settings = load_settings(lake=lake)
     with working(settings, tell=teller()) as work:
-        made = make(work, standing(work, _others(settings)))
+        made = make(work, standing(work, _others(settings)), resume=resume)
     typer.echo(f"release {made.release_id}" + ("" if made.is_new else " (nothing new since)"))

@@ -28,6 +28,11 @@ _PAST = ("backfill", "operator_triggered")
 """Types of runs that come many at once: backfills, and what `reconcile` starts."""
 
 
+def is_of_past(run_type: str) -> bool:
+    """Return whether runs of a type land hours of the past, behind all live ones."""
+    return run_type in _PAST  # a member of one of Airflow's two enumerations of them, or its text
+
+
 def task_instance_mutation_hook(task_instance: TaskInstance, dag_run: DagRun | None = None) -> None:
     """Put the tasks of hours of the past into their pool, behind all live ones (Airflow's cluster policy).
 
@@ -38,10 +43,9 @@ def task_instance_mutation_hook(task_instance: TaskInstance, dag_run: DagRun | N
     if not task_instance.dag_id.startswith("land_"):
         return
     if dag_run is None:
-        kind = str(task_instance.run_id or "").partition("__")[0]
-        past = kind in _PAST
+        past = is_of_past(str(task_instance.run_id or "").partition("__")[0])
     else:
-        past = str(dag_run.run_type) in _PAST or dag_run.backfill_id is not None
+        past = is_of_past(dag_run.run_type) or dag_run.backfill_id is not None
     if past:
         task_instance.pool = POOL
         task_instance.priority_weight = 1

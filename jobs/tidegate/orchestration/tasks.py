@@ -14,6 +14,7 @@ from tidegate.errors import HeldError, TidegateError, TryAgainError
 from tidegate.hours import floor_hour, hour_text, some_hours
 from tidegate.orchestration import alerts
 from tidegate.orchestration.combine import Answer, Asked, Serve, is_busy, together
+from tidegate.orchestration.policy import is_of_past
 from tidegate.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ FRESH = timedelta(days=1)
 """Hours as young as this are derived at once, whatever else is going on."""
 
 _LOOK_S = 2.0
+_LIVE, _PAST = "live", "past"
 
 RELAND_CAP = 200
 """Hours that a reconcile run starts: each costs it a task, and the next one follows within the hour."""
@@ -166,7 +168,9 @@ def _let_add_up(work: Work, sources: Sequence[Source]) -> None:
 
     reached: dict[str, int] | None = None
     begun = time.monotonic()
-    while time.monotonic() < begun + PATIENCE_S and is_busy(_together_in(work.settings), LULL_S):
+    while time.monotonic() < begun + PATIENCE_S and is_busy(
+        _together_in(work.settings, _PAST), LULL_S
+    ):
         work.ledger.refresh()
         if reached is None:  # nobody else derives meanwhile
             reached = consumed(work, [source.source for source in sources])
@@ -345,10 +349,15 @@ def _alert_derived(settings: Settings, derived: Derived, context: dict[str, Any]
 
 
 def _together(step: str, source: str, context: dict[str, Any], serve: Serve) -> str:
-    """Do a step for the run's hour, together with other runs that want it just now."""
+    """Do a step for the run's hour, together with other runs that want it just now.
+
+    Live hours meet apart from those of the past, and so wait for no batch of a backfill: what both publish
+    meets in the ledger, where the second plans again.
+    """
     with told():
         settings = load_settings()
-        folder = _together_in(settings) / f"{step}-{source}"
+        past = is_of_past(context["dag_run"].run_type)
+        folder = _together_in(settings, _PAST if past else _LIVE) / f"{step}-{source}"
         hour = dump_hour(context)
         try:
             answer = together(folder, Asked(hour, _run_id(context)), serve)
@@ -362,10 +371,10 @@ def _together(step: str, source: str, context: dict[str, Any], serve: Serve) -> 
         return answer
 
 
-def _together_in(settings: Settings) -> Path:
-    """Return the folder below which tasks on this machine meet that work on the same lake."""
+def _together_in(settings: Settings, kind: str) -> Path:
+    """Return the folder below which tasks of a kind meet, on this machine, that work on the same lake."""
     lake = hashlib.sha256(settings.lake.encode()).hexdigest()[:8]
-    return settings.home / "together" / lake
+    return settings.home / "together" / lake / kind
 
 
 def events_hour(source: str, hour: datetime) -> HeldSlice:

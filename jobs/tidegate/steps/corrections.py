@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tidegate.steps.work import Work
 
-Cause = Literal["new", "late", "corrected", "duplicate", "configuration", "unknown"]
+Cause = Literal["new", "late", "corrected", "duplicate", "configuration", "unknown", "rollback"]
 
 _DAY = timedelta(days=1)
 _AT_ONCE = 500
@@ -94,6 +94,38 @@ def corrections(work: Work, before: Mapping[str, int], after: Mapping[str, int])
                     "publications": _makers(mine, row),
                 }
                 for row in found
+            ]
+    return rows
+
+
+def taken_back(work: Work, shown: Mapping[str, int], earlier: Mapping[str, int]) -> list[Row]:
+    """Return the numbers that a release shows and that an earlier one, rolled back to, did not.
+
+    Args:
+        work: where; its ledger has to be fresh.
+        shown: the version of each table in the release that is shown.
+        earlier: the same in the earlier one.
+
+    Returns:
+        Rows of `ops/corrections`, but for the release; `after` is NULL where the earlier one had nothing.
+    """
+    rows: list[Row] = []
+    for table in (daily_activity.TABLE, hourly_activity.TABLE):
+        made = [
+            each
+            for each in work.ledger.publications(table, after_version=earlier[table.name])
+            if each.delta_version <= shown[table.name]
+        ]
+        for source in sorted({each.source for each in made}):
+            mine = [each for each in made if each.source == source]
+            rows += [
+                {
+                    **row,
+                    "table_name": table.name,
+                    "cause": "rollback",
+                    "publications": _makers(mine, row),
+                }
+                for row in _changed(work, table, mine, shown[table.name], earlier[table.name])
             ]
     return rows
 

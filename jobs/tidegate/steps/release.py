@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,11 +37,16 @@ class Release:
     is_new: bool = True
 
 
-def release(work: Work, derived: Derived) -> Release:
+def release(work: Work, derived: Derived, *, resume: bool = False) -> Release:
     """Pin the versions that a derive run brought together, and tell what it changes after the fact.
 
     Events are pinned at the version that the run consumed, not at what came since. Where nothing
-    changed since the last release, that one is returned.
+    changed since the last release, that one is returned. And so it is after a rollback, until somebody resumes.
+
+    Args:
+        work: where.
+        derived: what was derived.
+        resume: whether a rollback is over.
 
     The commit to `ops/corrections` is what makes a release: it carries the release's row, and its number
     goes to the first that asks for it. The row itself is written after it, and repaired from it.
@@ -51,26 +56,57 @@ def release(work: Work, derived: Derived) -> Release:
     """
     for _ in range(_ATTEMPTS):
         last = repaired(work)
+        if last is not None and last.get("rolled_back_to") and not resume:
+            work.tell(f"no new release: {describe_rollback(last)}")
+            return _release_of(last, is_new=False)
         made = _next(work, derived, last)
         if made is None:
             assert last is not None, "the first release is always new"
             return _release_of(last, is_new=False)
         before = last["versions"] if last else None
         rows = corrections(work, before, made["versions"]) if before else []
-        told = {"release_id": made["release_id"], "sequence": made["sequence"]}
-        work.lake.replace(
-            CORRECTIONS,
-            work.lake.frame([{**row, **told} for row in rows], CORRECTIONS.ddl).coalesce(1),
-            f"sequence = {made['sequence']}",
-            record={"tidegate": made},
-            app="release",
-            number=made["sequence"],
-        )
-        last = repaired(work)
-        if last is not None and last["release_id"] == made["release_id"]:
+        if commit(work, last, made, rows):
             work.tell(f"release {made['release_id']}" + _told(rows))
-            return _release_of(last)
-    raise TryAgainError(
+            return _release_of(made)
+    raise beaten_error(work)
+
+
+def commit(work: Work, last: Row | None, made: Row, rows: Sequence[Row]) -> bool:
+    """Make a release after the last one; return whether no other one was faster.
+
+    Args:
+        work: where.
+        last: the row of the last release, if there is one.
+        made: its own row.
+        rows: of `ops/corrections`, but for the release.
+    """
+    if last is None or "rolled_back_to" not in last:  # a lake that an older version made
+        work.lake.add_columns(RELEASES, {each.name: each.type for each in RELEASES.columns})
+    told = {"release_id": made["release_id"], "sequence": made["sequence"]}
+    work.lake.replace(
+        CORRECTIONS,
+        work.lake.frame([{**row, **told} for row in rows], CORRECTIONS.ddl).coalesce(1),
+        f"sequence = {made['sequence']}",
+        record={"tidegate": made},
+        app="release",
+        number=made["sequence"],
+    )
+    found = repaired(work)
+    return found is not None and found["release_id"] == made["release_id"]
+
+
+def describe_rollback(row: Row) -> str:
+    """Return in words what a release is that rolled back to an earlier one."""
+    return (
+        f"rolled back to release {row['rolled_back_to']} by {row['rolled_back_by']} at "
+        f"{row['released_at']}: {row['reason']}; what was published since is not shown until: "
+        "tidegate release --resume"
+    )
+
+
+def beaten_error(work: Work) -> TryAgainError:
+    """Return the error of one who never came first."""
+    return TryAgainError(
         "others made releases faster, again and again",
         where=work.lake.path(RELEASES),
         expected=f"to be first within {_ATTEMPTS} tries",

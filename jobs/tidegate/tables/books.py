@@ -182,6 +182,13 @@ RELEASES = Table(
             "what each table's rows of each source were made by",
         ),
         Column("run_id", "string", "the run that made it"),
+        Column(
+            "rolled_back_to",
+            "string",
+            "the earlier release whose versions it shows again; NULL: it shows what was newest",
+        ),
+        Column("rolled_back_by", "string", "who rolled back"),
+        Column("reason", "string", "why"),
     ),
     key=("release_id",),
     slice=(),
