@@ -117,6 +117,21 @@ class Stale:
         return f"tidegate rebuild {self.table_name} {self.source}"
 
 
+def rolled_back(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """Return in words what was rolled back to, and why, if the release of a connection is a rollback."""
+    from tidegate.query import pinned
+
+    columns = {row[0] for row in connection.execute("DESCRIBE ops.releases").fetchall()}
+    if "rolled_back_to" not in columns:  # a lake that an older version wrote last
+        return None
+    row = connection.execute(
+        "SELECT rolled_back_to, rolled_back_by, strftime(released_at, '%Y-%m-%d %H:%M UTC'), reason "
+        "FROM ops.releases WHERE release_id = ? AND rolled_back_to IS NOT NULL",
+        [pinned(connection)],
+    ).fetchone()
+    return None if row is None else "rolled back to release {} by {} at {}: {}".format(*row)
+
+
 def stale(
     connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], suites: Mapping[str, str]
 ) -> list[Stale]:

@@ -48,11 +48,14 @@ def sql(
     csv or json nothing else does.
     """
     from tidegate.query import connect, pinned, run
+    from tidegate.rendering import visible
+    from tidegate.reports import rolled_back
     from tidegate.settings import load_settings
 
     settings = load_settings(lake=lake)
     with connect(settings, release) as connection:
         shown = pinned(connection)
+        rollback = rolled_back(connection) if shown else None
         result = run(connection, query)
         try:
             count = _write(result, format)
@@ -63,6 +66,8 @@ def sql(
         if format is Format.TABLE:
             of = f"release {shown}" if shown else "no release yet: the tables as they are now"
             typer.echo(f"({count:,} row{'' if count == 1 else 's'}; {of})", err=True)
+            if rollback is not None:
+                typer.echo(visible(rollback), err=True)
 
 
 def _write(result: duckdb.DuckDBPyConnection, shape: Format) -> int:

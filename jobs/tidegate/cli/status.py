@@ -41,9 +41,9 @@ def status(
     from tidegate.cli.books import suite_fingerprints
     from tidegate.cli.stack import stack_lines
     from tidegate.freshness import freshness
-    from tidegate.query import connect
+    from tidegate.query import connect, pinned
     from tidegate.rendering import visible
-    from tidegate.reports import hours, stale
+    from tidegate.reports import hours, rolled_back, stale
     from tidegate.source import find_source, readable_sources
     from tidegate.stack.state import running_state
 
@@ -52,6 +52,7 @@ def status(
     kept: list[Freshness] = []
     old: list[Stale] = []
     faults: list[str] = []
+    rollback: str | None = None
     trouble = None
     try:
         sources, faults = readable_sources(settings.sources)
@@ -59,6 +60,7 @@ def status(
             found = hours(connection)
             kept = freshness(connection, sources, datetime.now(UTC))
             old = stale(connection, sources, suite_fingerprints(settings))
+            rollback = rolled_back(connection) if pinned(connection) else None
     except TidegateError as error:
         trouble = error
     if source is not None:
@@ -73,6 +75,7 @@ def status(
         told = {
             "stack": {"running": state is not None, "airflow": state.airflow if state else None},
             "lake": settings.lake,
+            "rolled_back": rollback,
             "sources": found,
             "freshness": [each.as_json() for each in kept],
             "stale": [{**asdict(each), "todo": each.todo} for each in old],
@@ -85,6 +88,8 @@ def status(
     typer.echo(f"lake     {settings.lake}")
     if trouble is not None:
         typer.echo(f"         {trouble.what}")
+    if rollback is not None:
+        typer.echo(f"readers  {visible(rollback)}; until: tidegate release --resume")
     for line in source_lines(found, kept, everything=everything):
         typer.echo(line)
     for each in sorted(kept, key=lambda each: each.since or each.now):

@@ -112,6 +112,7 @@ class Overview:
         stale: tables that are not what their files now say.
         wrong: source files and suites that have faults, so that nothing can be said by them.
         release: the id and time of the latest release.
+        rolled_back: what that is, in words, if somebody rolled back to an earlier one.
     """
 
     grids: tuple[Grid, ...]
@@ -119,6 +120,7 @@ class Overview:
     stale: tuple[reports.Stale, ...]
     wrong: tuple[str, ...]
     release: tuple[str, datetime] | None
+    rolled_back: str | None
 
     @property
     def behind(self) -> tuple[Freshness, ...]:
@@ -322,6 +324,7 @@ class Books:
             stale=stale,
             wrong=(*faulty, *unread),
             release=self._release(),
+            rolled_back=reports.rolled_back(self._connection) if self._release() else None,
         )
 
     def hour(self, source: str, hour: datetime, now: datetime) -> Hour:

@@ -6,6 +6,7 @@ meanwhile, but are in no release.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tidegate.steps.work import Work
 
 _ATTEMPTS = 5
+_ID = re.compile(r"[\w-]+")
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,9 @@ def roll_back(
 
 def _found(work: Work, wanted: str) -> Row:
     """Return the release of an id, or the one that was the newest at a time."""
-    rows = work.lake.book(RELEASES, f"release_id = {literal(wanted)}")
+    rows: list[Row] = []
+    if _ID.fullmatch(wanted):  # Spark and DuckDB have no common way to write other texts
+        rows = work.lake.book(RELEASES, f"release_id = {literal(wanted)}")
     moment = parse_moment(wanted)
     if not rows and moment is not None:
         upto = f"released_at <= {literal(moment)}"
