@@ -15,6 +15,7 @@ from tidegate.cli import (
     books,
     check,
     demo,
+    drift,
     gate,
     maintain,
     quarantine,
@@ -58,6 +59,7 @@ app.command("rollback")(rollback.rollback)
 app.command("verify")(verify.verify)
 app.command("rebuild")(rebuild.rebuild)
 app.command("maintain")(maintain.maintain)
+app.command("drift")(drift.drift)
 app.command("sql")(sql.sql)
 app.add_typer(gate.gate, name="gate")
 app.add_typer(quarantine.quarantine, name="quarantine")
