@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from tidegate import completeness, drift
+from tidegate import completeness, drift, views
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.lost import lost
 from tidegate.nearest import hint
@@ -338,11 +338,14 @@ def _make_views(connection: duckdb.DuckDBPyConnection, base: str, wanted: str | 
         raise _nothing(base, "no published tables yet")
     if books >= completeness.BOOKS:
         completeness.make_views(connection, versions.get(EVENTS.name))
+        version = versions.get(EVENTS.name)
+        connection.execute(views.FRESHNESS.format(version=2**62 if version is None else version))
         if EVENTS.name in made:
             connection.execute(drift.VIEW)
         # A lake that an older version wrote last has not got what it is made of.
         if NUMBERS.name in books:
             connection.execute(VIEW)
+    views.describe(connection)
 
 
 def _check_promise(connection: duckdb.DuckDBPyConnection, base: str, release: Release) -> None:
