@@ -16,6 +16,7 @@ from tidegate.errors import TidegateError
 from tidegate.freshness import Freshness, freshness
 from tidegate.hours import HOUR, hour_text, parse_hour
 from tidegate.query import connect
+from tidegate.report.catalogue import Catalogue, catalogue
 from tidegate.suites import Suite, load_suite
 from tidegate.tables import REBUILDABLE, WAREHOUSE
 
@@ -295,6 +296,10 @@ class Books:
         self._connection = connection
         self._settings = settings
         self._sources = {row["source"]: row for row in reports.hours(connection)}
+
+    def catalogue(self) -> Catalogue:
+        """Return what can be queried, and what it means."""
+        return catalogue(self._connection)
 
     def overview(self, now: datetime, to: date | None = None) -> Overview:
         """Return all sources.
