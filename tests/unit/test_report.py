@@ -535,7 +535,7 @@ def test_the_catalogue_tells_what_each_table_is_and_how_fresh(books: Books) -> N
     for each in (*told.tables, *told.views, *told.books):
         assert all(column.meaning for column in each.columns), each.name
     assert "dumps of shop %Y/*.json → events" in page.words
-    assert "One row is a session." in page.words
+    assert "One row is a session. Built from events. Used by daily_activity" in page.words
     assert "2 of 24" in page.words
 
 
