@@ -89,6 +89,8 @@ def test_the_tour_gives_one_session_of_three_events_and_three_by_a_shorter_gap(
     assert corrected == [
         ("sessions", 1.0, 3.0, "configuration"),
         ("sessions", 3.0, 4.0, "new"),  # the hour that is approved
+        ("sessions", 4.0, 1.0, "rollback"),  # to the first release, and forth again
+        ("sessions", 1.0, 4.0, "configuration, new"),
     ]
     assert "the tables are what the dumps give" in printed
     assert counted == (4,)
@@ -100,6 +102,14 @@ def test_the_tour_holds_an_hour_that_somebody_approves(tour: tuple[Path, str]) -
     assert "tidegate approve tour/2026-05-01T12 --reason" in printed
     assert re.search(r"quarantined_share\) +0\.6+7 +the app cut its last lines", printed)
     assert re.search(r"2026-05-01 +true +3 +0", printed)
+
+
+def test_the_tour_reads_releases_and_rolls_back(tour: tuple[Path, str]) -> None:
+    folder, printed = tour
+    assert "every field is declared" in printed
+    assert len(re.findall(r"^\d{8}T\d{6}-[0-9a-f]{8} [34] events$", printed, re.MULTILINE)) == 2
+    assert re.search(r"events of tour: \d publications? of 2026-05-01T1", printed)
+    assert "new releases are made again after: tidegate release --resume" in printed
 
 
 def test_the_tour_writes_pages(tour: tuple[Path, str]) -> None:
