@@ -1,7 +1,8 @@
 """The door to published tables for analysts: DuckDB over the lake, without a JVM.
 
 Views with the tables' bare names are pinned to the versions of one release, so that what is joined
-belongs together. Schema `ops` has the system's own books as they are now. A connection reaches the
+belongs together. Schema `metrics` has the metrics of that release, computed from those views. Schema `ops`
+has the system's own books as they are now. A connection reaches the
 lake's `warehouse` and `ops` folders and nothing else: not staging, no other file.
 """
 
@@ -57,10 +58,11 @@ class EmptyLakeError(TidegateError):
 
 @dataclass(frozen=True)
 class Release:
-    """A release: its id, and the version of each warehouse table."""
+    """A release: its id, the version of each warehouse table, and the definitions of its metrics (JSON)."""
 
     release_id: str
     versions: Mapping[str, int]
+    metrics: Mapping[str, str]
 
 
 def connect(settings: Settings, release: str | None = None) -> duckdb.DuckDBPyConnection:
@@ -331,11 +333,26 @@ def _make_views(connection: duckdb.DuckDBPyConnection, base: str, wanted: str | 
     ]
     if not made:
         raise _nothing(base, "no published tables yet")
+    if release is not None:
+        _make_metrics(connection, release.metrics)
     if books >= completeness.BOOKS:
         completeness.make_views(connection, versions.get(EVENTS.name))
         # A lake that an older version wrote last has not got what it is made of.
         if NUMBERS.name in books:
             connection.execute(VIEW)
+
+
+def _make_metrics(connection: duckdb.DuckDBPyConnection, definitions: Mapping[str, str]) -> None:
+    """Make the views of metrics; of one whose definition can't be read, a view that says why."""
+    from tidegate.metrics import from_canonical, make_views
+
+    metrics, broken = {}, {}
+    for name, text in definitions.items():
+        try:
+            metrics[name] = from_canonical(text)
+        except TidegateError as error:
+            broken[name] = f"{error.what}: {error.got}"
+    make_views(connection, metrics, broken)
 
 
 def _check_promise(connection: duckdb.DuckDBPyConnection, base: str, release: Release) -> None:
@@ -411,13 +428,19 @@ def _make_view(
 def _release(connection: duckdb.DuckDBPyConnection, wanted: str | None) -> Release | None:
     """Return the release named, or the latest; None where none was ever made."""
     where, values = ("", []) if wanted is None else ("WHERE release_id = ?", [wanted])
+    # A lake that an older version wrote last has no such column.
+    columns = connection.execute("PRAGMA table_info('ops.releases')").fetchall()
+    metrics = "metrics" if any(column[1] == "metrics" for column in columns) else "NULL"
     row = connection.execute(
-        f"SELECT release_id, map_entries(versions) FROM ops.releases {where} "
+        f"SELECT release_id, map_entries(versions), map_entries({metrics}) FROM ops.releases {where} "
         "ORDER BY released_at DESC, release_id DESC LIMIT 1",
         values,
     ).fetchone()
     if row is not None:
-        return Release(str(row[0]), {entry["key"]: entry["value"] for entry in row[1]})
+        versions, definitions = (
+            {entry["key"]: entry["value"] for entry in entries or ()} for entries in row[1:]
+        )
+        return Release(str(row[0]), versions, definitions)
     latest = connection.execute(
         "SELECT release_id FROM ops.releases "
         f"ORDER BY released_at DESC, release_id DESC LIMIT {_LATEST_SHOWN}"
@@ -518,7 +541,8 @@ def _failed(connection: duckdb.DuckDBPyConnection, query: str, error: Exception)
         return TidegateError("the query failed", where=_visible(query), got=_visible(message))
     wrong = found.group(1)
     names = tables(connection)
-    bare = {name.rpartition(".")[2]: name for name in names}
+    # Of two names that differ in their schema only, the table's.
+    bare = {name.rpartition(".")[2]: name for name in reversed(names)}
     near = hint(wrong, bare)
     for name, full in bare.items():
         near = near.replace(f"'{name}'", f"'{full}'")
@@ -528,10 +552,10 @@ def _failed(connection: duckdb.DuckDBPyConnection, query: str, error: Exception)
 
 
 def tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Return the names that can be queried: bare ones of the warehouse, then `ops.…`."""
+    """Return the names that can be queried: bare ones of the warehouse, `metrics.…`, then `ops.…`."""
     rows = connection.execute(
         "SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal "
-        "ORDER BY schema_name = 'ops', view_name"
+        "ORDER BY schema_name != 'main', schema_name, view_name"
     ).fetchall()
     return [view if schema == "main" else f"{schema}.{view}" for schema, view in rows]
 

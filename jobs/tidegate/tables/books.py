@@ -182,6 +182,11 @@ RELEASES = Table(
             "what each table's rows of each source were made by",
         ),
         Column("run_id", "string", "the run that made it"),
+        Column(
+            "metrics",
+            "map<string,string>",
+            "the metrics in force: name and definition, JSON in the words of its file",
+        ),
     ),
     key=("release_id",),
     slice=(),
