@@ -13,7 +13,7 @@ NULL gives NULL, and a NULL in a list is left out. Both sides are Apache DataSke
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import TidegateError
@@ -75,21 +75,25 @@ def upper_bound(sketch: bytes | None, deviations: int | None) -> float | None:
 
 def register(connection: duckdb.DuckDBPyConnection) -> None:
     """Give a connection the functions; the library is loaded when one is called."""
-    for name, function, arguments, kind in (
-        ("theta_union", union, ["BLOB[]"], "BLOB"),
-        ("theta_sketch_estimate", estimate, ["BLOB"], "DOUBLE"),
-        ("theta_sketch_standard_error", standard_error, ["BLOB"], "DOUBLE"),
-        ("theta_sketch_lower_bound", lower_bound, ["BLOB", "INTEGER"], "DOUBLE"),
-        ("theta_sketch_upper_bound", upper_bound, ["BLOB", "INTEGER"], "DOUBLE"),
-    ):
-        made: Any = connection.create_function
+    made: Any = connection.create_function
+    for name, (function, arguments, kind) in FUNCTIONS.items():
         made(name, function, arguments, kind, null_handling="special")
+
+
+FUNCTIONS: Mapping[str, tuple[Callable[..., Any], list[str], str]] = {
+    "theta_union": (union, ["BLOB[]"], "BLOB"),
+    "theta_sketch_estimate": (estimate, ["BLOB"], "DOUBLE"),
+    "theta_sketch_standard_error": (standard_error, ["BLOB"], "DOUBLE"),
+    "theta_sketch_lower_bound": (lower_bound, ["BLOB", "INTEGER"], "DOUBLE"),
+    "theta_sketch_upper_bound": (upper_bound, ["BLOB", "INTEGER"], "DOUBLE"),
+}
+"""Name -> function, types of its arguments, type of its result."""
 
 
 def _read(sketch: bytes) -> Any:
     try:
         return _library().compact_theta_sketch.deserialize(bytes(sketch))
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, IndexError) as error:
         raise TidegateError(
             "not a theta sketch",
             expected="bytes that theta_sketch_agg made, as daily_activity.users_sketch has them",

@@ -41,7 +41,7 @@ BY_THE_MINUTE = frozenset(
     ]
 )
 """Zones whose clocks changed at a minute past midnight once, since 1980."""
-_EXACT_TYPES = ("DECIMAL", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "BOOLEAN")
+_EXACT_TYPES = ("DECIMAL", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _MISSING_TYPE = "VARCHAR"
 
 
@@ -219,13 +219,13 @@ def _values(rows: Rows, value: Expression | None) -> list[str]:
     Sums of binary fractions depend on their order, so these are ordered: the same rows give the same number.
     """
     metric = rows.metric
-    ordered = "" if value is None or _is_exact(value, rows.columns) else " ORDER BY _v"
+    is_exact = value is None or _is_exact(value, rows.columns)
     number = "CAST(_v AS DOUBLE)"
     one = {
         "count": "count(*)",
         "unique": "count(DISTINCT _v)",
-        "sum": f"sum(_v{ordered})",
-        "mean": f"avg(_v{ordered})",
+        "sum": "sum(_v)" if is_exact else "sum(_v ORDER BY _v)",
+        "mean": "avg(_v)" if is_exact else f"avg({number} ORDER BY _v)",
         "median": f"quantile_cont({number}, 0.5)",
     }
     if metric.kind in one:
@@ -301,7 +301,7 @@ def _active_users(metric: Metric) -> str:
         f"_spine AS (SELECT CAST(unnest(generate_series(min(date), max(date), INTERVAL 1 DAY)) AS DATE) AS date"
         f"{', source' if group else ''} FROM _days{by}), "
         f"_windows AS (SELECT {', '.join(f's.{each}' for each in ['date', *group])}, {sketches} FROM _spine s "
-        f"JOIN _days d ON d.date > s.date - {max(metric.days)} AND d.date <= s.date{same} GROUP BY ALL)"
+        f"LEFT JOIN _days d ON d.date > s.date - {max(metric.days)} AND d.date <= s.date{same} GROUP BY ALL)"
     )
     columns = [
         "make_timestamptz(epoch_us(CAST(date AS TIMESTAMP))) AS period_start",
