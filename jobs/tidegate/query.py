@@ -551,6 +551,13 @@ def _failed(connection: duckdb.DuckDBPyConnection, query: str, error: Exception)
     return TidegateError(f"no table {wrong!r}", where=_visible(query), expected=near)
 
 
+def metrics(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Return the definitions of the metrics of a connection's release: name -> JSON in the words of its file."""
+    release = pinned(connection)
+    found = None if release is None else _release(connection, release)
+    return {} if found is None else dict(sorted(found.metrics.items()))
+
+
 def tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Return the names that can be queried: bare ones of the warehouse, `metrics.…`, then `ops.…`."""
     rows = connection.execute(

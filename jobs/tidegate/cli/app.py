@@ -17,6 +17,7 @@ from tidegate.cli import (
     demo,
     gate,
     maintain,
+    metrics,
     quarantine,
     rebuild,
     report,
@@ -57,6 +58,7 @@ app.command("verify")(verify.verify)
 app.command("rebuild")(rebuild.rebuild)
 app.command("maintain")(maintain.maintain)
 app.command("sql")(sql.sql)
+app.command("metrics")(metrics.metrics)
 app.add_typer(gate.gate, name="gate")
 app.add_typer(quarantine.quarantine, name="quarantine")
 app.add_typer(bench.bench, name="bench")

@@ -83,9 +83,7 @@ def release(work: Work, derived: Derived) -> Release:
     )
 
 
-def _next(
-    work: Work, derived: Derived, last: Row | None, metrics: Mapping[str, str]
-) -> Row | None:
+def _next(work: Work, derived: Derived, last: Row | None, metrics: Mapping[str, str]) -> Row | None:
     """Return the row of the next release; None where nothing changed since the last one."""
     from tidegate.steps.work import new_id, now
 
