@@ -427,15 +427,17 @@ def _make_view(
 
 def _release(connection: duckdb.DuckDBPyConnection, wanted: str | None) -> Release | None:
     """Return the release named, or the latest; None where none was ever made."""
+    import duckdb
+
     where, values = ("", []) if wanted is None else ("WHERE release_id = ?", [wanted])
-    # A lake that an older version wrote last has no such column.
-    columns = connection.execute("PRAGMA table_info('ops.releases')").fetchall()
-    metrics = "metrics" if any(column[1] == "metrics" for column in columns) else "NULL"
-    row = connection.execute(
-        f"SELECT release_id, map_entries(versions), map_entries({metrics}) FROM ops.releases {where} "
-        "ORDER BY released_at DESC, release_id DESC LIMIT 1",
-        values,
-    ).fetchone()
+    query = (
+        "SELECT release_id, map_entries(versions), {} FROM ops.releases "
+        f"{where} ORDER BY released_at DESC, release_id DESC LIMIT 1"
+    )
+    try:
+        row = connection.execute(query.format("map_entries(metrics)"), values).fetchone()
+    except duckdb.BinderException:  # a lake that an older version wrote last has no such column
+        row = connection.execute(query.format("NULL"), values).fetchone()
     if row is not None:
         versions, definitions = (
             {entry["key"]: entry["value"] for entry in entries or ()} for entries in row[1:]

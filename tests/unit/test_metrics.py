@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -206,7 +207,7 @@ def test_a_day_may_have_23_or_25_hours_and_an_hour_that_comes_twice_is_two_rows(
     twice = [
         row
         for row in computed(connection, metric("count", interval="hour", time_zone="Europe/Berlin"))
-        if row["period_local"] == datetime(2026, 10, 25, 2)
+        if str(row["period_local"]) == "2026-10-25 02:00:00"
     ]
     assert [row["period_start"].astimezone(UTC).hour for row in twice] == [0, 1]
     assert [row["value"] for row in twice] == [1, 1]
@@ -357,7 +358,7 @@ def sessionized(
     made, sessions = [row for row in drawn if row["user_key"] is None], []
     for (source, key), its in whose.items():
         parts = [[its[0]]]
-        for before, row in zip(its, its[1:], strict=False):
+        for before, row in pairwise(its):
             paused = row["event_time"] - before["event_time"] > gap
             if paused and row["source_session_id"] is None:
                 parts.append([])
@@ -478,7 +479,7 @@ def test_a_filter_applies_before_the_first_event_is_looked_for() -> None:
         {"event_id": "2", "event_time": at + 48 * HOUR, "event_type": "buy", "user_key": "u"},
     ]
     [row] = computed(lake(drawn), metric("new_users", where="event_type = 'buy'"))
-    assert row["period_local"] == datetime(2026, 3, 3)
+    assert str(row["period_local"]) == "2026-03-03 00:00:00"
 
 
 # -- ratios ----------------------------------------------------------------------------------------

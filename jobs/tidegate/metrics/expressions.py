@@ -29,7 +29,7 @@ FUNCTIONS = frozenset(
         "ends_with", "prefix", "suffix", "substring", "substr", "left", "right", "replace",
         "split_part", "concat", "regexp_matches", "regexp_full_match", "regexp_extract",
         "json_extract", "json_extract_string", "abs", "round", "floor", "ceil", "ceiling", "sign",
-        "sqrt", "ln", "log10", "exp", "power", "pow", "greatest", "least", "ifnull", "isnan",
+        "sqrt", "ln", "log10", "exp", "power", "pow", "greatest", "least", "ifnull", "nullif", "nullif", "isnan",
         "isfinite", "epoch", "epoch_ms", "date_diff", "datediff", "array_length", "len",
         "list_contains", "array_contains", "map_contains", "element_at", "cardinality",
     ]
