@@ -106,7 +106,7 @@ def test_rows_are_counted_in_the_period_that_the_clocks_of_the_zone_showed(
     assert by_period(found) == expected
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(drawn=rows("Europe/Berlin", 30 * HOUR))
 def test_every_aggregate_is_that_of_a_plain_computation(drawn: list[dict[str, Any]]) -> None:
     connection = lake(drawn)
@@ -416,7 +416,7 @@ def test_a_funnel_is_strict_at_equal_times_and_counts_what_is_just_within_its_wi
 # -- cohorts ---------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(
     drawn=rows("America/New_York", 40 * 24 * HOUR),
     interval=st.sampled_from(["day", "week"]),

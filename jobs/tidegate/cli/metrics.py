@@ -40,7 +40,7 @@ def metrics(
     typer.echo(f"({len(rows):,} metric{'' if len(rows) == 1 else 's'}; {of})", err=True)
     if release is None:
         for text in _waiting(settings, definitions):
-            typer.echo(text, err=True)
+            typer.echo(visible(text), err=True)
 
 
 def _row(name: str, text: str) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def from_canonical(text: str) -> Metric:
 
 
 def _is_type(value: object) -> bool:
-    return isinstance(value, str) and bool(re.fullmatch(r"[A-Z][A-Z ]*(\(\d+,\d+\))?", value))
+    return isinstance(value, str) and bool(re.fullmatch(r"[A-Z][A-Z ]*(\(\d+,\d+\))?(\[\])?", value))
 
 
 def parse_metric(data: Mapping[str, Any], path: Path) -> Metric:
