@@ -60,6 +60,13 @@ def _connection() -> duckdb.DuckDBPyConnection:
 
 def computed(connection: duckdb.DuckDBPyConnection, *metrics: Metric) -> list[dict[str, Any]]:
     """Return the rows of the last of some metrics."""
+    return computed_all(connection, *metrics)[metrics[-1].name]
+
+
+def computed_all(
+    connection: duckdb.DuckDBPyConnection, *metrics: Metric
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of some metrics, by name."""
     known = connection.execute("FROM duckdb_schemas() WHERE schema_name = 'metrics'").fetchall()
     if known:
         connection.execute("DROP SCHEMA metrics CASCADE")
@@ -67,9 +74,12 @@ def computed(connection: duckdb.DuckDBPyConnection, *metrics: Metric) -> list[di
             connection.remove_function(name)
     faults = make_views(connection, {each.name: each for each in metrics})
     assert not faults, faults
-    result = connection.execute(f'SELECT * FROM metrics."{metrics[-1].name}"')
-    names = [column[0] for column in result.description]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+    found = {}
+    for each in metrics:
+        result = connection.execute(f'SELECT * FROM metrics."{each.name}"')
+        names = [column[0] for column in result.description]
+        found[each.name] = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+    return found
 
 
 def period(at: datetime, interval: str, zone: str) -> tuple[datetime, datetime]:

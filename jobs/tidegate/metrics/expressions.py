@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from tidegate.metrics.quoting import literal
 from tidegate.nearest import nearest
 
 if TYPE_CHECKING:
@@ -113,13 +114,14 @@ def read_expression(text: str) -> Expression:
 def _parser() -> duckdb.DuckDBPyConnection:
     import duckdb
 
-    return duckdb.connect(":memory:", config={"enable_external_access": False})
+    return duckdb.connect(":memory:", config={"enable_external_access": False, "threads": 1})
 
 
 def _parsed(query: str) -> dict[str, Any]:
     # A cursor of its own: threads share the parser.
     with _parser().cursor() as cursor:
-        row = cursor.execute("SELECT json_serialize_sql(?)", [query]).fetchone()
+        # As a literal: with the first parameter, DuckDB's client loads pandas.
+        row = cursor.execute(f"SELECT json_serialize_sql({literal(query)})").fetchone()
     assert row is not None
     found: dict[str, Any] = json.loads(row[0])
     return found

@@ -141,7 +141,9 @@ def from_canonical(text: str) -> Metric:
 
 
 def _is_type(value: object) -> bool:
-    return isinstance(value, str) and bool(re.fullmatch(r"[A-Z][A-Z ]*(\(\d+,\d+\))?(\[\])?", value))
+    return isinstance(value, str) and bool(
+        re.fullmatch(r"[A-Z][A-Z ]*(\(\d+,\d+\))?(\[\])?", value)
+    )
 
 
 def parse_metric(data: Mapping[str, Any], path: Path) -> Metric:
@@ -298,9 +300,11 @@ class _Reader:
 
     def zone(self) -> str:
         value = self._data.get("time_zone", UTC)
+        if value == UTC:
+            return UTC
         known = _zones()
-        if value in known if isinstance(value, str) else False:
-            return str(value)
+        if isinstance(value, str) and value in known:
+            return value
         near = nearest(value, known) if isinstance(value, str) else None
         self._fault("time_zone", "an IANA time zone, such as Europe/Berlin", value)
         if near is not None:

@@ -20,6 +20,7 @@ from datetime import timedelta
 
 from tidegate.metrics.expressions import Expression, read_expression
 from tidegate.metrics.model import UTC, ZERO_OF_NOTHING, Metric, percentile_name
+from tidegate.metrics.quoting import literal, quoted
 
 SCHEMA = "metrics"
 TIMES = {"events": "event_time", "sessions": "session_start"}
@@ -70,16 +71,6 @@ def compile_metric(
 
         return retention(rows) if metric.kind == "retention" else new_users(rows)
     return _aggregate(rows)
-
-
-def quoted(name: str) -> str:
-    """Return a name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """Return a text as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def micros(duration: timedelta) -> int:

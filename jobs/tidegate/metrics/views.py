@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tidegate.metrics.model import Metric
+from tidegate.metrics.quoting import literal, quoted
 from tidegate.metrics.sketches import register
-from tidegate.metrics.sql import SCHEMA, compile_metric, literal, quoted
+from tidegate.metrics.sql import SCHEMA, compile_metric
 
 if TYPE_CHECKING:
     import duckdb
