@@ -1,7 +1,8 @@
 """The door to published tables for analysts: DuckDB over the lake, without a JVM.
 
 Views with the tables' bare names are pinned to the versions of one release, so that what is joined
-belongs together. Schema `ops` has the system's own books as they are now. A connection reaches the
+belongs together. Schema `metrics` has the metrics of that release, computed from those views. Schema `ops`
+has the system's own books as they are now. A connection reaches the
 lake's `warehouse` and `ops` folders and nothing else: not staging, no other file.
 """
 
@@ -59,10 +60,11 @@ class EmptyLakeError(TidegateError):
 
 @dataclass(frozen=True)
 class Release:
-    """A release: its id, and the version of each warehouse table."""
+    """A release: its id, the version of each warehouse table, and the definitions of its metrics (JSON)."""
 
     release_id: str
     versions: Mapping[str, int]
+    metrics: Mapping[str, str]
 
 
 def connect(settings: Settings, release: str | None = None) -> duckdb.DuckDBPyConnection:
@@ -336,6 +338,8 @@ def _make_views(connection: duckdb.DuckDBPyConnection, base: str, wanted: str | 
     ]
     if not made:
         raise _nothing(base, "no published tables yet")
+    if release is not None:
+        _make_metrics(connection, release.metrics)
     if books >= completeness.BOOKS:
         completeness.make_views(connection, versions.get(EVENTS.name))
         version = versions.get(EVENTS.name)
@@ -346,6 +350,19 @@ def _make_views(connection: duckdb.DuckDBPyConnection, base: str, wanted: str | 
         if NUMBERS.name in books:
             connection.execute(VIEW)
     views.describe(connection)
+
+
+def _make_metrics(connection: duckdb.DuckDBPyConnection, definitions: Mapping[str, str]) -> None:
+    """Make the views of metrics; of one whose definition can't be read, a view that says why."""
+    from tidegate.metrics import from_canonical, make_views
+
+    metrics, broken = {}, {}
+    for name, text in definitions.items():
+        try:
+            metrics[name] = from_canonical(text)
+        except TidegateError as error:
+            broken[name] = f"{error.what}: {error.got}"
+    make_views(connection, metrics, broken)
 
 
 def _check_promise(connection: duckdb.DuckDBPyConnection, base: str, release: Release) -> None:
@@ -420,15 +437,24 @@ def _make_view(
 
 def _release(connection: duckdb.DuckDBPyConnection, wanted: str | None) -> Release | None:
     """Return the release of an id or a time, or the latest; None where none was ever made."""
+    import duckdb
+
     moment = None if wanted is None else parse_moment(wanted)
-    row = connection.execute(
-        "SELECT release_id, map_entries(versions) FROM ops.releases "
+    query = (
+        "SELECT release_id, map_entries(versions), {} FROM ops.releases "
         "WHERE $wanted IS NULL OR release_id = $wanted OR released_at <= $moment::TIMESTAMPTZ "
-        "ORDER BY release_id = $wanted DESC, released_at DESC, release_id DESC LIMIT 1",
-        {"wanted": wanted, "moment": moment},
-    ).fetchone()
+        "ORDER BY release_id = $wanted DESC, released_at DESC, release_id DESC LIMIT 1"
+    )
+    values = {"wanted": wanted, "moment": moment}
+    try:
+        row = connection.execute(query.format("map_entries(metrics)"), values).fetchone()
+    except duckdb.BinderException:  # a lake that an older version wrote last has no such column
+        row = connection.execute(query.format("NULL"), values).fetchone()
     if row is not None:
-        return Release(str(row[0]), {entry["key"]: entry["value"] for entry in row[1]})
+        versions, definitions = (
+            {entry["key"]: entry["value"] for entry in entries or ()} for entries in row[1:]
+        )
+        return Release(str(row[0]), versions, definitions)
     if moment is not None:
         first = connection.execute("SELECT min(released_at) FROM ops.releases").fetchone()
         if first is not None and first[0] is not None:
@@ -539,7 +565,8 @@ def _failed(connection: duckdb.DuckDBPyConnection, query: str, error: Exception)
         return TidegateError("the query failed", where=_visible(query), got=_visible(message))
     wrong = found.group(1)
     names = tables(connection)
-    bare = {name.rpartition(".")[2]: name for name in names}
+    # Of two names that differ in their schema only, the table's.
+    bare = {name.rpartition(".")[2]: name for name in reversed(names)}
     near = hint(wrong, bare)
     for name, full in bare.items():
         near = near.replace(f"'{name}'", f"'{full}'")
@@ -548,11 +575,18 @@ def _failed(connection: duckdb.DuckDBPyConnection, query: str, error: Exception)
     return TidegateError(f"no table {wrong!r}", where=_visible(query), expected=near)
 
 
+def metrics(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Return the definitions of the metrics of a connection's release: name -> JSON in the words of its file."""
+    release = pinned(connection)
+    found = None if release is None else _release(connection, release)
+    return {} if found is None else dict(sorted(found.metrics.items()))
+
+
 def tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Return the names that can be queried: bare ones of the warehouse, then `ops.…`."""
+    """Return the names that can be queried: bare ones of the warehouse, `metrics.…`, then `ops.…`."""
     rows = connection.execute(
         "SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal "
-        "ORDER BY schema_name = 'ops', view_name"
+        "ORDER BY schema_name != 'main', schema_name, view_name"
     ).fetchall()
     return [view if schema == "main" else f"{schema}.{view}" for schema, view in rows]
 

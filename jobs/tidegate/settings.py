@@ -58,6 +58,11 @@ class Settings:
         return self.project / "dags" / "sources"
 
     @property
+    def metrics(self) -> Path:
+        """The folder of the metric files."""
+        return self.project / "dags" / "metrics"
+
+    @property
     def expectations(self) -> Path:
         """The folder of the suites."""
         return self.project / "expectations"

@@ -152,6 +152,21 @@ def test_the_suite_that_the_readme_explains_is_right(tmp_path: Path) -> None:
     assert not name_faults(suite, [*events.TABLE.column_names], {"shop": ["price"], "app": []})
 
 
+def test_the_metric_that_the_readme_explains_is_right_and_every_kind_and_key_is_told(
+    tmp_path: Path,
+) -> None:
+    from tidegate.metrics import KEYS, load_metrics, metric_faults
+
+    told = section("Metrics")
+    [text] = re.findall(r"^```yaml\n(.*?)^```$", told, re.MULTILINE | re.DOTALL)
+    (tmp_path / "revenue.yml").write_text(text, encoding="utf-8")
+    metrics = load_metrics(tmp_path)
+    own = {"shop": {"price": "decimal(10,2)", "device": "string"}}
+    assert metric_faults(metrics, own) == {}
+    words = {*KEYS, *(key for keys in KEYS.values() for key in keys)}
+    assert [word for word in sorted(words) if f"`{word}" not in told] == []
+
+
 def test_every_fact_of_events_is_in_the_readme() -> None:
     told = section("A suite, explained")
     assert [fact for fact in FACTS["events"] if f"`{fact}`" not in told] == []

@@ -18,6 +18,7 @@ from tidegate.cli import (
     drift,
     gate,
     maintain,
+    metrics,
     quarantine,
     rebuild,
     report,
@@ -61,6 +62,7 @@ app.command("rebuild")(rebuild.rebuild)
 app.command("maintain")(maintain.maintain)
 app.command("drift")(drift.drift)
 app.command("sql")(sql.sql)
+app.command("metrics")(metrics.metrics)
 app.add_typer(gate.gate, name="gate")
 app.add_typer(quarantine.quarantine, name="quarantine")
 app.add_typer(bench.bench, name="bench")

@@ -129,7 +129,8 @@ def _published(done: Published, hour: datetime) -> Answer:
 def derive(context: dict[str, Any]) -> list[str]:
     """Derive and release until nothing waits; return what was held, for `report`.
 
-    A source whose file has faults is left as it is, and told of with what is held: the others go on.
+    A source whose file has faults is left as it is, and told of with what is held: the others go on. So is a
+    metric.
     """
     from tidegate.source import readable_sources
     from tidegate.steps.derive import derive as derive_tables
@@ -147,7 +148,7 @@ def derive(context: dict[str, Any]) -> list[str]:
             _let_add_up(work, sources)
             derived = derive_tables(work, sources, DERIVE_CAP)
             with work.stage("release"):
-                release(work, derived)
+                made = release(work, derived)
             _alert_derived(work.settings, derived, context)
             # What is held takes nothing, so the next round would only meet it again.
             if not derived.waiting or derived.held:
@@ -156,6 +157,7 @@ def derive(context: dict[str, Any]) -> list[str]:
                     *(each.describe() for each in derived.held),
                     *derived.outdated,
                     *(f"{work.settings.sources}/{fault}" for fault in faults),
+                    *made.metric_faults,
                 ]
 
 
