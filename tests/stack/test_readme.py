@@ -105,7 +105,7 @@ def test_the_tour_holds_an_hour_that_somebody_approves(tour: tuple[Path, str]) -
 
 
 def test_the_tour_reads_releases_and_rolls_back(tour: tuple[Path, str]) -> None:
-    folder, printed = tour
+    _, printed = tour
     assert "every field is declared" in printed
     assert len(re.findall(r"^\d{8}T\d{6}-[0-9a-f]{8} [34] events$", printed, re.MULTILINE)) == 2
     assert re.search(r"events of tour: \d publications? of 2026-05-01T1", printed)

@@ -517,6 +517,13 @@ def test_the_catalogue_tells_what_each_table_is_and_how_fresh(books: Books) -> N
         }
     )
     books.release(LAST, 1)
+    buyers = {
+        "metric": "buyers",
+        "kind": "unique",
+        "description": "Who <b>buys</b>.",
+        "owner": "me",
+    }
+    books.rows["releases"][-1]["metrics"] = [("buyers", json.dumps(buyers))]
     with opened(books.write()) as found:
         told = found.catalogue()
         page = Page(pages.catalogue(told, Written(LAST, "lake"), Reach()))
@@ -530,6 +537,8 @@ def test_the_catalogue_tells_what_each_table_is_and_how_fresh(books: Books) -> N
     [standing] = tables["events"].standing
     assert (standing.newest, standing.publications) == (FIRST + 2 * HOUR, 3)
     assert standing.verdict == "warned"
+    [metric] = told.metrics
+    assert (metric.name, metric.meaning) == ("metrics.buyers", "Who <b>buys</b>.")
     [fresh] = told.freshness
     assert fresh["newest_hour"] == FIRST + HOUR  # what was published later is in no release
     for each in (*told.tables, *told.views, *told.books):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from tidegate.metrics.sql import SCHEMA as METRICS
 from tidegate.tables import OPS, WAREHOUSE, Table
 from tidegate.views import VIEWS
 
@@ -102,6 +103,7 @@ class Catalogue:
         sources: their names, with where each one's dumps are below their root.
         tables: published tables, each after those that it is built from.
         views: views of them.
+        metrics: views of metrics.
         books: the system's own books.
         freshness: rows of the view `freshness`.
         days: rows of `completeness_by_day` that are partial, of the last days of each source.
@@ -111,6 +113,7 @@ class Catalogue:
     sources: Mapping[str, str]
     tables: tuple[Entry, ...]
     views: tuple[Entry, ...]
+    metrics: tuple[Entry, ...]
     books: tuple[Entry, ...]
     freshness: tuple[Mapping[str, Any], ...]
     days: tuple[Mapping[str, Any], ...]
@@ -166,6 +169,7 @@ def catalogue(connection: duckdb.DuckDBPyConnection) -> Catalogue:
         sources={source: str(said.get("names", "")) for source, said in definitions.items()},
         tables=tables,
         views=views,
+        metrics=_metrics(connection, columns),
         books=books,
         freshness=_rows(connection, "SELECT * FROM freshness ORDER BY source") if whole else (),
         days=_rows(
@@ -176,6 +180,17 @@ def catalogue(connection: duckdb.DuckDBPyConnection) -> Catalogue:
         )
         if whole
         else (),
+    )
+
+
+def _metrics(
+    connection: duckdb.DuckDBPyConnection, columns: Mapping[tuple[str, str], tuple[Shown, ...]]
+) -> tuple[Entry, ...]:
+    rows = connection.execute(
+        "SELECT view_name, comment FROM duckdb_views() WHERE schema_name = 'metrics' ORDER BY view_name"
+    ).fetchall()
+    return tuple(
+        Entry(f"metrics.{name}", meaning or "", columns[METRICS, name]) for name, meaning in rows
     )
 
 

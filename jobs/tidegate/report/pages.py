@@ -106,7 +106,7 @@ def derived(audits: tuple[Audit, ...], written: Written, reach: Reach) -> str:
 
 def catalogue(found: Catalogue, written: Written, reach: Reach) -> str:
     """Return the page of all that can be queried."""
-    known = {each.name for each in (*found.tables, *found.views, *found.books)}
+    known = {each.name for each in (*found.tables, *found.views, *found.metrics, *found.books)}
     return _render("catalogue.html", written, reach, found=found, known=known)
 
 
