@@ -16,6 +16,7 @@ from tidegate.cli import (
     check,
     demo,
     gate,
+    init,
     maintain,
     quarantine,
     rebuild,
@@ -24,6 +25,7 @@ from tidegate.cli import (
     stack,
     status,
     steps,
+    trace,
     verify,
 )
 from tidegate.errors import TidegateError
@@ -45,6 +47,7 @@ app.command("status")(status.status)
 app.command("held")(books.held)
 app.command("approve")(approve.approve)
 app.command("report")(report.report)
+app.command("init")(init.init)
 app.command("check")(check.check)
 app.command("run")(steps.run)
 app.command("backfill")(backfill.backfill)
@@ -57,6 +60,7 @@ app.command("verify")(verify.verify)
 app.command("rebuild")(rebuild.rebuild)
 app.command("maintain")(maintain.maintain)
 app.command("sql")(sql.sql)
+app.command("trace")(trace.trace)
 app.add_typer(gate.gate, name="gate")
 app.add_typer(quarantine.quarantine, name="quarantine")
 app.add_typer(bench.bench, name="bench")

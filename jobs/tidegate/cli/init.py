@@ -1,0 +1,85 @@
+"""`tidegate init`: a source file proposed from samples, without a JVM."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidegate.errors import TidegateError
+from tidegate.settings import load_settings
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+def init(
+    samples: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SAMPLE...", help="Files or folders of dumps, or s3://bucket/prefix."
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the source; guessed from the path.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write there, which must not exist yet."),
+    ] = None,
+    lines: Annotated[
+        int, typer.Option("--lines", min=1, help="Lines to read of all samples together.")
+    ] = 10_000,
+) -> None:
+    """Propose a source file from samples of its dumps, to be read and mended by a human.
+
+    The file goes to standard output or --out; what was seen, to standard error.
+    """
+    from tidegate.hours import hour_text
+    from tidegate.propose.draft import propose
+    from tidegate.propose.read import read_samples
+    from tidegate.rendering import visible
+    from tidegate.source import readable_sources
+
+    if name is not None and not _NAME.fullmatch(name):
+        raise typer.BadParameter("a source's name is a-z, 0-9 and _, beginning with a letter")
+    if out is not None and (out.exists() or not out.parent.is_dir()):
+        raise TidegateError(
+            "the file can't be written" if not out.parent.is_dir() else "there is such a file",
+            where=str(out),
+            expected="a new file in a folder that is there",
+            got="no such folder"
+            if not out.parent.is_dir()
+            else "a file, which may be someone's work",
+            todo="name another --out, or leave it out to see the proposal",
+        )
+    settings = load_settings()
+    known = readable_sources(settings.sources)[0] if settings.sources.is_dir() else []
+    sampled = read_samples(samples, settings.s3, lines)
+    made = propose(
+        sampled,
+        out.parent if out is not None else settings.sources,
+        name=name,
+        known_sources=[source.source for source in known],
+        known_columns={
+            column: each.type for source in known for column, each in source.columns.items()
+        },
+    )
+    if out is not None:
+        with out.open("x", encoding="utf-8") as file:
+            file.write(made.text)
+    else:
+        typer.echo(made.text, nl=False)
+    for text in made.summary:
+        typer.echo(text, err=True)
+    for text in made.warnings:
+        typer.echo(f"look  {visible(text)}", err=True)
+    file_name = str(out) if out is not None else f"dags/sources/{made.source}.yml"
+    todo = "read it, then" if out is not None else f"save it as {file_name}, read it, then"
+    typer.echo(f"next  {todo}: tidegate check", err=True)
+    typer.echo(
+        f"      tidegate run {file_name} --from {hour_text(made.first)} --to {hour_text(made.last)} "
+        "--lake LAKE",
+        err=True,
+    )
