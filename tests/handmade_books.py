@@ -39,6 +39,8 @@ class Books:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.rows: dict[str, list[Row]] = {table.name: [] for table in OPS}
+        self.shown: dict[str, list[Row]] = {table.name: [] for table in WAREHOUSE}
+        """Rows of the published tables, at every version."""
         self._published = 0
         self._audited = 0
 
@@ -147,7 +149,8 @@ class Books:
         last = max((each["delta_version"] for each in self.rows["publications"]), default=0)
         for table in WAREHOUSE:
             versions = last + 1 if table is EVENTS else 1
-            write_delta(lake / "warehouse" / table.name, *[_arrow(table, [], ())] * versions)
+            shown = _arrow(table, self.shown[table.name], ())
+            write_delta(lake / "warehouse" / table.name, *[shown] * versions)
         for table in OPS:
             missing = (without or {}).get(table.name, ())
             write_delta(lake / "ops" / table.name, _arrow(table, self.rows[table.name], missing))

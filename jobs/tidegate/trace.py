@@ -292,9 +292,10 @@ class _Look:
             for hour in sorted(counts)
         ]
 
-    def known(self, table: Table) -> list[str]:
-        """Return the sources that a table has rows of."""
-        return [row["source"] for row in self.rows(f"SELECT DISTINCT source FROM {table.name}")]
+    def known(self, table: str) -> list[str]:
+        """Return the sources that a table has rows of, by name."""
+        found = self.rows(f"SELECT DISTINCT source FROM {table} ORDER BY 1")
+        return [row["source"] for row in found]
 
 
 _ORDER = ("failed", "approved", "warming up", "met")
@@ -370,7 +371,8 @@ def _no_event(
             expected=f"the source that has it: {names}",
             todo=f"tidegate trace events {others[0]['source']} {event_id}",
         )
-    _check_source(look, events.TABLE, source)
+    # Of a source all of whose lines are bad there is no event.
+    _check_source(look, "ops.landings", source)
     bad = look.rows(
         f"""
         SELECT q.source, q.dump_hour, q.file, q.line, q.reason, q.detail
@@ -519,7 +521,7 @@ def _daily(look: _Look, key: tuple[str, ...]) -> list[Row]:
 
 
 def _no_activity(look: _Look, table: Table, source: str, column: str, asked: str) -> TidegateError:
-    _check_source(look, table, source)
+    _check_source(look, table.name, source)
     [ends] = look.rows(
         f"SELECT min({column}) AS first, max({column}) AS last FROM {table.name} WHERE source = ?",
         source,
@@ -544,17 +546,17 @@ def _no_activity(look: _Look, table: Table, source: str, column: str, asked: str
     )
 
 
-def _check_source(look: _Look, table: Table, source: str | None) -> None:
+def _check_source(look: _Look, table: str, source: str | None) -> None:
     """Raise unless a table has rows of a source."""
     if source is None:
         return
     known = look.known(table)
     if source not in known:
         raise TidegateError(
-            f"{table.name} has no rows of a source {source!r}",
+            f"{table} has no rows of a source {source!r}",
             where=look.shown,
-            expected=f"one of {', '.join(sorted(known))}" if known else "nothing is published yet",
-            got=f"{source!r}; {hint(source, sorted(known))}",
+            expected=f"one of {', '.join(known)}" if known else "nothing is published yet",
+            got=f"{source!r}; {hint(source, known)}",
         )
 
 

@@ -76,8 +76,10 @@ def init(
     for text in made.warnings:
         typer.echo(f"look  {visible(text)}", err=True)
     file_name = str(out) if out is not None else f"dags/sources/{made.source}.yml"
-    todo = "read it, then" if out is not None else f"save it as {file_name}, read it, then"
-    typer.echo(f"next  {todo}: tidegate check", err=True)
+    steps = ["read it"] if out is not None else [f"save it as {file_name}", "read it"]
+    if not made.is_located:
+        steps.append("write where an hour's files are ('dumps')")
+    typer.echo(f"next  {', '.join(steps)}, then: tidegate check", err=True)
     typer.echo(
         f"      tidegate run {file_name} --from {hour_text(made.first)} --to {hour_text(made.last)} "
         "--lake LAKE",

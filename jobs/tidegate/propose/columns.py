@@ -12,7 +12,8 @@ from tidegate.propose.shape import Path, Shape, column_type, kind_of
 from tidegate.source import RESERVED_COLUMNS, join_path
 
 MOST_COLUMNS = 40
-_PLAIN = re.compile(r"[^\x00-\x1f\x7f'\"`\\]{1,100}")
+_UNUSUAL = frozenset("'\"`\\")
+_LONGEST = 100
 _MEASURE = re.compile(
     r"(?:^|_)(?:price|amount|total|cost|revenue|tax|discount|value|lat|latitude|lon|lng|longitude|"
     r"score|rate|ratio|percent|weight|balance|fee|temperature|speed|distance)(?:_|$)"
@@ -65,13 +66,19 @@ def usable_shapes(found: Mapping[Path, Shape]) -> tuple[dict[Path, Shape], dict[
             others[path] = others[above]
         elif head != path:
             others[path] = f"differs from {head[-1]} in case only"
-        elif not _PLAIN.fullmatch(path[-1]) or path[-1] != path[-1].strip():
+        elif not _is_usual(path[-1]):
             others[path] = "an unusual name"
         elif shape.kinds["object"] and (shape.values or shape.kinds["list"]):
             others[path] = "an object in some lines and none in others"
         else:
             kept[path] = shape
     return kept, others
+
+
+def _is_usual(name: str) -> bool:
+    """Return whether a name can be written down, and be quoted in SQL, without care."""
+    plain = name.isprintable() and name == name.strip() and not set(name) & _UNUSUAL
+    return plain and 1 <= len(name) <= _LONGEST
 
 
 def guess_columns(

@@ -14,7 +14,6 @@ from typing import Any
 import yaml
 from yaml.reader import Reader
 
-from tidegate.dumps import read_manifest
 from tidegate.durations import duration_text
 from tidegate.errors import TidegateError
 from tidegate.hours import HOUR, floor_hour, hour_text
@@ -44,6 +43,7 @@ class Proposal:
         text: of the file.
         first: the first hour of the samples.
         last: the last one.
+        is_located: whether their names tell where an hour's dump is.
         summary: what was guessed, a line each.
         warnings: what a human has to look at.
     """
@@ -52,6 +52,7 @@ class Proposal:
     text: str
     first: datetime
     last: datetime
+    is_located: bool
     summary: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -125,7 +126,7 @@ def propose(
         *_fields(picked),
         *_columns(columns),
         *_others(columns.others),
-        *_sequence(picked),
+        *_possible(picked),
         _line(
             f"accept: {{late: {duration_text(accept.late)}, "
             f"future: {duration_text(accept.future)}}}",
@@ -137,6 +138,7 @@ def propose(
         "\n".join(lines) + "\n",
         first,
         last,
+        named.is_guessed,
         tuple(_summary(sampled, picked, columns)),
         tuple(warnings),
     )
@@ -242,15 +244,6 @@ def _complete(sampled: Sampled, named: Named) -> tuple[dict[str, Any], str]:
     return default
 
 
-def is_manifest(data: bytes) -> bool:
-    """Return whether Tidegate can read a manifest."""
-    try:
-        read_manifest(data)
-    except ValueError:
-        return False
-    return True
-
-
 def _format(sampled: Sampled) -> str | dict[str, Any]:
     dialect = sampled.dialect
     if dialect is None:
@@ -342,12 +335,17 @@ def _others(others: Mapping[Path, str]) -> list[str]:
     return lines
 
 
-def _sequence(picked: Picked) -> list[str]:
-    if picked.sequence is None:
-        return []
-    producer, number, why = picked.sequence
-    said = _flow({"producer": join_path(producer), "number": join_path(number)})
-    return [f"# sequence: {said}    # {_comment(why)}: what is missing could be told"]
+def _possible(picked: Picked) -> list[str]:
+    """Return comments on keys that the source could have, too."""
+    lines = []
+    if picked.session_id is not None:
+        said = _flow({"id": join_path(picked.session_id)})
+        lines.append(f"# sessions: {said}    # the source's own, instead of pauses")
+    if picked.sequence is not None:
+        producer, number, why = picked.sequence
+        said = _flow({"producer": join_path(producer), "number": join_path(number)})
+        lines.append(f"# sequence: {said}    # {_comment(why)}: what is missing could be told")
+    return lines
 
 
 def _flow(value: object) -> str:

@@ -52,6 +52,7 @@ _PRODUCER = words(
 _SEQUENCE = words(
     "seq sequence sequencenumber seqno seqnum seqid counter eventnumber offset eventseq"
 )
+_SESSION = words("sessionid sessionuuid domainsessionid visitid sessionkey gasessionid")
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 _FEW = 20
 """Lines below which how often values repeat says nothing."""
@@ -68,7 +69,7 @@ class Pick:
 
 @dataclass(frozen=True)
 class Picked:
-    """The fields, each where one was found; and who numbers its events, if anybody does."""
+    """The fields, each where one was found; who numbers its events, and ids of sessions, if any."""
 
     event_time: Pick | None
     event_id: Pick | None
@@ -76,6 +77,7 @@ class Picked:
     user_id: Pick | None
     anonymous_id: Pick | None
     sequence: tuple[Path, Path, str] | None
+    session_id: Path | None
     notes: tuple[str, ...]
 
     def paths(self) -> frozenset[Path]:
@@ -121,7 +123,9 @@ def pick_fields(
             if anonymous is None
             else f"no field looks like a user: {'.'.join(anonymous.path)} stands for one"
         )
-    return Picked(when, event_id, kind, user, anonymous, _sequence(usable), tuple(notes))
+    return Picked(
+        when, event_id, kind, user, anonymous, _sequence(usable), _session(usable), tuple(notes)
+    )
 
 
 def _folded(text: str) -> str:
@@ -257,6 +261,14 @@ def _who(usable: Iterable[Shape], names: Sequence[str], every: int) -> Pick | No
         if best is None or rank < best[0]:
             best = rank, Pick(shape.path, why)
     return best[1] if best else None
+
+
+def _session(usable: Sequence[Shape]) -> Path | None:
+    """Return the path of the source's own session ids, if it has any."""
+    found = [
+        shape for shape in usable if _folded(shape.path[-1]) in _SESSION and shape.distinct > 1
+    ]
+    return max(found, key=lambda shape: shape.count).path if found else None
 
 
 def _sequence(usable: Sequence[Shape]) -> tuple[Path, Path, str] | None:

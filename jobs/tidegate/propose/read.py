@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any
 
-from tidegate.dumps import DumpFile, Samples
+from tidegate.dumps import DumpFile, Samples, read_manifest
 from tidegate.errors import TidegateError
 from tidegate.peek import HEAD_BYTES, describe
 from tidegate.propose.text import Dialect, guess_dialect, json_record, split_line
@@ -106,18 +106,16 @@ def read_samples(places: Sequence[str], s3: S3Access, lines: int) -> Sampled:
         TidegateError: there is nothing to read, or it is nothing that can be landed.
     """
     files: dict[str, tuple[Samples, DumpFile]] = {}
-    beside: dict[str, DumpFile] = {}
+    beside: dict[str, tuple[Samples, DumpFile]] = {}
     for place in places:
         found = Samples(place, s3, MOST_FILES)
         files.update({file.uri: (found, file) for file in found.files})
-        beside.update({file.uri: file for file in found.beside})
+        beside.update({file.uri: (found, file) for file in found.beside})
     manifests = {
-        uri: file
-        for uri, (_, file) in files.items()
-        if len(files) > 1 and "manifest" in PurePosixPath(file.name).name.casefold()
+        uri: each for uri, each in files.items() if len(files) > 1 and _is_manifest(each[1])
     }
-    beside.update(manifests)
     listed = {uri: each for uri, each in files.items() if uri not in manifests}
+    beside, told = _understood({**beside, **manifests})
     if not listed:
         raise TidegateError(
             "no sample to read",
@@ -127,16 +125,45 @@ def read_samples(places: Sequence[str], s3: S3Access, lines: int) -> Sampled:
             todo="give a file of a dump, or a folder of dumps",
         )
     heads, notes, whole = _heads(_spread(list(listed.values())), lines)
-    if len(listed) > MOST_READ:
-        whole = False
+    if len(files) >= MOST_FILES:
+        notes.append(f"only the first {MOST_FILES:,} files of a sample were listed")
     kind = _one_kind(heads)
-    found_ = Sampled(
-        kind, [file for _, file in listed.values()], list(beside.values()), len(heads), notes=notes
+    sampled = Sampled(
+        kind,
+        [file for _, file in listed.values()],
+        [file for _, file in beside.values()],
+        len(heads),
+        whole=whole and len(listed) <= MOST_READ,
+        notes=[*told, *notes],
     )
-    found_.whole = whole
-    {"json": _json, "csv": _csv, "parquet": _parquet}[kind](heads, found_)
-    _refuse_broken(found_, heads)
-    return found_
+    {"json": _json, "csv": _csv, "parquet": _parquet}[kind](heads, sampled)
+    _refuse_broken(sampled, heads)
+    return sampled
+
+
+def _is_manifest(file: DumpFile) -> bool:
+    return "manifest" in PurePosixPath(file.name).name.casefold()
+
+
+def _understood(
+    beside: dict[str, tuple[Samples, DumpFile]],
+) -> tuple[dict[str, tuple[Samples, DumpFile]], list[str]]:
+    """Return what lies beside data without manifests that say nothing to Tidegate, and why they don't."""
+    wrong: dict[str, str] = {}
+    tried: set[str] = set()
+    for samples, file in beside.values():
+        name = PurePosixPath(file.name).name
+        if not _is_manifest(file) or name in tried:
+            continue
+        tried.add(name)
+        try:
+            read_manifest(samples.read(file, 0, _LONGEST))
+        except ValueError as error:
+            wrong[name] = clipped(str(error), 120)
+    kept = {
+        uri: each for uri, each in beside.items() if PurePosixPath(each[1].name).name not in wrong
+    }
+    return kept, [f"{name} is no manifest that can be used: {why}" for name, why in wrong.items()]
 
 
 def _spread(files: list[tuple[Samples, DumpFile]]) -> list[tuple[Samples, DumpFile]]:
@@ -159,7 +186,7 @@ def _heads(
         first = samples.read(file, 0, HEAD_BYTES) if file.size else b""
         is_parquet = file.name.endswith(".parquet") or first.startswith(b"PAR1")
         form = _PARQUET if is_parquet else _TEXT
-        fault = samples.fault(file, form) or _untold_gzip(file, first)
+        fault = samples.fault(file, form) or _untold_binary(file, first)
         if fault is not None:
             faults.append(fault)
             continue
@@ -170,6 +197,9 @@ def _heads(
             bound = max(room // (len(files) - at), _LONGEST)
             ended, used, told = _text_lines(samples, file, share, bound, head.lines)
             room = max(room - used, 0)
+            if not ended and not head.lines:
+                faults.append(f"{file.name}: its first line is longer than {_LONGEST:,} bytes")
+                continue
             if told:
                 notes.append(told)
         if not ended:
@@ -190,7 +220,7 @@ def _heads(
     return heads, notes, whole
 
 
-def _untold_gzip(file: DumpFile, head: bytes) -> str | None:
+def _untold_binary(file: DumpFile, head: bytes) -> str | None:
     if b"\x00" in head and not head.startswith(b"PAR1") and not file.name.endswith(".gz"):
         return f"{file.name}: expected text, got {describe(head)}"
     return None
@@ -407,13 +437,19 @@ def _refuse_broken(found: Sampled, heads: Sequence[_Head]) -> None:
     blank = Counter(line.strip() == b"" for head in heads for line in head.lines)[True]
     if found.records and found.broken - blank <= len(found.records):
         return
+    if not found.lines:
+        raise TidegateError(
+            "the samples have no line but a header",
+            where=heads[0].file.uri,
+            expected="lines with events below it",
+            todo="give other samples",
+        )
+    is_json = found.kind == "json"
     raise TidegateError(
-        f"most lines of the samples are no {found.kind}"
-        if found.broken
-        else "the samples have no line but a header",
-        where=found.first_broken or heads[0].file.uri,
+        f"most lines of the samples are no {found.kind}",
+        where=found.first_broken,
         expected="one JSON object a line"
-        if found.kind == "json"
+        if is_json
         else "lines with as many columns as the header",
         got=f"{found.broken} of {found.lines} lines that can't be read",
         todo="give samples that are whole, or have the events written one a line",
