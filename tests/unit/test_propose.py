@@ -103,7 +103,7 @@ def events(count: int, hour: datetime = TEN, **more: Any) -> list[dict[str, Any]
             "dt={dump_hour:%Y-%m-%d}/hr={dump_hour:%H}/part-*.json.gz",
         ),
         (
-            ["dt=2026-05-01/hr=10/part-7.json.gz"],
+            ["dt=2026-05-01/hr=10/part-0.json.gz"],
             "dt={dump_hour:%Y-%m-%d}/hr={dump_hour:%H}/part-*.json.gz",
         ),
         (["20260501T10.csv", "20260501T11.csv"], "{dump_hour:%Y%m%dT%H}.csv"),

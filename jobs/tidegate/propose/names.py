@@ -226,7 +226,9 @@ def _template(group: Sequence[_Reading], unpadded: bool) -> tuple[str, str]:
         directives.append(f"%-{name}" if short else f"%{name}")
     first = group[0]
     head = _common([each.head for each in group])
-    tail = _common([each.tail for each in group])
+    tail = _common(
+        [each.tail for each in group], is_whole=group[0].cut[0] == len(group[0].literals) - 1
+    )
     at, begin = first.cut
     literals = list(first.literals)
     last = len(literals) - 1
@@ -257,9 +259,14 @@ def _joined(literals: Sequence[str], directives: Sequence[str]) -> str:
     return head + "".join(map("".join, zip(placed, [*gaps, tail], strict=True)))
 
 
-def _common(texts: Sequence[str]) -> str:
-    """Return a pattern of the same part of names: the part, or `*` between what they share."""
-    if len(set(texts)) == 1 and (len(texts) > 1 or not _is_chance(texts[0])):
+def _common(texts: Sequence[str], *, is_whole: bool = False) -> str:
+    """Return a pattern of the same part of names: the part, or `*` between what they share.
+
+    Args:
+        texts: the part of each name.
+        is_whole: whether it is all of a file's name, without an hour in it.
+    """
+    if len(set(texts)) == 1 and (len(texts) > 1 or not _is_chance(texts[0], is_whole=is_whole)):
         return texts[0]
     suffixes = {found[0] if (found := _SUFFIX.search(text)) else "" for text in texts}
     suffix = suffixes.pop() if len(suffixes) == 1 else ""
@@ -282,10 +289,13 @@ def _begin(text: str) -> str:
     return found[0] if found else ""
 
 
-def _is_chance(text: str) -> bool:
-    """Return whether a text has something in it that another file's will hardly have, too."""
-    bare = _SUFFIX.sub("", text)
-    return any(set(digits) != {"0"} for digits in re.findall(r"\d+", bare))
+def _is_chance(text: str, *, is_whole: bool) -> bool:
+    """Return whether a text has a number in it that another file's will hardly have, too.
+
+    Noughts behind an hour are its minutes.
+    """
+    numbers = re.findall(r"\d+", _SUFFIX.sub("", text))
+    return any(is_whole or set(digits) != {"0"} for digits in numbers)
 
 
 def _is_right(text: str, folder: Path) -> bool:
