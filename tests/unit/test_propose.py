@@ -171,6 +171,20 @@ def test_files_of_other_names_are_told() -> None:
     assert "1 of 3 files are named otherwise" in found.notes[0]
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["/d/{x}/2026-05-01-10.json"],
+        ["/d/a*b/x.json"],
+        ["s3a://one/x.json", "s3a://two/x.json"],
+        ["s3a://one/x.json", "/d/x.json"],
+    ],
+)
+def test_names_that_no_template_can_have_are_refused(names: list[str]) -> None:
+    with pytest.raises(TidegateError, match="no template can name the samples"):
+        guess_names(names, Path("/"))
+
+
 def test_the_source_is_named_after_the_nearest_folder_that_says_something() -> None:
     assert (
         guess_source("/work/Shop-Events 2/dumps/raw/{dump_hour:%Y}", Path("/")) == "shop_events_2"
@@ -673,7 +687,12 @@ def test_the_command_writes_a_file_that_check_takes(
     again = runner.invoke(app, ["init", str(tmp_path / "web"), "--out", str(out)])
     assert isinstance(again.exception, TidegateError)
     assert "there is such a file" in str(again.exception)
+    lost = runner.invoke(app, ["init", str(tmp_path / "web"), "--out", str(tmp_path / "no/x.yml")])
+    assert "No such file or directory" in str(lost.exception)
+    taken = runner.invoke(app, ["init", str(tmp_path / "web"), "--name", "web"])
+    assert "a source named web already" in taken.stderr
     shown = runner.invoke(app, ["init", str(tmp_path / "web"), "--name", "other"])
+    assert "web.yml takes such files already" in shown.stderr
     assert shown.stdout.startswith("# Proposed by `tidegate init`")
     assert "source: other" in shown.stdout
     assert runner.invoke(app, ["init", str(tmp_path / "web"), "--name", "Bad-"]).exit_code == 2

@@ -41,39 +41,40 @@ def init(
     from tidegate.propose.read import read_samples
     from tidegate.rendering import visible
     from tidegate.source import readable_sources
+    from tidegate.template import may_share_files, parse_template
 
     if name is not None and not _NAME.fullmatch(name):
         raise typer.BadParameter("a source's name is a-z, 0-9 and _, beginning with a letter")
-    if out is not None and (out.exists() or not out.parent.is_dir()):
-        raise TidegateError(
-            "the file can't be written" if not out.parent.is_dir() else "there is such a file",
-            where=str(out),
-            expected="a new file in a folder that is there",
-            got="no such folder"
-            if not out.parent.is_dir()
-            else "a file, which may be someone's work",
-            todo="name another --out, or leave it out to see the proposal",
-        )
+    if out is not None and out.exists():
+        raise _refused(out, "there is such a file, which may be someone's work")
     settings = load_settings()
     known = readable_sources(settings.sources)[0] if settings.sources.is_dir() else []
     sampled = read_samples(samples, settings.s3, lines)
+    folder = out.parent if out is not None else settings.sources
     made = propose(
         sampled,
-        out.parent if out is not None else settings.sources,
+        folder,
         name=name,
         known_sources=[source.source for source in known],
         known_columns={
             column: each.type for source in known for column, each in source.columns.items()
         },
     )
-    if out is not None:
-        with out.open("x", encoding="utf-8") as file:
-            file.write(made.text)
-    else:
+    if out is None:
         typer.echo(made.text, nl=False)
+    else:
+        _write(out, made.text)
     for text in made.summary:
         typer.echo(text, err=True)
-    for text in made.warnings:
+    template = parse_template(made.dumps, folder)
+    shared = [
+        f"{source.path.name} takes such files already, and a file belongs to one source"
+        for source in known
+        if may_share_files(source.dumps, template)
+    ]
+    if name in {source.source for source in known}:
+        shared.append(f"there is a source named {name} already, and a source has one file")
+    for text in (*made.warnings, *shared):
         typer.echo(f"look  {visible(text)}", err=True)
     file_name = str(out) if out is not None else f"dags/sources/{made.source}.yml"
     steps = ["read it"] if out is not None else [f"save it as {file_name}", "read it"]
@@ -84,4 +85,27 @@ def init(
         f"      tidegate run {file_name} --from {hour_text(made.first)} --to {hour_text(made.last)} "
         "--lake LAKE",
         err=True,
+    )
+
+
+def _write(out: Path, text: str) -> None:
+    """Write a file that is not there yet.
+
+    Raises:
+        TidegateError: it is, or can't be written.
+    """
+    try:
+        with out.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise _refused(out, error.strerror or str(error)) from error
+
+
+def _refused(out: Path, why: str) -> TidegateError:
+    return TidegateError(
+        "the proposal can't be written",
+        where=str(out),
+        expected="a new file in a folder that is there",
+        got=why,
+        todo="name another --out, or leave it out to see the proposal",
     )

@@ -40,6 +40,7 @@ class Proposal:
 
     Attributes:
         source: the name of the source.
+        dumps: the template of its dumps.
         text: of the file.
         first: the first hour of the samples.
         last: the last one.
@@ -49,6 +50,7 @@ class Proposal:
     """
 
     source: str
+    dumps: str
     text: str
     first: datetime
     last: datetime
@@ -135,6 +137,7 @@ def propose(
     ]
     return Proposal(
         source,
+        named.template,
         "\n".join(lines) + "\n",
         first,
         last,

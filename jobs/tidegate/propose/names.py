@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 
+from tidegate.errors import TidegateError
 from tidegate.propose.words import words
 from tidegate.template import TemplateError, parse_template
 
@@ -137,6 +138,9 @@ def guess_names(uris: Sequence[str], folder: Path, *, unpadded: bool = False) ->
         folder: of the source file: a template below it is relative to it.
         unpadded: whether an hour of two digits is to be taken for one without leading zeros, where
             none of the names tells.
+
+    Raises:
+        TidegateError: no template can name the files, as they are called or lie apart.
     """
     groups: dict[tuple[object, ...], dict[str, _Reading]] = {}
     for uri in uris:
@@ -318,13 +322,13 @@ def _made_up(uris: Sequence[str], folder: Path) -> Named:
     """Return a template for names that tell no hour, so that the file can be checked."""
     dated = [uri for uri in uris if any(date.search(uri) for date in _DATES)]
     why = "have a date, but no hour" if dated else "tell no date and hour"
-    heads = {uri.rpartition("/")[0] for uri in uris}
-    root = os.path.commonpath(heads) if all("://" not in head for head in heads) else ""
-    if not root:
-        scheme, _, rest = uris[0].partition("://")
-        rests = [head.partition("://")[2] for head in heads]
-        root = f"{scheme}://{os.path.commonpath(rests)}" if rests else rest
-    root = root.rstrip("/")
+    schemes = {uri.rpartition("://")[0] for uri in uris}
+    folders = {uri.rpartition("://")[2].rpartition("/")[0] or "/" for uri in uris}
+    scheme = schemes.pop()
+    root = "" if schemes else os.path.commonpath(folders).rstrip("/")
+    has_place = not schemes and bool(root or not scheme)
+    if scheme:
+        root = f"{scheme}://{root}"
     ends = {found[0] if (found := _SUFFIX.search(uri)) else "" for uri in uris}
     suffix = ends.pop() if len(ends) == 1 else ""
     text = f"{root}/{{dump_hour:%Y-%m-%d}}/{{dump_hour:%H}}/*{suffix}"
@@ -332,6 +336,14 @@ def _made_up(uris: Sequence[str], folder: Path) -> Named:
         f"the names of the samples {why}, so this template is made up: write where an hour's "
         "files are",
     )
+    if not has_place or not _is_right(text, folder):
+        raise TidegateError(
+            "no template can name the samples",
+            where=uris[0],
+            expected="samples of one bucket or below one folder, whose path has no '{', '}' or '*'",
+            got=", ".join(sorted(folders)[:3]),
+            todo="give samples of one source, or rename the folder",
+        )
     return Named(_relative(text, folder), {}, tuple(uris), notes, "", False)
 
 
