@@ -58,6 +58,10 @@ def test_the_tour_ends_with_what_the_readme_says(tour: tuple[Path, str]) -> None
     folder, printed = tour
     assert "4 lines = 2 events + 1 duplicates + 1 quarantined (1 bad_event_time)" in printed
     assert "nothing is held" in printed
+    assert re.search(
+        r"^  event_id: id  .*\n  event_time: at  .*\n  event_type: kind  ", printed, re.MULTILINE
+    )
+    assert re.search(r"^    file +\S+/tour/dumps/2026-05-01/10\.json$", printed, re.MULTILINE)
     assert "tour bad_event_time: 1 lines, 25.00% of 2026-05-01T10" in printed
     assert "unchanged" in printed
     assert "b1" in (folder / "tour" / "report" / "quarantine" / "tour.html").read_text()

@@ -77,8 +77,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     books.release(MONDAY + 240 * HOUR, 0)
     books.release(MONDAY + 250 * HOUR, 0)
-    settings = books.write(tables={"events": events, "sessions": sessions, "daily_activity": days})
-    return Path(settings.lake)
+    books.shown |= {"events": events, "sessions": sessions, "daily_activity": days}
+    return Path(books.write().lake)
 
 
 @pytest.fixture

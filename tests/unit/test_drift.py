@@ -130,7 +130,8 @@ def lake(tmp_path: Path) -> Path:
                 }
             )
     books.release(NOON + 9 * HOUR, 0)
-    settings = books.write(tables={"events": events})
+    books.shown["events"] = events
+    settings = books.write()
     (settings.sources / "web.yml").write_text(
         "source: web\nsince: 2026-03-01T12\ndumps: x/{dump_hour:%Y%m%d%H}.json\n"
         "fields: {event_id: id, event_time: at, event_type: kind, user_id: user.id}\n"

@@ -173,7 +173,7 @@ def _json(lines: DataFrame, source: Source) -> DataFrame:
         "p",
         F.expr(
             f"from_json(if({readable}, concat('{{\"v\":', value, ',\"{_END}\":1}}'), null), "
-            f"'{schema}', {_JSON_OPTIONS})"
+            f"{_text(schema)}, {_JSON_OPTIONS})"
         ),
     )
     return (
