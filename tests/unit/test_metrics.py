@@ -515,6 +515,62 @@ def test_a_filter_applies_before_the_first_event_is_looked_for() -> None:
     assert str(row["period_local"]) == "2026-03-03 00:00:00"
 
 
+def test_metrics_of_many_events_are_those_of_a_plain_computation() -> None:
+    chance = random.Random(11)
+    begin = datetime(2026, 10, 1, tzinfo=UTC)
+    zone = "Europe/Berlin"
+    drawn = [
+        {
+            "source": "web",
+            "event_id": f"{n:04d}",
+            "event_time": begin + timedelta(seconds=chance.randrange(40 * 86_400)),
+            "user_key": f"u{int(chance.expovariate(0.01))}",
+            "score": chance.gauss(0, 1),
+        }
+        for n in range(3_000)
+    ]
+    made = [
+        metric("unique", "unique", interval="hour", time_zone=zone),
+        metric(
+            "percentiles",
+            "tails",
+            value="score",
+            percentiles=[50, 95],
+            interval="week",
+            time_zone=zone,
+        ),
+        metric("new_users", "new_users", time_zone=zone),
+        metric("retention", "retention", time_zone=zone, periods=40),
+    ]
+    found = computed_all(lake(drawn), *made)
+    hours = grouped(drawn, "hour", zone)
+    assert {k: v["value"] for k, v in by_period(found["unique"]).items()} == {
+        key: len({row["user_key"] for row in its}) for key, its in hours.items()
+    }
+    for key, row in by_period(found["tails"]).items():
+        scores = pd.Series([each["score"] for each in grouped(drawn, "week", zone)[key]])
+        assert (row["p50"], row["p95"]) == (near(scores.quantile(0.5)), near(scores.quantile(0.95)))
+    days = defaultdict(set)
+    for each in drawn:
+        days[each["user_key"]].add(period(each["event_time"], "day", zone))
+    cohorts = defaultdict(list)
+    for user, its in days.items():
+        cohorts[min(its)].append(user)
+    assert {k: v["value"] for k, v in by_period(found["new_users"]).items()} == {
+        key: len(users) for key, users in cohorts.items()
+    }
+    last = max(max(its)[1] for its in days.values())
+    assert {
+        (row["cohort_local"], row["periods_later"]): row["returned"] for row in found["retention"]
+    } == {
+        (local, later): sum(
+            any(at[1] == local + timedelta(days=later) for at in days[user]) for user in users
+        )
+        for (_, local), users in cohorts.items()
+        for later in range(min(40, (last - local).days) + 1)
+    }
+
+
 # -- ratios ----------------------------------------------------------------------------------------
 
 
