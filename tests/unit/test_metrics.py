@@ -519,7 +519,7 @@ def test_metrics_of_many_events_are_those_of_a_plain_computation() -> None:
     chance = random.Random(11)
     begin = datetime(2026, 10, 1, tzinfo=UTC)
     zone = "Europe/Berlin"
-    drawn = [
+    drawn: list[dict[str, Any]] = [
         {
             "source": "web",
             "event_id": f"{n:04d}",
