@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -86,15 +86,18 @@ def period(at: datetime, interval: str, zone: str) -> tuple[datetime, datetime]:
     """Return the start of the period of an instant, in UTC and by its zone's clocks, by trying instants."""
     local = at.astimezone(ZoneInfo(zone))
     floor = _floor(local, interval)
-    first = floor.replace(tzinfo=at.tzinfo) - timedelta(hours=30)
-    tried = first
+    return _first(floor, local.utcoffset() if interval == "hour" else None, interval, zone), floor
+
+
+@cache
+def _first(floor: datetime, offset: timedelta | None, interval: str, zone: str) -> datetime:
+    """Return the first instant at which the clocks show a period, by a given offset if there is one."""
+    tried = floor.replace(tzinfo=UTC) - timedelta(hours=15)
     while True:
         shown = tried.astimezone(ZoneInfo(zone))
-        same = interval != "hour" or shown.utcoffset() == local.utcoffset()
-        if _floor(shown, interval) == floor and same:
-            return tried, floor
+        if _floor(shown, interval) == floor and offset in (None, shown.utcoffset()):
+            return tried
         tried += timedelta(minutes=1)
-        assert tried <= at
 
 
 def _floor(local: datetime, interval: str) -> datetime:

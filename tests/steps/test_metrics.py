@@ -123,7 +123,7 @@ def test_a_lake_of_an_older_version_gets_the_column_with_its_next_release(projec
 def test_sketches_that_spark_made_are_read_and_merge_with_those_of_the_library(
     spark: SparkSession,
 ) -> None:
-    import datasketches
+    import datasketches  # type: ignore[import-untyped]
 
     for users in (70, 20_000):
         row = (

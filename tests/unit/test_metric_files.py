@@ -56,6 +56,7 @@ def wrong(kind: str, **keys: Any) -> list[str]:
     ("keys", "told"),
     [
         ({"intervall": "day"}, "unknown key 'intervall' of count; did you mean 'interval'?"),
+        ({"in\x1b[31mterval": "day"}, r"unknown key 'in\x1b[31mterval' of count"),
         ({"window": "1h"}, "unknown key 'window' of count; it is a key of funnel"),
         ({"kind": "cuont"}, "kind: expected one of count, unique"),
         ({"kind": "cuont"}, "did you mean 'count'?"),

@@ -16,13 +16,16 @@ from typer.testing import CliRunner
 from handmade_books import Books
 from handmade_delta import write_delta
 from metric_lake import OWN, computed, lake, metric
+from project import REPO
 from tidegate.cli.app import app
 from tidegate.errors import TidegateError
 from tidegate.metrics import Metric, canonical, compile_metric, make_views
 from tidegate.metrics.check import _columns_of, duckdb_type
+from tidegate.metrics.in_force import in_force
 from tidegate.metrics.views import READ, empty, ordered
 from tidegate.query import connect, run, tables
 from tidegate.settings import Settings
+from tidegate.source import load_sources
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOSTILE = "o'b\"; DROP SCHEMA metrics CASCADE; --"
@@ -245,6 +248,18 @@ def test_a_release_shows_the_metrics_that_were_in_force_when_it_was_made(tmp_pat
         assert [n for n in tables(connection) if n.startswith("metrics.")] == []
 
 
+def test_the_metrics_of_the_repo_are_empty_on_a_lake_of_other_sources(tmp_path: Path) -> None:
+    own = {
+        each.source: {name: column.type for name, column in each.columns.items()}
+        for each in load_sources(REPO / "dags" / "sources")
+    }
+    made, told = in_force(REPO / "dags" / "metrics", {}, lambda: own, lambda: {})
+    assert told == []
+    with connect(write_lake(tmp_path, [made])) as connection:
+        for name in made:
+            assert run(connection, f"FROM metrics.{name}").fetchall() == []
+
+
 def test_a_wrong_name_is_answered_with_the_nearest_metric_and_tables_come_before_metrics(
     tmp_path: Path,
 ) -> None:
@@ -281,7 +296,7 @@ def test_a_definition_that_this_version_cannot_read_breaks_its_own_view_only(
 def test_a_lake_of_delta_tables_gives_the_numbers(tmp_path: Path) -> None:
     import shutil
 
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
 
     settings = write_lake(tmp_path, [definitions(*EVERY_KIND[:2])])
     place = Path(settings.lake) / "warehouse/events"

@@ -19,6 +19,7 @@ from tidegate.metrics.sql import Rows, micros, result
 
 _KEY = "coalesce('i:' || {0}source_session_id, 'u:' || {0}user_key)"
 """What ties events to sessions, as `tables.sessions` has it."""
+_OVER = 2**63 - 1
 
 
 def funnel(rows: Rows) -> str:
@@ -46,9 +47,9 @@ def funnel(rows: Rows) -> str:
     for at in range(2, len(steps) + 1):
         ctes += [
             f"_e{at} AS (SELECT _entity, _n, _at FROM _numbered WHERE _s{at})",
-            # Where the next one is missing or too late, `_n` is NULL, and nothing comes after NULL.
+            # An attempt that is over stands after every event. (At NULL, DuckDB 1.5's ASOF JOIN finds a match.)
             f"_a{at} AS (SELECT a._entity, a._start, a._local, {_listed(rows, 'a.')}a._t0, "
-            f"CASE WHEN e._at - a._t0 <= {window} THEN e._n END AS _n, "
+            f"CASE WHEN e._at - a._t0 <= {window} THEN e._n ELSE {_OVER} END AS _n, "
             f"CASE WHEN e._at - a._t0 <= {window} THEN {at} ELSE a._reached END AS _reached "
             f"FROM _a{at - 1} a ASOF LEFT JOIN _e{at} e ON a._entity = e._entity AND a._n < e._n)",
         ]

@@ -404,7 +404,7 @@ def _unknown(
             continue
         kinds = [each for each, keys in KEYS.items() if key in keys] if common else []
         told = f"it is a key of {', '.join(kinds)}" if kinds else hint(key, every)
-        faults.append(f"unknown key '{key}'{of}; {told}")
+        faults.append(f"unknown key {key!r}{of}; {told}")
 
 
 def _is_name(value: object) -> bool:
