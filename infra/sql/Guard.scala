@@ -4,7 +4,7 @@ import java.util.Locale
 
 import org.apache.hadoop.fs.Path
 
-import org.apache.spark.sql.{SparkSession, SparkSessionExtensions}
+import org.apache.spark.sql.SparkSessionExtensions
 import org.apache.spark.sql.catalyst.{FunctionIdentifier, TableIdentifier}
 import org.apache.spark.sql.catalyst.analysis._
 import org.apache.spark.sql.catalyst.catalog.UnresolvedCatalogRelation
@@ -29,14 +29,14 @@ class RefusedException(what: String) extends RuntimeException(
  * and `ops` is read, whatever the first one overlooked. (The storage keys are the third: they reach no other.)
  */
 object Guard {
-  def inject(extensions: SparkSessionExtensions, lake: Lake): Unit = {
-    extensions.injectParser((session, delegate) => new ReadingParser(session, delegate, lake))
-    extensions.injectCheckRule(_ => new InsideLake(lake))
+  def inject(extensions: SparkSessionExtensions, releases: => Releases): Unit = {
+    extensions.injectParser((_, delegate) => new ReadingParser(delegate, releases))
+    extensions.injectCheckRule(_ => new InsideLake(releases.lake))
   }
 }
 
 /** Parses statements and refuses those that do more than read published tables. */
-class ReadingParser(session: SparkSession, delegate: ParserInterface, lake: Lake) extends ParserInterface {
+class ReadingParser(delegate: ParserInterface, releases: => Releases) extends ParserInterface {
   override def parsePlan(text: String): LogicalPlan = Statements.check(delegate.parsePlan(text))
 
   override def parsePlanWithParameters(text: String, parameters: ParameterContext): LogicalPlan =
@@ -44,7 +44,7 @@ class ReadingParser(session: SparkSession, delegate: ParserInterface, lake: Lake
 
   /** Spark parses the texts of views by this one. */
   override def parseQuery(text: String): LogicalPlan =
-    lake.viewPlan(session, text).getOrElse(Statements.check(delegate.parseQuery(text)))
+    releases.viewPlan(text).getOrElse(Statements.check(delegate.parseQuery(text)))
 
   override def parseExpression(text: String): Expression = delegate.parseExpression(text)
   override def parseTableIdentifier(text: String): TableIdentifier = delegate.parseTableIdentifier(text)

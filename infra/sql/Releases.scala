@@ -1,9 +1,9 @@
 package org.apache.spark.sql.hive.thriftserver.tidegate
 
 import java.util.Locale
-import java.util.concurrent.ConcurrentHashMap
 import java.util.regex.Pattern
 
+import com.google.common.cache.{Cache, CacheBuilder, RemovalListener}
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.Path
 
@@ -15,11 +15,9 @@ import org.apache.spark.sql.catalyst.catalog._
 import org.apache.spark.sql.catalyst.plans.logical.{LogicalPlan, Project}
 import org.apache.spark.sql.catalyst.util.StringUtils
 import org.apache.spark.sql.classic.{SparkSession => ClassicSession}
-import org.apache.spark.sql.delta.{DeltaLog, DeltaTimeTravelSpec}
-import org.apache.spark.sql.delta.catalog.DeltaTableV2
-import org.apache.spark.sql.execution.datasources.v2.DataSourceV2Relation
+import org.apache.spark.sql.delta.{DeltaLog, Snapshot}
+import org.apache.spark.sql.execution.datasources.LogicalRelation
 import org.apache.spark.sql.functions.{col, max}
-import org.apache.spark.sql.types.StructType
 
 object Lake {
   val Latest = "latest"
@@ -55,16 +53,9 @@ class Lake(address: String, hadoop: => Configuration) {
   private lazy val ours = (
     "SELECT \\* FROM delta\\.`" + Pattern.quote(root) + "/((?:warehouse|ops)/[a-z_]+)`(?: VERSION AS OF ([0-9]+))?").r
 
-  /**
-   * What the text of a view of ours means, None for any other text.
-   *
-   * Spark itself would not read it: in these sessions SQL may not name files (`spark.sql.runSQLOnFiles`).
-   */
-  def viewPlan(session: SparkSession, text: String): Option[LogicalPlan] = text match {
-    case ours(place, version) =>
-      val pin = Option(version).map(number => DeltaTimeTravelSpec(None, Some(number.toLong), None))
-      val table = DeltaTableV2(session, path(place), timeTravelOpt = pin)
-      Some(Project(Seq(UnresolvedStar(None)), DataSourceV2Relation.create(table, None, None)))
+  /** The place and the version that the text of a view of ours names; None for any other text. */
+  def viewed(text: String): Option[(String, Option[Long])] = text match {
+    case ours(place, version) => Some((place, Option(version).map(_.toLong)))
     case _ => None
   }
 }
@@ -74,16 +65,14 @@ case class Release(id: String, sequence: Long, versions: Map[String, Long]) {
   val schema: String = Lake.ReleasePrefix + id.toLowerCase(Locale.ROOT).replaceAll("[^a-z0-9]", "_")
 }
 
-/** What Delta says of a table at a version. */
-case class Described(columns: StructType, meaning: Option[String])
-
 /**
  * The releases of a lake, as its books say them.
  *
  * @param owner a session without a guard
+ * @param books the names of the system's own books
  * @param shown how many of the newest are listed; any other that is kept is found by its name
  */
-class Releases(owner: => ClassicSession, val lake: Lake, shown: Int) {
+class Releases(owner: => ClassicSession, val lake: Lake, val books: Seq[String], shown: Int) {
   private case class Known(seen: (Long, Long), newestFirst: Vector[Release], kept: Map[String, Long]) {
     val byId: Map[String, Release] = newestFirst.map(each => each.id -> each).toMap
     val bySchema: Map[String, Release] = newestFirst.map(each => each.schema -> each).toMap
@@ -92,7 +81,12 @@ class Releases(owner: => ClassicSession, val lake: Lake, shown: Int) {
   }
 
   @volatile private var known = Known((-1L, -1L), Vector.empty, Map.empty)
-  private val described = new ConcurrentHashMap[(String, Long), Described]
+
+  /** What Delta knows of tables at versions, which never changes: to put it together takes it a second. */
+  private val snapshots: Cache[(String, Long), Snapshot] = {
+    val forget: RemovalListener[(String, Long), Snapshot] = gone => gone.getValue.uncache()
+    CacheBuilder.newBuilder.maximumSize(Releases.Snapshots).removalListener(forget).build[(String, Long), Snapshot]()
+  }
 
   /** Reads the books again if they have changed; costs two listings of folders if not. */
   def refresh(): Unit = synchronized {
@@ -116,24 +110,23 @@ class Releases(owner: => ClassicSession, val lake: Lake, shown: Int) {
 
   def recent: Seq[Release] = known.newestFirst.filter(known.isKept).take(shown)
 
-  def books: Seq[String] = {
-    val folder = lake.path("ops")
-    val files = folder.getFileSystem(owner.sessionState.newHadoopConf())
-    if (!files.exists(folder)) Nil
-    else files.listStatus(folder).filter(_.isDirectory).map(_.getPath.getName).filter(_.matches("[a-z_]+")).toSeq.sorted
-  }
-
-  /** Columns and meaning of a table; at a version they never change, so they are asked for once. */
-  def describe(place: String, at: Option[Long]): Described = owner.withActive {
+  /** A table at a version, or as it is now; None where there is none yet. */
+  def snapshot(place: String, at: Option[Long]): Option[Snapshot] = owner.withActive {
     val log = DeltaLog.forTable(owner, lake.path(place))
     val version = at.getOrElse(log.update().version)
-    described.computeIfAbsent(
-      (place, version),
-      _ => {
-        val metadata = log.getSnapshotAt(version).metadata
-        Described(metadata.schema, Option(metadata.description))
-      })
+    if (version < 0) None else Some(snapshots.get((place, version), () => log.getSnapshotAt(version)))
   }
+
+  /**
+   * What the text of a view of ours means, None for any other text.
+   *
+   * Spark itself would not read it: in these sessions SQL may not name files (`spark.sql.runSQLOnFiles`).
+   */
+  def viewPlan(text: String): Option[LogicalPlan] =
+    lake.viewed(text).flatMap { case (place, version) => snapshot(place, version) }.map { found =>
+      val relation = found.deltaLog.createRelation(snapshotToUseOpt = Some(found), isTimeTravelQuery = true)
+      Project(Seq(UnresolvedStar(None)), LogicalRelation(relation, isStreaming = false))
+    }
 
   private def version(place: String): Long = DeltaLog.forTable(owner, lake.path(place)).update().version
 
@@ -147,6 +140,11 @@ class Releases(owner: => ClassicSession, val lake: Lake, shown: Int) {
     owner.read.format("delta").load(lake.path("ops/maintenance").toString)
       .where(col("kept_from").isNotNull).groupBy("place").agg(max("kept_from")).collect()
       .map(row => row.getString(0) -> row.getLong(1)).toMap
+}
+
+object Releases {
+  /** Tables at versions that are kept in mind: those of some twenty releases. */
+  val Snapshots = 100L
 }
 
 object Pin {
@@ -186,19 +184,20 @@ class ReleaseCatalog(conf: SparkConf, hadoop: Configuration, releases: => Releas
     release.versions.map { case (name, version) => name -> (s"warehouse/$name", Some(version)) }
 
   private def view(schema: String, name: String): Option[CatalogTable] =
-    content(schema).flatMap(_.get(name)).map { case (place, version) =>
-      val found = releases.describe(place, version)
-      CatalogTable(
+    for {
+      tables <- content(schema)
+      (place, version) <- tables.get(name)
+      found <- releases.snapshot(place, version)
+    } yield CatalogTable(
         TableIdentifier(name, Some(schema)),
-        CatalogTableType.VIEW,
-        CatalogStorageFormat.empty,
-        found.columns,
+      CatalogTableType.VIEW,
+      CatalogStorageFormat.empty,
+        found.schema,
         viewText = Some(releases.lake.viewText(place, version)),
         viewOriginalText = Some(releases.lake.viewText(place, version)),
-        comment = found.meaning,
+        comment = Option(found.metadata.description),
         owner = "",
         createTime = 0)
-    }
 
   override def databaseExists(schema: String): Boolean = content(schema).isDefined
 

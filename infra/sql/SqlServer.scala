@@ -1,10 +1,11 @@
 package org.apache.spark.sql.hive.thriftserver.tidegate
 
+import java.nio.ByteBuffer
 import java.nio.charset.StandardCharsets.UTF_8
 import java.nio.file.{Files, Paths}
 import java.security.MessageDigest
-import java.util.{HashMap, Properties, UUID}
-import java.util.concurrent.{Executors, TimeUnit}
+import java.util.{ArrayList, HashMap, Properties, UUID}
+import java.util.concurrent.{Executors, ScheduledExecutorService, TimeUnit}
 import javax.security.sasl.AuthenticationException
 
 import scala.jdk.CollectionConverters._
@@ -41,15 +42,17 @@ object SqlServer {
     val context = new SparkContext(settings.spark)
     settings.storage.foreach { case (key, value) => context.hadoopConfiguration.set(key, value) }
     lazy val lake = new Lake(settings.lake, context.hadoopConfiguration)
-    lazy val releases: Releases = new Releases(owner, lake, settings.shown)
+    lazy val releases: Releases = new Releases(owner, lake, settings.books, settings.shown)
     lazy val shared: SharedState = new SharedState(context, Map.empty[String, String]) {
       override lazy val externalCatalog = new ExternalCatalogWithListener(
         new ReleaseCatalog(context.conf, context.hadoopConfiguration, releases))
     }
     lazy val owner = session(context, shared, _ => ())
-    val guarded = session(context, shared, Guard.inject(_, lake))
+    val guarded = session(context, shared, Guard.inject(_, releases))
     SparkSession.setDefaultSession(guarded)
     releases.refresh()
+    // So that a connection finds as a rule what it looks for at its opening.
+    every(settings.look) { releases.refresh() }
 
     HiveThriftServer2.eventManager = new HiveThriftServer2EventManager(context)
     // Hive asks for it by a configuration of its own, which takes it from here.
@@ -59,6 +62,22 @@ object SqlServer {
     server.start()
     // stack/sql.py waits for this line.
     println(s"SQL server started at: 127.0.0.1:${settings.port}")
+  }
+
+  private def every(seconds: Long)(work: => Unit): Unit = {
+    val run: Runnable = () =>
+      try work
+      catch {
+        // A connection that is opened tries it again, and tells whoever opens it.
+        case error: Exception => println(s"the releases can't be looked up: $error")
+      }
+    clock("look-for-releases").scheduleWithFixedDelay(run, seconds, seconds, TimeUnit.SECONDS)
+  }
+
+  def clock(name: String): ScheduledExecutorService = Executors.newSingleThreadScheduledExecutor { work =>
+    val thread = new Thread(work, name)
+    thread.setDaemon(true)
+    thread
   }
 
   /** Makes a session on a shared state of ours, which no public way does. */
@@ -83,6 +102,10 @@ class Settings(told: Map[String, String]) {
   val rows: Long = told("rows").toLong
   /** Seconds that a query, and each fetch of its rows, may take. */
   val timeout: Long = told("timeout_s").toLong
+  /** Seconds between two looks for new releases. */
+  val look: Long = 10
+  /** The system's own books. */
+  val books: Seq[String] = told("books").split(',').toSeq
   /** Releases that are listed. */
   val shown: Int = told("releases").toInt
 
@@ -141,11 +164,7 @@ class Front(service: SparkSQLCLIService, context: SparkContext, releases: Releas
   private val settings = SqlServer.settings
   private val tooLong =
     s"the query took longer than ${settings.timeout} seconds (TIDEGATE_SQL_TIMEOUT says how long it may)"
-  private val clock = Executors.newSingleThreadScheduledExecutor { (work: Runnable) =>
-    val thread = new Thread(work, "fetch-timeout")
-    thread.setDaemon(true)
-    thread
-  }
+  private val clock = SqlServer.clock("fetch-timeout")
 
   override def OpenSession(request: TOpenSessionReq): TOpenSessionResp = {
     val asked = Option(request.getConfiguration).flatMap(conf => Option(conf.get("use:database")))
@@ -188,7 +207,10 @@ class Front(service: SparkSQLCLIService, context: SparkContext, releases: Releas
   override def GetFunctions(request: TGetFunctionsReq): TGetFunctionsResp =
     within(request.getSessionHandle)(super.GetFunctions(request))
 
-  override def FetchResults(request: TFetchResultsReq): TFetchResultsResp = {
+  override def FetchResults(request: TFetchResultsReq): TFetchResultsResp =
+    if (request.getFetchType == Front.Log) Front.noLog else fetch(request)
+
+  private def fetch(request: TFetchResultsReq): TFetchResultsResp = {
     // Spark runs a query part by part as its rows are fetched, so each fetch has the time of a query.
     val tag = s"fetch-${UUID.randomUUID}"
     val stop: Runnable = () => context.cancelJobsWithTag(tag, tooLong)
@@ -250,6 +272,20 @@ class Front(service: SparkSQLCLIService, context: SparkContext, releases: Releas
 object Front {
   /** Rows of one answer, whatever a client asks for. */
   val MostAtOnce = 5000L
+
+  /** What a client asks for that wants the log of a query. */
+  val Log: Short = 1
+
+  /** No log: some clients ask for it after every query, and take an error there for the query's. */
+  def noLog: TFetchResultsResp = {
+    val lines = new TStringColumn(new ArrayList[String], ByteBuffer.wrap(Array[Byte](0)))
+    val results = new TRowSet(0, new ArrayList[TRow])
+    results.addToColumns(TColumn.stringVal(lines))
+    val response = new TFetchResultsResp(new TStatus(TStatusCode.SUCCESS_STATUS))
+    response.setHasMoreRows(false)
+    response.setResults(results)
+    response
+  }
 
   def error(what: String): TStatus = {
     val status = new TStatus(TStatusCode.ERROR_STATUS)

@@ -28,6 +28,7 @@ from tidegate.stack.spark import (
     spark_environment,
     work_folder,
 )
+from tidegate.tables import OPS
 
 HOST = "127.0.0.1"
 START_S = 180.0
@@ -228,6 +229,7 @@ def sql_conf(plan: SqlPlan, work: Path) -> dict[str, str]:
         "port": str(plan.port),
         "user": ANALYST,
         "password": plan.secrets.password,
+        "books": ",".join(table.name for table in OPS),
         "rows": str(limits.rows),
         "timeout_s": seconds,
         "releases": str(limits.releases),
