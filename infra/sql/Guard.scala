@@ -29,18 +29,28 @@ class RefusedException(what: String) extends RuntimeException(
  * and `ops` is read, whatever the first one overlooked. (The storage keys are the third: they reach no other.)
  */
 object Guard {
-  def inject(extensions: SparkSessionExtensions, releases: => Releases): Unit = {
-    extensions.injectParser((_, delegate) => new ReadingParser(delegate, releases))
+  def inject(extensions: SparkSessionExtensions, releases: => Releases, rows: Long): Unit = {
+    extensions.injectParser((_, delegate) => new ReadingParser(delegate, releases, rows))
     extensions.injectCheckRule(_ => new InsideLake(releases.lake))
   }
 }
 
 /** Parses statements and refuses those that do more than read published tables. */
-class ReadingParser(delegate: ParserInterface, releases: => Releases) extends ParserInterface {
-  override def parsePlan(text: String): LogicalPlan = Statements.check(delegate.parsePlan(text))
+class ReadingParser(delegate: ParserInterface, releases: => Releases, rows: Long) extends ParserInterface {
+  override def parsePlan(text: String): LogicalPlan = bounded(Statements.check(delegate.parsePlan(text)))
 
   override def parsePlanWithParameters(text: String, parameters: ParameterContext): LogicalPlan =
-    Statements.check(delegate.parsePlanWithParameters(text, parameters))
+    bounded(Statements.check(delegate.parsePlanWithParameters(text, parameters)))
+
+  /**
+   * A part of a result is held in memory as a whole, so none may have many more rows than the result.
+   *
+   * (The front counts the rows of all parts: a result that is cut here is an error there.)
+   */
+  private def bounded(plan: LogicalPlan): LogicalPlan = plan match {
+    case command: Command => command
+    case query => LocalLimit(Literal(Math.min(rows + 1, Int.MaxValue).toInt), query)
+  }
 
   /** Spark parses the texts of views by this one. */
   override def parseQuery(text: String): LogicalPlan =

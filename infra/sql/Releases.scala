@@ -217,7 +217,8 @@ class ReleaseCatalog(conf: SparkConf, hadoop: Configuration, releases: => Releas
 
   override def listDatabases(pattern: String): Seq[String] = {
     // A release that is asked for by its name is there, listed or not.
-    val asked = pattern.toLowerCase(Locale.ROOT)
+    // (Drivers ask by patterns, in which an underscore is any character: Spark makes a dot of it.)
+    val asked = pattern.toLowerCase(Locale.ROOT).replace('.', '_')
     val more = if (asked.matches("release_[a-z0-9_]+")) releases.bySchema(asked).map(_.schema).toSeq else Nil
     (StringUtils.filterPattern(listDatabases(), pattern) ++ more).distinct
   }

@@ -12,6 +12,9 @@ import scala.jdk.CollectionConverters._
 
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.hive.conf.HiveConf
+import org.apache.hadoop.hive.metastore.api.Database
+import org.apache.hadoop.hive.ql.metadata.{Partition, Table}
+import org.apache.hadoop.hive.ql.security.authorization.{HiveAuthorizationProviderBase, Privilege}
 import org.apache.hive.service.auth.PasswdAuthenticationProvider
 import org.apache.hive.service.cli.{HiveSQLException, SessionHandle}
 import org.apache.hive.service.cli.thrift.ThriftBinaryCLIService
@@ -48,7 +51,7 @@ object SqlServer {
         new ReleaseCatalog(context.conf, context.hadoopConfiguration, releases))
     }
     lazy val owner = session(context, shared, _ => ())
-    val guarded = session(context, shared, Guard.inject(_, releases))
+    val guarded = session(context, shared, Guard.inject(_, releases, settings.rows))
     SparkSession.setDefaultSession(guarded)
     releases.refresh()
     // So that a connection finds as a rule what it looks for at its opening.
@@ -121,6 +124,7 @@ class Settings(told: Map[String, String]) {
     told.filter(_._1.startsWith("hive.")).foreach { case (key, value) => conf.set(key, value) }
     conf.set("hive.server2.thrift.port", port.toString)
     conf.set("hive.server2.authentication", "CUSTOM")
+    conf.set("hive.security.authorization.manager", classOf[NoAuthorizer].getName)
     conf
   }
 }
@@ -143,6 +147,23 @@ class Login extends PasswdAuthenticationProvider {
 
   private def same(given: String, wanted: String): Boolean =
     MessageDigest.isEqual(Option(given).getOrElse("").getBytes(UTF_8), wanted.getBytes(UTF_8))
+}
+
+/** What Hive's own part asks whether somebody may see metadata: it is not used, and needs no metastore as Hive's do. */
+class NoAuthorizer extends HiveAuthorizationProviderBase {
+  override def init(conf: Configuration): Unit = ()
+  override def authorize(read: Array[Privilege], write: Array[Privilege]): Unit = refuse()
+  override def authorize(database: Database, read: Array[Privilege], write: Array[Privilege]): Unit = refuse()
+  override def authorize(table: Table, read: Array[Privilege], write: Array[Privilege]): Unit = refuse()
+  override def authorize(part: Partition, read: Array[Privilege], write: Array[Privilege]): Unit = refuse()
+  override def authorize(
+      table: Table,
+      part: Partition,
+      columns: java.util.List[String],
+      read: Array[Privilege],
+      write: Array[Privilege]): Unit = refuse()
+
+  private def refuse(): Nothing = throw new RefusedException("what Hive would be asked")
 }
 
 class Server(session: ClassicSession, releases: Releases) extends HiveServer2 with ReflectedCompositeService {
@@ -271,7 +292,7 @@ class Front(service: SparkSQLCLIService, context: SparkContext, releases: Releas
 
 object Front {
   /** Rows of one answer, whatever a client asks for. */
-  val MostAtOnce = 5000L
+  val MostAtOnce = 1000L
 
   /** What a client asks for that wants the log of a query. */
   val Log: Short = 1

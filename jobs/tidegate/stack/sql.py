@@ -240,13 +240,16 @@ def sql_conf(plan: SqlPlan, work: Path) -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.local.dir": str(work / "local"),
-        "spark.driver.maxResultSize": "256m",  # of one part of a result, which is held in memory
+        # A part of a result is held in memory as a whole: parts are small, and too large ones an error.
+        "spark.driver.maxResultSize": "256m",
+        "spark.sql.files.maxPartitionBytes": "16m",
+        "spark.sql.adaptive.advisoryPartitionSizeInBytes": "16m",
         "spark.scheduler.mode": "FAIR",  # a long query does not hold up short ones
         "spark.sql.warehouse.dir": str(work / "warehouse"),
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
-        "spark.sql.shuffle.partitions": "4",
+        "spark.sql.shuffle.partitions": "16",
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.sql.thriftServer.incrementalCollect": "true",
         "spark.sql.thriftServer.queryTimeout": seconds,
