@@ -38,9 +38,9 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def plan(home: Path, lake: str = "s3a://tidegate/lake", **limits: int) -> SqlPlan:
+def plan(home: Path, lake: str = "s3a://tidegate/lake") -> SqlPlan:
     endpoint = "http://127.0.0.1:9" if lake.startswith("s3a://") else None
-    return SqlPlan(home, home, lake, 1, load_sql_secrets(home), SqlLimits(**limits), endpoint)
+    return SqlPlan(home, home, lake, 1, load_sql_secrets(home), SqlLimits(), endpoint)
 
 
 def test_limits_come_from_the_environment(no_variables: pytest.MonkeyPatch) -> None:
