@@ -85,7 +85,8 @@ class Releases(owner: => ClassicSession, val lake: Lake, val books: Seq[String],
   /** What Delta knows of tables at versions, which never changes: to put it together takes it a second. */
   private val snapshots: Cache[(String, Long), Snapshot] = {
     val forget: RemovalListener[(String, Long), Snapshot] = gone => gone.getValue.uncache()
-    CacheBuilder.newBuilder.maximumSize(Releases.Snapshots).removalListener(forget).build[(String, Long), Snapshot]()
+    // Twice the tables of all releases that are listed.
+    CacheBuilder.newBuilder.maximumSize(Math.max(100L, 10L * shown)).removalListener(forget).build[(String, Long), Snapshot]()
   }
 
   /** Reads the books again if they have changed; costs two listings of folders if not. */
@@ -101,6 +102,10 @@ class Releases(owner: => ClassicSession, val lake: Lake, val books: Seq[String],
   def latest: Option[Release] = known.newestFirst.headOption
 
   def byId(id: String): Option[Release] = known.byId.get(id)
+
+  /** Looks at the tables of the releases that are listed before somebody waits for that; the newest first. */
+  def warm(): Unit =
+    for (release <- recent; (name, version) <- release.versions) snapshot(s"warehouse/$name", Some(version))
 
   /** The release of a schema, if it can still be read. */
   def bySchema(schema: String): Option[Release] = {
@@ -140,11 +145,6 @@ class Releases(owner: => ClassicSession, val lake: Lake, val books: Seq[String],
     owner.read.format("delta").load(lake.path("ops/maintenance").toString)
       .where(col("kept_from").isNotNull).groupBy("place").agg(max("kept_from")).collect()
       .map(row => row.getString(0) -> row.getLong(1)).toMap
-}
-
-object Releases {
-  /** Tables at versions that are kept in mind: those of some twenty releases. */
-  val Snapshots = 100L
 }
 
 object Pin {

@@ -55,7 +55,10 @@ object SqlServer {
     SparkSession.setDefaultSession(guarded)
     releases.refresh()
     // So that a connection finds as a rule what it looks for at its opening.
-    every(settings.look) { releases.refresh() }
+    every(settings.look) {
+      releases.refresh()
+      releases.warm()
+    }
 
     HiveThriftServer2.eventManager = new HiveThriftServer2EventManager(context)
     // Hive asks for it by a configuration of its own, which takes it from here.
@@ -74,7 +77,7 @@ object SqlServer {
         // A connection that is opened tries it again, and tells whoever opens it.
         case error: Exception => println(s"the releases can't be looked up: $error")
       }
-    clock("look-for-releases").scheduleWithFixedDelay(run, seconds, seconds, TimeUnit.SECONDS)
+    clock("look-for-releases").scheduleWithFixedDelay(run, 0, seconds, TimeUnit.SECONDS)
   }
 
   def clock(name: String): ScheduledExecutorService = Executors.newSingleThreadScheduledExecutor { work =>

@@ -79,7 +79,7 @@ class SqlLimits:
     rows: int = 1_000_000
     timeout: timedelta = timedelta(minutes=10)
     memory: str = "2g"
-    releases: int = 10
+    releases: int = 5
 
 
 def load_sql_limits() -> SqlLimits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.cli.stack import describe
+from tidegate.cli.stack import describe, up
 from tidegate.errors import TidegateError
 from tidegate.settings import S3Access, SqlLimits, load_sql_limits
 from tidegate.stack.private import load_sql_secrets, sql_password_file
@@ -26,7 +27,7 @@ from tidegate.stack.sql import (
     sql_conf,
     sql_sources,
 )
-from tidegate.stack.state import StackState
+from tidegate.stack.state import StackState, write_state
 
 NAMES = ("ROWS", "TIMEOUT", "MEMORY", "RELEASES")
 
@@ -44,7 +45,7 @@ def plan(home: Path, lake: str = "s3a://tidegate/lake") -> SqlPlan:
 
 
 def test_limits_come_from_the_environment(no_variables: pytest.MonkeyPatch) -> None:
-    assert load_sql_limits() == SqlLimits(1_000_000, timedelta(minutes=10), "2g", 10)
+    assert load_sql_limits() == SqlLimits(1_000_000, timedelta(minutes=10), "2g", 5)
     for name, text in zip(NAMES, ("500", "90s", "512m", "3"), strict=True):
         no_variables.setenv(f"TIDEGATE_SQL_{name}", text)
     assert load_sql_limits() == SqlLimits(500, timedelta(seconds=90), "512m", 3)
@@ -204,3 +205,14 @@ def test_status_says_how_to_connect() -> None:
     )
     without = StackState(1, "s3a://x/lake", "s3://x", "sc://y", S3Access())
     assert not any(line.startswith("SQL") for line in describe(without))
+
+
+def test_a_stack_that_runs_without_it_has_to_be_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_HOME", str(tmp_path))
+    write_state(tmp_path, StackState(os.getpid(), "s3a://x/lake", "s3://x", "sc://y", S3Access()))
+    with pytest.raises(TidegateError, match="without a SQL server") as told:
+        up(airflow=False, sql=True)
+    assert "tidegate down" in told.value.describe()
+    up(airflow=False, sql=False)
