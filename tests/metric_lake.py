@@ -14,7 +14,7 @@ import duckdb
 from tidegate.metrics import Metric, make_views, parse_metric
 from tidegate.metrics.check import duckdb_type
 from tidegate.metrics.sketches import FUNCTIONS
-from tidegate.metrics.views import empty
+from tidegate.stand_ins import empty
 from tidegate.tables import BY_NAME
 
 Row = Mapping[str, Any]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tidegate.quoting import literal
 from tidegate.tables import OPS, WAREHOUSE
 
 if TYPE_CHECKING:
@@ -150,9 +151,9 @@ def describe(connection: duckdb.DuckDBPyConnection) -> None:
         if (schema, name) not in present:
             continue
         view = f'"{schema}"."{name}"'
-        statements.append(f"COMMENT ON VIEW {view} IS {_text(meaning)}")
+        statements.append(f"COMMENT ON VIEW {view} IS {literal(meaning)}")
         statements += [
-            f'COMMENT ON COLUMN {view}."{column}" IS {_text(told)}'
+            f'COMMENT ON COLUMN {view}."{column}" IS {literal(told)}'
             for column, told in columns.items()
             if column in present[schema, name]
         ]
@@ -166,7 +167,3 @@ def _meanings() -> Iterable[tuple[tuple[str, str], str, Mapping[str, str]]]:
         yield (schema, table.name), f"One row is {table.meaning}.", columns
     for view in VIEWS:
         yield (view.schema, view.name), f"One row is {view.meaning}.", view.columns
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

@@ -138,6 +138,10 @@ def test_what_is_published_can_not_be_changed(db: duckdb.DuckDBPyConnection) -> 
         "INSERT INTO sessions SELECT * FROM sessions",
         "UPDATE events SET user_key = 'me'",
         "SET enable_external_access = true",
+        "SET allow_unsigned_extensions = true",
+        "INSTALL spatial",
+        "LOAD spatial",
+        "LOAD '/tmp/mine.duckdb_extension'",
     ):
         with pytest.raises(duckdb.Error):
             db.execute(statement)

@@ -22,10 +22,11 @@ from tidegate.errors import TidegateError
 from tidegate.metrics import Metric, canonical, compile_metric, make_views
 from tidegate.metrics.check import _columns_of, duckdb_type
 from tidegate.metrics.in_force import in_force
-from tidegate.metrics.views import READ, empty, ordered
+from tidegate.metrics.views import READ, ordered
 from tidegate.query import connect, run, tables
 from tidegate.settings import Settings
 from tidegate.source import load_sources
+from tidegate.stand_ins import empty
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOSTILE = "o'b\"; DROP SCHEMA metrics CASCADE; --"

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from tidegate.metrics.expressions import read_expression
 from tidegate.metrics.model import VALUED, Metric
-from tidegate.metrics.quoting import quoted
 from tidegate.metrics.sql import group_names, named_columns
-from tidegate.metrics.views import READ, empty, make_views
+from tidegate.metrics.views import READ, make_views
 from tidegate.nearest import hint, nearest
+from tidegate.quoting import quoted
+from tidegate.stand_ins import empty
 from tidegate.tables import BY_NAME
 
 Columns = Mapping[str, str]

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from tidegate.metrics.quoting import literal
 from tidegate.nearest import nearest
+from tidegate.quoting import literal
 
 if TYPE_CHECKING:
     import duckdb

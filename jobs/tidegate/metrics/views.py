@@ -1,27 +1,21 @@
-"""Views: metrics in a DuckDB connection, as `metrics.<name>`.
-
-DuckDB reads a view's query when the view is made, and for that opens the tables: over S3, some tenths of a second
-for each metric. So views are made over empty tables of the same columns, in the published ones' place for that
-moment; each query reads them again, from the published ones.
-"""
+"""Views: metrics in a DuckDB connection, as `metrics.<name>`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tidegate.metrics.model import Metric
-from tidegate.metrics.quoting import literal, quoted
 from tidegate.metrics.sketches import register
 from tidegate.metrics.sql import SCHEMA, compile_metric
+from tidegate.quoting import literal, quoted
+from tidegate.stand_ins import set_aside
 
 if TYPE_CHECKING:
     import duckdb
 
 READ = ("events", "sessions", "daily_activity")
 """The published tables that metrics read."""
-_ASIDE = "_published_"
 
 
 def make_views(
@@ -49,7 +43,7 @@ def make_views(
     if not metrics and not faults:
         return {}
     register(connection)
-    with _set_aside(connection) as columns:
+    with set_aside(connection, "main", READ) as columns:
         for name in ordered(metrics):
             metric = metrics[name]
             view = f"{SCHEMA}.{quoted(name)}"
@@ -103,31 +97,3 @@ def _missing(
         return f"there is no table {metric.reads}"
     gone = [name for name in metric.made_of if name not in metrics]
     return f"there is no metric {', '.join(gone)}" if gone else None
-
-
-@contextmanager
-def _set_aside(connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, dict[str, str]]]:
-    """Have empty tables in the place of published ones; yield the columns, by table: name -> type."""
-    # What views remember of themselves. DESCRIBE and PRAGMA table_info would open the tables.
-    rows = connection.execute(
-        "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE schema_name = 'main' "
-        f"AND table_name IN ({', '.join(map(literal, READ))}) ORDER BY column_index"
-    ).fetchall()
-    columns: dict[str, dict[str, str]] = {}
-    for table, name, kind in rows:
-        columns.setdefault(str(table), {})[str(name)] = str(kind)
-    for table, types in columns.items():
-        connection.execute(f"ALTER VIEW main.{table} RENAME TO {_ASIDE}{table}")
-        connection.execute(f"CREATE VIEW main.{table} AS {empty(types)}")
-    try:
-        yield columns
-    finally:
-        for table in columns:
-            connection.execute(f"DROP VIEW main.{table}")
-            connection.execute(f"ALTER VIEW main.{_ASIDE}{table} RENAME TO {table}")
-
-
-def empty(types: Mapping[str, str]) -> str:
-    """Return a query of no rows with some columns: name -> DuckDB type."""
-    listed = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(name)}" for name, kind in types.items())
-    return f"SELECT {listed} WHERE false"

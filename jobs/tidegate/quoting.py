@@ -1,4 +1,4 @@
-"""Quoting: names and texts as parts of SQL."""
+"""Quoting: names and texts as parts of DuckDB's SQL."""
 
 from __future__ import annotations
 
