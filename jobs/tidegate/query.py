@@ -417,16 +417,24 @@ def _check_promise(connection: duckdb.DuckDBPyConnection, base: str, release: Re
 def _make_view(
     connection: duckdb.DuckDBPyConnection, view: str, path: str, version: int | None
 ) -> bool:
-    """Make a view of a Delta table, at a version or the latest; tell whether the table exists."""
+    """Make a view of a Delta table, at a version or the latest; tell whether the table exists.
+
+    One at a version is attached: its log is read once a connection, and not for each query.
+    """
     import duckdb
 
     if not path.startswith("s3://") and not (Path(path) / "_delta_log").is_dir():
         return False
-    pin = "" if version is None else f", version := {int(version)}"
     # The Delta reader decodes %-escapes, in plain paths too.
-    where = path if path.startswith("s3://") else "file://" + quote(path)
+    where = literal(path if path.startswith("s3://") else "file://" + quote(path))
+    table = f"delta_scan({where})"
     try:
-        connection.execute(f"CREATE VIEW {view} AS SELECT * FROM delta_scan({literal(where)}{pin})")
+        if version is not None:
+            name = quoted("pinned_" + path.rpartition("/")[2])
+            options = f"TYPE delta, PIN_SNAPSHOT, VERSION {int(version)}"
+            connection.execute(f"ATTACH {where} AS {name} ({options})")
+            table = f"{name}.main.{name}"
+        connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {table}")
     except duckdb.Error as error:
         message = str(error)
         if version is None and any(sign in message for sign in _ABSENT):

@@ -35,7 +35,8 @@ def set_aside(
     """
     # What views remember of themselves. DESCRIBE and PRAGMA table_info would open the tables.
     rows = connection.execute(
-        f"SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE schema_name = {literal(schema)} "
+        f"SELECT table_name, column_name, data_type FROM duckdb_columns() "
+        f"WHERE database_name = current_database() AND schema_name = {literal(schema)} "
         f"AND table_name IN ({', '.join(map(literal, names))}) ORDER BY column_index"
     ).fetchall()
     columns: dict[str, dict[str, str]] = {}

@@ -143,7 +143,8 @@ def describe(connection: duckdb.DuckDBPyConnection) -> None:
     """Write down in a connection what its tables, views and columns mean, for whoever asks `duckdb_columns()`."""
     present: dict[tuple[str, str], set[str]] = {}
     for schema, name, column in connection.execute(
-        "SELECT schema_name, table_name, column_name FROM duckdb_columns() WHERE NOT internal"
+        "SELECT schema_name, table_name, column_name FROM duckdb_columns() "
+        "WHERE database_name = current_database() AND NOT internal"
     ).fetchall():
         present.setdefault((schema, name), set()).add(column)
     statements = []

@@ -308,6 +308,8 @@ def test_a_lake_of_delta_tables_gives_the_numbers(tmp_path: Path) -> None:
         "event_id": pa.array(["1", "2", "3"]),
         "event_time": pa.array([NOON] * 3, pa.timestamp("us", tz="UTC")),
         "user_key": pa.array(users, pa.string()),
+        "dump_hour": pa.array([NOON] * 3, pa.timestamp("us", tz="UTC")),
+        "properties": pa.array(["{}"] * 3),
     }
     write_delta(place, pa.table(names))
     with connect(settings) as connection:

@@ -205,7 +205,7 @@ def _columns(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], tup
     found: dict[tuple[str, str], list[Shown]] = {}
     for schema, name, column, kind, comment in connection.execute(
         "SELECT schema_name, table_name, column_name, data_type, comment FROM duckdb_columns() "
-        "WHERE NOT internal ORDER BY column_index"
+        "WHERE database_name = current_database() AND NOT internal ORDER BY column_index"
     ).fetchall():
         found.setdefault((schema, name), []).append(Shown(column, kind, comment or ""))
     return {place: tuple(columns) for place, columns in found.items()}
