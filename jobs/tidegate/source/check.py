@@ -106,7 +106,8 @@ def pii_names_faults(
         for path in sorted(ref.references()):
             read.setdefault(split_path(path), []).append(key)
     told = set(_case_faults(read))
-    yield from (fault for fault in _case_faults({**users, **read}) if fault not in told)
+    alone = {names: keys for names, keys in users.items() if names not in read}
+    yield from (fault for fault in _case_faults({**read, **alone}) if fault not in told)
 
 
 def pii_faults(
