@@ -95,9 +95,29 @@ def find_key(home: Path) -> PiiKey | None:
 
 
 def make_key(home: Path) -> PiiKey:
-    """Make a state folder's key at random, and return it; of several who do so at once, one's is taken."""
-    file = key_file(home)
-    home.mkdir(parents=True, exist_ok=True)
+    """Make a state folder's key at random, and return it; of several who do so at once, one's is taken.
+
+    Raises:
+        TidegateError: it can't be written, or as `find_key`.
+    """
+    try:
+        _write_first(key_file(home))
+    except OSError as error:
+        raise TidegateError(
+            "a key for hashed personal data can't be written",
+            where=str(key_file(home)),
+            expected="a folder that this user may write",
+            got=error.strerror,
+            todo=f"mend its rights, or set {VARIABLE} to the output of: {MAKE}",
+        ) from error
+    made = find_key(home)
+    assert made is not None
+    return made
+
+
+def _write_first(file: Path) -> None:
+    """Write a new key, whole and for its owner only, unless there is one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     scratch = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
     try:
         with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
@@ -108,9 +128,6 @@ def make_key(home: Path) -> PiiKey:
             os.link(scratch, file)
     finally:
         scratch.unlink(missing_ok=True)
-    made = find_key(home)
-    assert made is not None
-    return made
 
 
 def with_known_key(source: Source, home: Path) -> Source:

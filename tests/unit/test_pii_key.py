@@ -142,6 +142,14 @@ def test_a_folder_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:
         find_key(tmp_path)
 
 
+def test_a_folder_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.write_text("a file")
+    with pytest.raises(TidegateError, match="can't be written") as caught:
+        make_key(home)
+    assert VARIABLE in str(caught.value.todo)
+
+
 def test_a_reader_knows_a_key_that_is_there_and_makes_none(tmp_path: Path) -> None:
     assert with_known_key(source(), tmp_path).pii_key is None
     assert not key_file(tmp_path).exists()
