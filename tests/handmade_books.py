@@ -39,6 +39,8 @@ class Books:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.rows: dict[str, list[Row]] = {table.name: [] for table in OPS}
+        self.shown: dict[str, list[Row]] = {table.name: [] for table in WAREHOUSE}
+        """Rows of the published tables, at every version."""
         self._published = 0
         self._audited = 0
 
@@ -137,23 +139,18 @@ class Books:
                 {"source": source, "dump_hour": hour, "file": "f", "line": number, **line}
             )
 
-    def write(
-        self,
-        without: Mapping[str, Sequence[str]] | None = None,
-        tables: Mapping[str, Sequence[Row]] | None = None,
-    ) -> Settings:
+    def write(self, without: Mapping[str, Sequence[str]] | None = None) -> Settings:
         """Write the lake; return the settings of a project without sources.
 
         Args:
             without: columns that a table lacks, as in older lakes.
-            tables: rows of published tables, the same in all their versions.
         """
         lake = self.root / "lake"
         last = max((each["delta_version"] for each in self.rows["publications"]), default=0)
         for table in WAREHOUSE:
             versions = last + 1 if table is EVENTS else 1
-            rows = (tables or {}).get(table.name, ())
-            write_delta(lake / "warehouse" / table.name, *[_arrow(table, rows, ())] * versions)
+            shown = _arrow(table, self.shown[table.name], ())
+            write_delta(lake / "warehouse" / table.name, *[shown] * versions)
         for table in OPS:
             missing = (without or {}).get(table.name, ())
             write_delta(lake / "ops" / table.name, _arrow(table, self.rows[table.name], missing))

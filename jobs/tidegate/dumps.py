@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import re
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -25,12 +26,14 @@ from urllib.parse import urlsplit
 from tidegate.durations import duration_text
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.hours import HOUR, hour_text
+from tidegate.nearest import hint
 from tidegate.peek import HEAD_BYTES, file_fault
 from tidegate.settings import S3Access
 from tidegate.source import Format, Source, split_path
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import PaginatorConfigTypeDef
 
 _HIDDEN = ("_", ".")
 _UNFINISHED = (".tmp", ".part", ".partial", ".inprogress", "._COPYING_")
@@ -439,6 +442,83 @@ class Dumps:
         return data.partition(b"\n")[0].removesuffix(b"\r").decode("utf-8-sig")
 
 
+class Samples:
+    """Files that no source describes yet: one file, or all below a folder or a prefix.
+
+    Args:
+        place: a local file or folder, or `s3://bucket/…`.
+        s3: how S3 is reached; not used for local files.
+        most: files to list at most.
+
+    Attributes:
+        files: data files, with names relative to `root`, in order.
+        beside: markers, manifests and what else is hidden, in the folders of those files.
+        root: the folder that names are relative to.
+
+    Raises:
+        TidegateError: there is nothing, or it can't be listed.
+    """
+
+    def __init__(self, place: str, s3: S3Access, most: int) -> None:
+        if place.startswith(("s3://", "s3a://")):
+            bucket, _, key = place.split("://", 1)[1].partition("/")
+            self.root, inner = f"s3a://{bucket}/", key
+        else:
+            path = Path(place.removeprefix("file://")).expanduser().resolve()
+            if not path.is_dir() and not path.is_file():
+                raise _no_sample(path)
+            folder = path if path.is_dir() else path.parent
+            self.root, inner = f"{folder}/", "" if path.is_dir() else path.name
+        self._store = _open_store(self.root, s3)
+        listed = sorted(self._store.walk(inner, most), key=lambda file: file.name)
+        if any(file.name == inner for file in listed):
+            listed = [file for file in listed if file.name == inner]
+            folder_name = inner.rpartition("/")[0]
+            near = self._store.listing(folder_name + "/" if folder_name else "")
+        else:
+            whole = inner.rstrip("/") + "/" if inner else ""
+            listed = near = [file for file in listed if file.name.startswith(whole)]
+        self.files = [file for file in listed if _is_visible(file.name)]
+        self.beside = [file for file in near if file.name.rpartition("/")[2].startswith(_HIDDEN)]
+
+    def stream(self, file: DumpFile) -> Iterator[bytes]:
+        """Yield what a file holds, unpacked where its name ends in `.gz`, a bounded piece at a time.
+
+        Raises:
+            EOFError: the gzip file is cut short.
+            zlib.error: it is none, or damaged.
+            TidegateError: the file can't be read.
+        """
+        with closing(self._store.stream(file.name)) as chunks:
+            yield from _gunzip(chunks) if file.name.endswith(".gz") else chunks
+
+    def read(self, file: DumpFile, start: int, length: int) -> bytes:
+        """Return a part of a file as it is stored; fewer bytes where it ends earlier."""
+        return self._store.read(file.name, start, length) if length else b""
+
+    def fault(self, file: DumpFile, form: Format) -> str | None:
+        """Return in what a file is not what its name says, or None: a look at both its ends only."""
+        tail = self.read(file, max(file.size - 4, 0), 4) if file.size else b""
+        head = self.read(file, 0, HEAD_BYTES) if file.size else b""
+        return file_fault(file.name, file.size, head, form, tail)
+
+
+def _is_visible(name: str) -> bool:
+    parts = name.split("/")
+    return not any(part.startswith(_HIDDEN) for part in parts) and not name.endswith(_UNFINISHED)
+
+
+def _no_sample(path: Path) -> TidegateError:
+    there = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+    return TidegateError(
+        "no such file or folder",
+        where=str(path),
+        expected="a file or folder of samples, or s3://bucket/prefix",
+        got=f"nothing there; {hint(path.name, there[:20])}",
+        todo="give the path of a dump, or of a folder of dumps",
+    )
+
+
 def upload(s3: S3Access, bucket: str, bodies: Mapping[str, bytes]) -> None:
     """Write objects to a bucket, some at a time.
 
@@ -636,6 +716,9 @@ class _Store(Protocol):
     def listing(self, prefix: str) -> list[DumpFile]:
         """Return the files right in the prefix's folder that begin with it; ETags may be empty."""
 
+    def walk(self, prefix: str, most: int) -> list[DumpFile]:
+        """Return files whose names begin with the prefix, however deep, the first `most`; no ETags."""
+
     def with_etags(self, files: list[DumpFile]) -> list[DumpFile]:
         """Return the files with their ETags."""
 
@@ -679,6 +762,23 @@ class _LocalStore:
         except OSError as error:
             raise _local_error(error, self._root / folder) from error
         return found
+
+    def walk(self, prefix: str, most: int) -> list[DumpFile]:
+        found: list[DumpFile] = []
+        try:
+            if prefix:
+                return [self._file(self._root / prefix, prefix)]
+            for folder, inner, names in os.walk(self._root, onerror=_raise):
+                inner.sort()
+                for name in sorted(names):
+                    path = Path(folder) / name
+                    if path.is_file():
+                        found.append(self._file(path, path.relative_to(self._root).as_posix()))
+                if len(found) >= most:
+                    break
+        except OSError as error:
+            raise _local_error(error, self._root / prefix) from error
+        return found[:most]
 
     def with_etags(self, files: list[DumpFile]) -> list[DumpFile]:
         return [replace(file, etag=self._md5(file)) for file in files]
@@ -726,13 +826,21 @@ class _S3Store:
         return s3_client(self._s3)
 
     def listing(self, prefix: str) -> list[DumpFile]:
+        return self._listed(prefix, "/", {"PageSize": _PAGE})
+
+    def walk(self, prefix: str, most: int) -> list[DumpFile]:
+        return self._listed(prefix, "", {"PageSize": _PAGE, "MaxItems": most})
+
+    def _listed(
+        self, prefix: str, delimiter: str, config: PaginatorConfigTypeDef
+    ) -> list[DumpFile]:
         found = []
         with self._told("list", prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket,
                 Prefix=self._prefix + prefix,
-                Delimiter="/",
-                PaginationConfig={"PageSize": _PAGE},
+                Delimiter=delimiter,
+                PaginationConfig=config,
             )
             for page in pages:
                 told = page["ResponseMetadata"]["HTTPHeaders"].get("date")
@@ -906,6 +1014,10 @@ def s3_error(error: Exception, s3: S3Access, bucket: str, doing: str, where: str
         got=f"{code + ': ' if code else ''}{error}",
         todo="mend 'dumps' in the source file, AWS_REGION or AWS_ENDPOINT_URL, and run again",
     )
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _local_error(error: OSError, path: Path) -> TidegateError:

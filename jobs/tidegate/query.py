@@ -1,7 +1,8 @@
 """The door to published tables for analysts: DuckDB over the lake, without a JVM.
 
 Views with the tables' bare names are pinned to the versions of one release, so that what is joined
-belongs together. Schema `ops` has the system's own books as they are now. A connection reaches the
+belongs together. Schema `metrics` has the metrics of that release, computed from those views. Schema `ops`
+has the system's own books as they are now. A connection reaches the
 lake's `warehouse` and `ops` folders and nothing else: not staging, no other file.
 """
 
@@ -18,13 +19,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from tidegate import completeness
+from tidegate import completeness, drift, views
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.lost import lost
 from tidegate.nearest import hint
+from tidegate.quoting import literal, quoted
 from tidegate.releases import parse_moment
 from tidegate.sequences import VIEW
 from tidegate.settings import S3Access, Settings
+from tidegate.stand_ins import set_aside
 from tidegate.tables import OPS, WAREHOUSE
 from tidegate.tables.books import MAINTENANCE, NUMBERS
 from tidegate.tables.events import TABLE as EVENTS
@@ -39,7 +42,9 @@ RELEASE_VARIABLE = "tidegate_release"
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
-    "allow_unsigned_extensions": False,
+    # To check the signature of an extension DuckDB hashes its 80 MB whenever a connection is opened. Those that are
+    # loaded came as wheels, whose hashes are pinned; others can't be, once external access is off.
+    "allow_unsigned_extensions": True,
     "allow_community_extensions": False,
     "allow_persistent_secrets": False,
     "allow_unredacted_secrets": False,
@@ -59,10 +64,11 @@ class EmptyLakeError(TidegateError):
 
 @dataclass(frozen=True)
 class Release:
-    """A release: its id, and the version of each warehouse table."""
+    """A release: its id, the version of each warehouse table, and the definitions of its metrics (JSON)."""
 
     release_id: str
     versions: Mapping[str, int]
+    metrics: Mapping[str, str]
 
 
 def connect(settings: Settings, release: str | None = None) -> duckdb.DuckDBPyConnection:
@@ -85,7 +91,7 @@ def connect(settings: Settings, release: str | None = None) -> duckdb.DuckDBPyCo
     connection = _open(settings.lake, settings.s3)
     try:
         _make_views(connection, base, release)
-        areas = ", ".join(_text(f"{base}/{area}/") for area in ("warehouse", "ops"))
+        areas = ", ".join(literal(f"{base}/{area}/") for area in ("warehouse", "ops"))
         connection.execute(f"SET allowed_directories = [{areas}]")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
@@ -108,7 +114,7 @@ def _open(lake: str, s3: S3Access) -> duckdb.DuckDBPyConnection:
     try:
         connection.execute("SET TimeZone = 'UTC'")
         for name in EXTENSIONS:
-            connection.execute(f"LOAD {_text(str(extension_file(name)))}")
+            connection.execute(f"LOAD {literal(str(extension_file(name)))}")
         if base.startswith("s3://"):
             _set_secret(connection, base, s3)
             _knock(connection, base)
@@ -158,7 +164,7 @@ class Books:
         pin = "" if version is None else f", version := {version}"
         found = self._fetch(
             f"SELECT to_json(t) FROM (SELECT {', '.join(select)} FROM "
-            f"delta_scan({_text(f'{self._base}/{table}')}{pin}) WHERE {where}) t"
+            f"delta_scan({literal(f'{self._base}/{table}')}{pin}) WHERE {where}) t"
         )
         return [json.loads(row[0]) for row in found]
 
@@ -168,7 +174,7 @@ class Books:
         names = [
             row[0]
             for row in self._fetch(
-                f"SELECT file FROM glob({_text(folder + '/*.json')}) ORDER BY file DESC"
+                f"SELECT file FROM glob({literal(folder + '/*.json')}) ORDER BY file DESC"
             )
         ]
         versions = {
@@ -177,7 +183,7 @@ class Books:
         wanted = sorted(versions, reverse=True)[:limit]
         if not wanted:
             return []
-        listed = ", ".join(_text(versions[version]) for version in wanted)
+        listed = ", ".join(literal(versions[version]) for version in wanted)
         texts = dict(self._fetch(f"SELECT filename, content FROM read_text([{listed}])"))
         return [(version, _metadata(texts[versions[version]])) for version in wanted]
 
@@ -186,12 +192,12 @@ class Books:
         folder = f"{self._base}/{table}/_delta_log"
         names = [
             name
-            for (name,) in self._fetch(f"SELECT file FROM glob({_text(folder + '/*.json')})")
+            for (name,) in self._fetch(f"SELECT file FROM glob({literal(folder + '/*.json')})")
             if (match := re.search(r"/(\d{20})\.json$", name)) and int(match[1]) > after
         ]
         found: set[str] = set()
         for at in range(0, len(names), _COMMITS_AT_ONCE):
-            listed = ", ".join(_text(name) for name in names[at : at + _COMMITS_AT_ONCE])
+            listed = ", ".join(literal(name) for name in names[at : at + _COMMITS_AT_ONCE])
             for (text,) in self._fetch(f"SELECT content FROM read_text([{listed}])"):
                 actions = map(json.loads, text.splitlines())
                 found |= {
@@ -328,19 +334,44 @@ def _make_views(connection: duckdb.DuckDBPyConnection, base: str, wanted: str | 
         if wanted is not None and MAINTENANCE.name in books:
             _check_promise(connection, base, release)
         versions = release.versions
-        connection.execute(f"SET VARIABLE {RELEASE_VARIABLE} = {_text(release.release_id)}")
+        connection.execute(f"SET VARIABLE {RELEASE_VARIABLE} = {literal(release.release_id)}")
     made = [
         name
         for name, version in versions.items()
-        if _make_view(connection, _name(name), f"{base}/warehouse/{name}", version)
+        if _make_view(connection, quoted(name), f"{base}/warehouse/{name}", version)
     ]
     if not made:
         raise _nothing(base, "no published tables yet")
+    if release is not None:
+        _make_metrics(connection, release.metrics)
     if books >= completeness.BOOKS:
-        completeness.make_views(connection, versions.get(EVENTS.name))
-        # A lake that an older version wrote last has not got what it is made of.
-        if NUMBERS.name in books:
-            connection.execute(VIEW)
+        version = versions.get(EVENTS.name)
+        with (
+            set_aside(connection, "ops", sorted(books)),
+            set_aside(connection, "main", (EVENTS.name,)),
+        ):
+            completeness.make_views(connection, version)
+            newest = 2**62 if version is None else version
+            connection.execute(views.FRESHNESS.format(version=newest))
+            if EVENTS.name in made:
+                connection.execute(drift.VIEW)
+            # A lake that an older version wrote last has not got what it is made of.
+            if NUMBERS.name in books:
+                connection.execute(VIEW)
+    views.describe(connection)
+
+
+def _make_metrics(connection: duckdb.DuckDBPyConnection, definitions: Mapping[str, str]) -> None:
+    """Make the views of metrics; of one whose definition can't be read, a view that says why."""
+    from tidegate.metrics import from_canonical, make_views
+
+    metrics, broken = {}, {}
+    for name, text in definitions.items():
+        try:
+            metrics[name] = from_canonical(text)
+        except TidegateError as error:
+            broken[name] = f"{error.what}: {error.got}"
+    make_views(connection, metrics, broken)
 
 
 def _check_promise(connection: duckdb.DuckDBPyConnection, base: str, release: Release) -> None:
@@ -395,7 +426,7 @@ def _make_view(
     # The Delta reader decodes %-escapes, in plain paths too.
     where = path if path.startswith("s3://") else "file://" + quote(path)
     try:
-        connection.execute(f"CREATE VIEW {view} AS SELECT * FROM delta_scan({_text(where)}{pin})")
+        connection.execute(f"CREATE VIEW {view} AS SELECT * FROM delta_scan({literal(where)}{pin})")
     except duckdb.Error as error:
         message = str(error)
         if version is None and any(sign in message for sign in _ABSENT):
@@ -415,15 +446,24 @@ def _make_view(
 
 def _release(connection: duckdb.DuckDBPyConnection, wanted: str | None) -> Release | None:
     """Return the release of an id or a time, or the latest; None where none was ever made."""
+    import duckdb
+
     moment = None if wanted is None else parse_moment(wanted)
-    row = connection.execute(
-        "SELECT release_id, map_entries(versions) FROM ops.releases "
+    query = (
+        "SELECT release_id, map_entries(versions), {} FROM ops.releases "
         "WHERE $wanted IS NULL OR release_id = $wanted OR released_at <= $moment::TIMESTAMPTZ "
-        "ORDER BY release_id = $wanted DESC, released_at DESC, release_id DESC LIMIT 1",
-        {"wanted": wanted, "moment": moment},
-    ).fetchone()
+        "ORDER BY release_id = $wanted DESC, released_at DESC, release_id DESC LIMIT 1"
+    )
+    values = {"wanted": wanted, "moment": moment}
+    try:
+        row = connection.execute(query.format("map_entries(metrics)"), values).fetchone()
+    except duckdb.BinderException:  # a lake that an older version wrote last has no such column
+        row = connection.execute(query.format("NULL"), values).fetchone()
     if row is not None:
-        return Release(str(row[0]), {entry["key"]: entry["value"] for entry in row[1]})
+        versions, definitions = (
+            {entry["key"]: entry["value"] for entry in entries or ()} for entries in row[1:]
+        )
+        return Release(str(row[0]), versions, definitions)
     if moment is not None:
         first = connection.execute("SELECT min(released_at) FROM ops.releases").fetchone()
         if first is not None and first[0] is not None:
@@ -470,14 +510,14 @@ def _set_secret(connection: duckdb.DuckDBPyConnection, base: str, s3: S3Access) 
             todo="set them, or run beside the stack that the lake belongs to",
         )
     options = {
-        "KEY_ID": _text(s3.access_key),
-        "SECRET": _text(s3.secret_key),
-        "REGION": _text(s3.region),
-        "SCOPE": _text(base),
+        "KEY_ID": literal(s3.access_key),
+        "SECRET": literal(s3.secret_key),
+        "REGION": literal(s3.region),
+        "SCOPE": literal(base),
     }
     if s3.endpoint is not None:
         endpoint = urlsplit(s3.endpoint if "://" in s3.endpoint else f"https://{s3.endpoint}")
-        options["ENDPOINT"] = _text(endpoint.netloc)
+        options["ENDPOINT"] = literal(endpoint.netloc)
         options["URL_STYLE"] = "'path'"
         options["USE_SSL"] = "false" if endpoint.scheme == "http" else "true"
     listed = ", ".join(f"{key} {value}" for key, value in options.items())
@@ -494,7 +534,7 @@ def _knock(connection: duckdb.DuckDBPyConnection, base: str) -> None:
     import duckdb
 
     try:
-        connection.execute(f"SELECT count(*) FROM glob({_text(base + '/_tidegate*')})")
+        connection.execute(f"SELECT count(*) FROM glob({literal(base + '/_tidegate*')})")
     except duckdb.Error as error:
         told = _trimmed(str(error).partition("\nLINE ")[0].splitlines())
         kind = TryAgainError if lost(error) else TidegateError
@@ -534,7 +574,8 @@ def _failed(connection: duckdb.DuckDBPyConnection, query: str, error: Exception)
         return TidegateError("the query failed", where=_visible(query), got=_visible(message))
     wrong = found.group(1)
     names = tables(connection)
-    bare = {name.rpartition(".")[2]: name for name in names}
+    # Of two names that differ in their schema only, the table's.
+    bare = {name.rpartition(".")[2]: name for name in reversed(names)}
     near = hint(wrong, bare)
     for name, full in bare.items():
         near = near.replace(f"'{name}'", f"'{full}'")
@@ -543,11 +584,18 @@ def _failed(connection: duckdb.DuckDBPyConnection, query: str, error: Exception)
     return TidegateError(f"no table {wrong!r}", where=_visible(query), expected=near)
 
 
+def metrics(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Return the definitions of the metrics of a connection's release: name -> JSON in the words of its file."""
+    release = pinned(connection)
+    found = None if release is None else _release(connection, release)
+    return {} if found is None else dict(sorted(found.metrics.items()))
+
+
 def tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Return the names that can be queried: bare ones of the warehouse, then `ops.…`."""
+    """Return the names that can be queried: bare ones of the warehouse, `metrics.…`, then `ops.…`."""
     rows = connection.execute(
         "SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal "
-        "ORDER BY schema_name = 'ops', view_name"
+        "ORDER BY schema_name != 'main', schema_name, view_name"
     ).fetchall()
     return [view if schema == "main" else f"{schema}.{view}" for schema, view in rows]
 
@@ -573,14 +621,6 @@ def _duckdb_uri(lake: str) -> str:
     if lake.startswith("s3a://"):
         return "s3://" + lake.removeprefix("s3a://").rstrip("/")
     return lake.rstrip("/")
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _name(value: str) -> str:
-    return '"' + value.replace('"', '""') + '"'
 
 
 def _visible(text: str) -> str:

@@ -7,6 +7,7 @@ one lake has one writing server.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from tidegate.errors import TidegateError
 LEAST_KEPT = timedelta(days=2)
 """A release is promised at least so long: queries and steps that have begun are over by then."""
 LEAST_QUIET = timedelta(hours=1)
+LEAST_TIMEOUT = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,54 @@ class Settings:
         return self.project / "dags" / "sources"
 
     @property
+    def metrics(self) -> Path:
+        """The folder of the metric files."""
+        return self.project / "dags" / "metrics"
+
+    @property
     def expectations(self) -> Path:
         """The folder of the suites."""
         return self.project / "expectations"
+
+
+@dataclass(frozen=True)
+class SqlLimits:
+    """What the SQL server gives to whom it serves.
+
+    Attributes:
+        rows: of one result at most.
+        timeout: of one query.
+        memory: its largest heap, as Java writes it.
+        releases: how many of the newest are listed as schemas.
+    """
+
+    rows: int = 1_000_000
+    timeout: timedelta = timedelta(minutes=10)
+    memory: str = "2g"
+    releases: int = 5
+
+
+def load_sql_limits() -> SqlLimits:
+    """Return what the environment says, else the defaults.
+
+    Raises:
+        TidegateError: `TIDEGATE_SQL_ROWS`, `_TIMEOUT`, `_MEMORY` or `_RELEASES` is none.
+    """
+    memory = os.environ.get("TIDEGATE_SQL_MEMORY") or SqlLimits.memory
+    if not re.fullmatch(r"[1-9][0-9]*[mgMG]", memory):
+        raise TidegateError(
+            "TIDEGATE_SQL_MEMORY is no size of a heap",
+            where="TIDEGATE_SQL_MEMORY",
+            expected="a whole number of MiB or GiB as Java writes it, such as 2g",
+            got=memory,
+            todo="set one, or unset it",
+        )
+    return SqlLimits(
+        rows=_number("TIDEGATE_SQL_ROWS", SqlLimits.rows),
+        timeout=_duration("TIDEGATE_SQL_TIMEOUT", SqlLimits.timeout, LEAST_TIMEOUT),
+        memory=memory,
+        releases=_number("TIDEGATE_SQL_RELEASES", SqlLimits.releases),
+    )
 
 
 def find_project(start: Path | None = None) -> Path:
@@ -185,3 +232,23 @@ def _duration(name: str, default: timedelta, least: timedelta) -> timedelta:
             todo="set a longer one, or unset it",
         )
     return found
+
+
+def _number(name: str, default: int) -> int:
+    """Return the whole number from 1 that a variable says, else the default.
+
+    Raises:
+        TidegateError: it says none.
+    """
+    text = os.environ.get(name)
+    if not text:
+        return default
+    if not re.fullmatch(r"[1-9][0-9]{0,17}", text):
+        raise TidegateError(
+            f"{name} is no number",
+            where=name,
+            expected=f"a whole number from 1, such as {default}",
+            got=text,
+            todo="set one, or unset it",
+        )
+    return int(text)

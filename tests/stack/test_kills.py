@@ -21,10 +21,12 @@ import pytest
 from compare import Row, assert_same_rows
 from histories import RULES, Ids, assert_reckoned
 from project import HOUR, LINES, NOON, Project, event
+from tidegate import connect
 from tidegate.hours import hour_text
 from tidegate.source import Source
 from tidegate.steps.verify import verify
 from tidegate.tables import WAREHOUSE
+from together import assert_together
 
 pytestmark = pytest.mark.slow
 
@@ -126,6 +128,8 @@ def test_a_kill_after_any_write_loses_nothing_and_shows_nothing_half_done(
         process = start(project, limit, *run_of(hours))
         _, told = process.communicate()
         between = all_tables(project)
+        with connect(project.settings.lake) as db:
+            assert_together(db)
         ids.look(project)
         finish(project, source, hours, ids, again=limit % _VERIFIED == 0)
         assert_seen_before_or_after(before, between, all_tables(project))
@@ -150,6 +154,8 @@ def test_a_kill_at_any_instant_loses_nothing_and_shows_nothing_half_done(
         process = start(project, 0, *run_of(hours))
         killed += kill_after(process, chance.random() * LONGEST_S)
         between = all_tables(project)
+        with connect(project.settings.lake) as db:
+            assert_together(db)
         ids.look(project)
         finish(project, source, hours, ids, again=killed % _VERIFIED == 0)
         assert_seen_before_or_after(before, between, all_tables(project))

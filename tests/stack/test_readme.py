@@ -58,6 +58,10 @@ def test_the_tour_ends_with_what_the_readme_says(tour: tuple[Path, str]) -> None
     folder, printed = tour
     assert "4 lines = 2 events + 1 duplicates + 1 quarantined (1 bad_event_time)" in printed
     assert "nothing is held" in printed
+    assert re.search(
+        r"^  event_id: id  .*\n  event_time: at  .*\n  event_type: kind  ", printed, re.MULTILINE
+    )
+    assert re.search(r"^    file +\S+/tour/dumps/2026-05-01/10\.json$", printed, re.MULTILINE)
     assert "tour bad_event_time: 1 lines, 25.00% of 2026-05-01T10" in printed
     assert "unchanged" in printed
     assert "b1" in (folder / "tour" / "report" / "quarantine" / "tour.html").read_text()
@@ -89,6 +93,8 @@ def test_the_tour_gives_one_session_of_three_events_and_three_by_a_shorter_gap(
     assert corrected == [
         ("sessions", 1.0, 3.0, "configuration"),
         ("sessions", 3.0, 4.0, "new"),  # the hour that is approved
+        ("sessions", 4.0, 1.0, "rollback"),  # to the first release, and forth again
+        ("sessions", 1.0, 4.0, "configuration, new"),
     ]
     assert "the tables are what the dumps give" in printed
     assert counted == (4,)
@@ -100,6 +106,14 @@ def test_the_tour_holds_an_hour_that_somebody_approves(tour: tuple[Path, str]) -
     assert "tidegate approve tour/2026-05-01T12 --reason" in printed
     assert re.search(r"quarantined_share\) +0\.6+7 +the app cut its last lines", printed)
     assert re.search(r"2026-05-01 +true +3 +0", printed)
+
+
+def test_the_tour_reads_releases_and_rolls_back(tour: tuple[Path, str]) -> None:
+    _, printed = tour
+    assert "every field is declared" in printed
+    assert len(re.findall(r"^\d{8}T\d{6}-[0-9a-f]{8} [34] events$", printed, re.MULTILINE)) == 2
+    assert re.search(r"events of tour: \d publications? of 2026-05-01T1", printed)
+    assert "new releases are made again after: tidegate release --resume" in printed
 
 
 def test_the_tour_writes_pages(tour: tuple[Path, str]) -> None:
@@ -140,6 +154,21 @@ def test_the_suite_that_the_readme_explains_is_right(tmp_path: Path) -> None:
     suite = load_suite(tmp_path, "events")
     assert not gate.faults(suite)
     assert not name_faults(suite, [*events.TABLE.column_names], {"shop": ["price"], "app": []})
+
+
+def test_the_metric_that_the_readme_explains_is_right_and_every_kind_and_key_is_told(
+    tmp_path: Path,
+) -> None:
+    from tidegate.metrics import KEYS, load_metrics, metric_faults
+
+    told = section("Metrics")
+    [text] = re.findall(r"^```yaml\n(.*?)^```$", told, re.MULTILINE | re.DOTALL)
+    (tmp_path / "revenue.yml").write_text(text, encoding="utf-8")
+    metrics = load_metrics(tmp_path)
+    own = {"shop": {"price": "decimal(10,2)", "device": "string"}}
+    assert metric_faults(metrics, own) == {}
+    words = {*KEYS, *(key for keys in KEYS.values() for key in keys)}
+    assert [word for word in sorted(words) if f"`{word}" not in told] == []
 
 
 def test_every_fact_of_events_is_in_the_readme() -> None:

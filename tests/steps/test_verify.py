@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from conftest import MakeProject
 from project import HOUR, LINES, NOON, Project, event
 from tidegate.errors import TidegateError
+from tidegate.query import connect
 from tidegate.source import Source
 from tidegate.steps.land import land
 from tidegate.steps.publish import publish_events
 from tidegate.steps.verify import Scope, Verified, parse_sample, verify
 from tidegate.tables import WAREHOUSE
+from tidegate.trace import trace
 
 HOURS = [NOON + n * HOUR for n in range(3)]
 MINUTE = timedelta(minutes=1)
@@ -61,6 +65,39 @@ def source(project: Project) -> Source:
 
 def differing(found: Verified) -> dict[str, int]:
     return {each.table: each.differing for each in found.compared}
+
+
+def test_every_row_leads_to_the_files_that_it_was_made_of(built: Project) -> None:
+    by_key = {
+        "events": "SELECT source, event_id FROM events",
+        "sessions": "SELECT session_id FROM sessions",
+        "session_aliases": "SELECT session_id FROM session_aliases",
+        "hourly_activity": "SELECT source, strftime(hour, '%Y-%m-%dT%H') FROM hourly_activity",
+        "daily_activity": "SELECT source, date::VARCHAR FROM daily_activity",
+    }
+    with connect(built.settings) as connection:
+        for table, query in by_key.items():
+            keys = connection.execute(query).fetchall()
+            assert len(keys) == COUNTS[table]
+            for key in keys:
+                found = trace(connection, table, key)
+                assert found.publication is not None, (table, key)
+                assert found.audits, (table, key)
+                if table == "session_aliases":
+                    continue
+                assert not found.notes, (table, key)
+                assert found.dumps
+                for dump in found.dumps:
+                    assert dump.landing is not None
+                    uris = {each["name"]: each["uri"] for each in dump.landing["files"]}
+                    assert dump.events
+                    assert all(Path(uris[name]).is_file() for name in dump.events)
+                if table == "events":
+                    row = found.rows[0]
+                    lines = gzip.decompress((built.dumps / row["file"]).read_bytes()).splitlines()
+                    assert json.loads(lines[row["line"] - 1])["id"] == row["event_id"]
+                else:
+                    assert {each["table_name"] for each in found.inputs} >= {"events"}
 
 
 def test_what_the_pipeline_made_holds_and_what_hands_changed_is_found_and_named(

@@ -77,8 +77,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     books.release(MONDAY + 240 * HOUR, 0)
     books.release(MONDAY + 250 * HOUR, 0)
-    settings = books.write(tables={"events": events, "sessions": sessions, "daily_activity": days})
-    return Path(settings.lake)
+    books.shown |= {"events": events, "sessions": sessions, "daily_activity": days}
+    return Path(books.write().lake)
 
 
 @pytest.fixture
@@ -138,6 +138,10 @@ def test_what_is_published_can_not_be_changed(db: duckdb.DuckDBPyConnection) -> 
         "INSERT INTO sessions SELECT * FROM sessions",
         "UPDATE events SET user_key = 'me'",
         "SET enable_external_access = true",
+        "SET allow_unsigned_extensions = true",
+        "INSTALL spatial",
+        "LOAD spatial",
+        "LOAD '/tmp/mine.duckdb_extension'",
     ):
         with pytest.raises(duckdb.Error):
             db.execute(statement)

@@ -22,6 +22,7 @@ from tidegate.dumps import (
     Dumps,
     Manifest,
     ManifestError,
+    Samples,
     fingerprint,
     read_manifest,
 )
@@ -104,6 +105,31 @@ def test_uris_are_what_spark_reads(place: Place) -> None:
     (file,) = place.dumps().files(HOUR)
     root = place.root.replace("s3://", "s3a://")
     assert file.uri == f"{root}/{HERE}/a.json.gz"
+
+
+def test_samples_are_found_however_deep_and_read_unpacked(place: Place) -> None:
+    for name in (f"{HERE}/b.json.gz", f"{HERE}/_SUCCESS", "deep/er/a.json", "deep/_hidden/c.json"):
+        place.put(name, gzip.compress(LINE) if name.endswith(".gz") else LINE)
+    every = Samples(place.root, place.s3, 100)
+    names = [file.uri.rpartition("/")[2] for file in every.files]
+    assert names == ["b.json.gz", "a.json"]
+    assert [b"".join(every.stream(file)) for file in every.files] == [LINE, LINE]
+    assert every.read(every.files[1], 2, 4) == LINE[2:6]
+    assert len(Samples(place.root, place.s3, 1).files) <= 1
+    one = Samples(f"{place.root}/{HERE}/b.json.gz", place.s3, 100)
+    assert [file.uri for file in one.files] == [every.files[0].uri]
+    assert [file.uri.rpartition("/")[2] for file in one.beside] == ["_SUCCESS"]
+    folder = Samples(f"{place.root}/deep/", place.s3, 100)
+    assert [file.uri for file in folder.files] == [every.files[1].uri]
+
+
+def test_a_prefix_of_a_name_is_no_sample(place: Place) -> None:
+    place.put("dumps-old/a.json", LINE)
+    if place.root.startswith("s3://"):
+        assert not Samples(f"{place.root}/dumps", place.s3, 100).files
+    else:
+        with pytest.raises(TidegateError, match="no such file or folder"):
+            Samples(f"{place.root}/dumps", place.s3, 100)
 
 
 def test_an_hour_without_files_has_none(place: Place) -> None:

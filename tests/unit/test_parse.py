@@ -491,6 +491,21 @@ def test_columns_may_have_any_name_that_a_source_file_allows(project: Project) -
     assert row["_outcome"] == "event"
 
 
+def test_fields_may_have_names_that_mean_something_to_sql(project: Project) -> None:
+    names = ["it's", 'say "hi"', "back\\slash", "a\\'b", "a:b<c>,d", "größe 1"]
+    columns = {
+        **{f"flat_{n}": {"path": name, "type": "string"} for n, name in enumerate(names)},
+        **{f"nested_{n}": {"path": f"in.{name}", "type": "string"} for n, name in enumerate(names)},
+    }
+    inner = {name: f"in {name}" for name in names}
+    line = {"id": "1", "at": "2024-03-01T12:00:00Z", **{name: name for name in names}, "in": inner}
+    project.put_hour(NOON, [json.dumps(line)])
+    [row] = decided(project, project.source(columns=columns)).values()
+    assert row["_outcome"] == "event"
+    assert [row[f"flat_{n}"] for n in range(len(names))] == names
+    assert [row[f"nested_{n}"] for n in range(len(names))] == list(inner.values())
+
+
 # -- computed ids --------------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from tidegate.report.data import Hour as HourFound
 from tidegate.report.files import write
 from tidegate.report.pages import Reach, Written
 from tidegate.settings import Settings
+from tidegate.tables import WAREHOUSE
 
 FIRST = datetime(2026, 3, 2, 0, tzinfo=UTC)  # a Monday
 LAST = FIRST + 47 * HOUR
@@ -498,6 +499,55 @@ def test_derived_tables_show_their_newest_audits_in_the_order_they_are_built(
     assert "daily_activity shop" in overview_page(settings).words
 
 
+# -- the catalogue ---------------------------------------------------------------------------------
+
+
+def test_the_catalogue_tells_what_each_table_is_and_how_fresh(books: Books) -> None:
+    for n in range(3):
+        landing = books.land("shop", FIRST + n * HOUR)
+        books.audit("shop", FIRST + n * HOUR, [{"status": "failed" if n == 2 else "met"}])
+        books.publish("shop", FIRST + n * HOUR, landing, version=n)
+    books.rows["configurations"].append(
+        {
+            "configuration": "c",
+            "table_name": "events",
+            "source": "shop",
+            "definition": json.dumps({"names": "%Y/*.json", "columns": {}}),
+            "recorded_at": FIRST,
+        }
+    )
+    books.release(LAST, 1)
+    buyers = {
+        "metric": "buyers",
+        "kind": "unique",
+        "description": "Who <b>buys</b>.",
+        "owner": "me",
+    }
+    books.rows["releases"][-1]["metrics"] = [("buyers", json.dumps(buyers))]
+    with opened(books.write()) as found:
+        told = found.catalogue()
+        page = Page(pages.catalogue(told, Written(LAST, "lake"), Reach()))
+    assert [each.name for each in told.tables] == [table.name for table in WAREHOUSE]
+    tables = {each.name: each for each in told.tables}
+    assert tables["events"].version == 1
+    assert tables["events"].built_from == ("shop",)
+    assert "sessions" in tables["events"].used_by
+    assert "completeness_by_hour" in tables["events"].used_by
+    assert tables["daily_activity"].built_from == ("events", "sessions")
+    [standing] = tables["events"].standing
+    assert (standing.newest, standing.publications) == (FIRST + 2 * HOUR, 3)
+    assert standing.verdict == "warned"
+    [metric] = told.metrics
+    assert (metric.name, metric.meaning) == ("metrics.buyers", "Who <b>buys</b>.")
+    [fresh] = told.freshness
+    assert fresh["newest_hour"] == FIRST + HOUR  # what was published later is in no release
+    for each in (*told.tables, *told.views, *told.books):
+        assert all(column.meaning for column in each.columns), each.name
+    assert "dumps of shop %Y/*.json → events" in page.words
+    assert "One row is a session. Built from events. Used by daily_activity" in page.words
+    assert "2 of 24" in page.words
+
+
 # -- nothing in the books is more than text --------------------------------------------------------
 
 
@@ -534,6 +584,15 @@ def hostile(books: Books, text: str) -> Settings:
     books.bad_lines(
         "shop", LAST, [{"reason": "not_json", "file": text, "detail": text, "raw": text}]
     )
+    books.rows["configurations"].append(
+        {
+            "configuration": "c",
+            "table_name": "events",
+            "source": text[:5000],
+            "definition": json.dumps({"names": text, "columns": {"price": {"path": text}}}),
+            "recorded_at": LAST,
+        }
+    )
     books.rows["releases"].append(
         {
             "release_id": text[:200].replace("\x00", ""),
@@ -552,6 +611,7 @@ def all_pages(settings: Settings) -> dict[str, str]:
             "hour": pages.hour(found.hour("shop", LAST, LAST), at, Reach("../../")),
             "quarantine": pages.quarantine(found.quarantine("shop"), at, Reach("../")),
             "derived": pages.derived(found.derived(), at, Reach()),
+            "catalogue": pages.catalogue(found.catalogue(), at, Reach()),
             "fault": pages.fault(500, TidegateError(HOSTILE, where=HOSTILE), Reach()),
         }
 
@@ -653,6 +713,7 @@ def worrying(books: Books) -> Settings:
 
 
 FILES = [
+    "catalogue.html",
     "derived.html",
     "hours/shop/2026-03-02T00.html",
     "hours/shop/2026-03-02T01.html",

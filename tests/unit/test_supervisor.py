@@ -99,6 +99,17 @@ def test_a_part_that_dies_too_often_is_the_fault_that_the_stack_stops_for(
     assert seen == list(range(1, MOST + 2))
 
 
+def test_a_part_that_the_rest_does_not_need_is_started_again_as_often_as_it_dies(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever may send it queries could end the stack."""
+    monkeypatch.setattr(stack, "pause", lambda deaths: None if len(deaths) > 1 else 0.0)
+    monkeypatch.setattr(stack, "LONGEST_S", 0.01)
+    dying = Part(sleeper(tmp_path, "exit(3)"), answers, vital=False)
+    supervisor._first("sql", dying)
+    assert mended(supervisor, lambda: len(read_restarts(tmp_path)) > MOST) is None
+
+
 def test_a_part_that_keeps_silent_after_it_was_started_again_counts_as_dead(
     supervisor: Supervisor, tmp_path: Path
 ) -> None:

@@ -15,8 +15,11 @@ from tidegate.cli import (
     books,
     check,
     demo,
+    drift,
     gate,
+    init,
     maintain,
+    metrics,
     quarantine,
     rebuild,
     report,
@@ -25,6 +28,7 @@ from tidegate.cli import (
     stack,
     status,
     steps,
+    trace,
     verify,
 )
 from tidegate.errors import TidegateError
@@ -46,6 +50,7 @@ app.command("status")(status.status)
 app.command("held")(books.held)
 app.command("approve")(approve.approve)
 app.command("report")(report.report)
+app.command("init")(init.init)
 app.command("check")(check.check)
 app.command("run")(steps.run)
 app.command("backfill")(backfill.backfill)
@@ -58,7 +63,10 @@ app.command("rollback")(rollback.rollback)
 app.command("verify")(verify.verify)
 app.command("rebuild")(rebuild.rebuild)
 app.command("maintain")(maintain.maintain)
+app.command("drift")(drift.drift)
 app.command("sql")(sql.sql)
+app.command("metrics")(metrics.metrics)
+app.command("trace")(trace.trace)
 app.add_typer(gate.gate, name="gate")
 app.add_typer(quarantine.quarantine, name="quarantine")
 app.add_typer(bench.bench, name="bench")

@@ -13,7 +13,7 @@ from tidegate.steps.check import check as look
 
 
 def check(as_json: JsonOpt = False) -> None:
-    """Check sources, suites and catalogue without running anything."""
+    """Check sources, suites, metrics and catalogue without running anything."""
     right, wrong = look(load_settings())
     if as_json:
         typer.echo(json.dumps({"right": right, "wrong": wrong}, indent=2))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tidegate.stack.private import ANALYST
+
 if TYPE_CHECKING:
     from tidegate.stack.state import StackState
 
@@ -25,15 +27,25 @@ def up(
         bool,
         typer.Option("--airflow/--no-airflow", help="Start Airflow too, or S3 and Spark only."),
     ] = True,
+    sql: Annotated[
+        bool, typer.Option("--sql/--no-sql", help="Start a SQL server for BI tools too.")
+    ] = False,
 ) -> None:
     """Start the embedded stack (S3, Spark Connect server, Airflow) and leave it running."""
+    from tidegate.errors import TidegateError
     from tidegate.stack.run import start_stack
     from tidegate.stack.state import read_state
 
     home = stack_home()
     state = read_state(home)
     if state is None:
-        state = start_stack(home, airflow=airflow, progress=typer.echo)
+        state = start_stack(home, airflow=airflow, sql=sql, progress=typer.echo)
+    elif sql and state.sql is None:
+        raise TidegateError(
+            "a stack without a SQL server runs in this state folder",
+            where=str(home),
+            todo="run: tidegate down, then: tidegate up --sql",
+        )
     else:
         typer.echo("it runs already")
     for line in describe(state):
@@ -85,4 +97,8 @@ def describe(state: StackState) -> list[str]:
     ]
     if state.airflow is not None:
         lines.append(f"Airflow  {state.airflow}  (user {state.user}, password {state.password})")
+    if state.sql is not None:
+        lines.append(
+            f"SQL      jdbc:hive2://{state.sql}/default  (user {ANALYST}, password in {state.sql_password})"
+        )
     return lines

@@ -75,7 +75,11 @@ def status(
     if as_json:
         state = running_state(settings.home)
         told = {
-            "stack": {"running": state is not None, "airflow": state.airflow if state else None},
+            "stack": {
+                "running": state is not None,
+                "airflow": state.airflow if state else None,
+                "sql": state.sql if state else None,
+            },
             "lake": settings.lake,
             "rolled_back": rollback,
             "sources": found,

@@ -17,6 +17,7 @@ from tidegate.freshness import Freshness, freshness
 from tidegate.hours import HOUR, hour_text, parse_hour
 from tidegate.pii_key import with_known_key
 from tidegate.query import connect
+from tidegate.report.catalogue import Catalogue, catalogue
 from tidegate.suites import Suite, load_suite
 from tidegate.tables import REBUILDABLE, WAREHOUSE
 
@@ -296,6 +297,10 @@ class Books:
         self._connection = connection
         self._settings = settings
         self._sources = {row["source"]: row for row in reports.hours(connection)}
+
+    def catalogue(self) -> Catalogue:
+        """Return what can be queried, and what it means."""
+        return catalogue(self._connection)
 
     def overview(self, now: datetime, to: date | None = None) -> Overview:
         """Return all sources.

@@ -10,7 +10,7 @@ from tidegate.dumps import replace_files
 from tidegate.hours import HOUR
 from tidegate.report import pages
 from tidegate.report.data import DAYS, Books, opened
-from tidegate.report.names import DERIVED, INDEX, hour_page, quarantine_page
+from tidegate.report.names import CATALOGUE, DERIVED, INDEX, hour_page, quarantine_page
 from tidegate.report.pages import Reach, Written
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _MOST_HOURS = 200
 """Pages of hours at most: a broken week of many sources must not take an hour to write."""
 # What was written before under these names and is not written again is out of date.
 _OURS = re.compile(
-    r"(index|derived|quarantine/[a-z0-9_]+|hours/[a-z0-9_]+/\d{4}-\d{2}-\d{2}T\d{2})\.html"
+    r"(index|derived|catalogue|quarantine/[a-z0-9_]+|hours/[a-z0-9_]+/\d{4}-\d{2}-\d{2}T\d{2})\.html"
 )
 
 
@@ -32,7 +32,7 @@ def default_target(settings: Settings) -> str:
 def write(settings: Settings, target: str, now: datetime | None = None) -> list[str]:
     """Write the pages as files; older ones of ours that are not written again are removed.
 
-    Those are the overview, the derived tables, each source's quarantine, and of each source's last
+    Those are the overview, the derived tables, the catalogue, each source's quarantine, and of each source's last
     days the hours that are held or had an audit that was not met.
 
     Args:
@@ -70,6 +70,7 @@ def _pages(books: Books, written: Written) -> dict[str, str]:
     made = {
         INDEX: pages.overview(found, written, reach("")),
         DERIVED: pages.derived(books.derived(), written, reach("")),
+        CATALOGUE: pages.catalogue(books.catalogue(), written, reach("")),
     }
     for source in books.sources:
         bad = books.quarantine(source)

@@ -13,6 +13,7 @@ ROUTE = "tidegate"
 """The name of the frame in Airflow's UI that shows them: `/plugin/<ROUTE>`."""
 INDEX = "index.html"
 DERIVED = "derived.html"
+CATALOGUE = "catalogue.html"
 
 
 def hour_page(source: str, hour: datetime) -> str:

@@ -22,8 +22,9 @@ from tidegate.freshness import minutes_text
 from tidegate.hours import hour_text, parse_hour
 from tidegate.rendering import text as as_text
 from tidegate.rendering import visible
+from tidegate.report.catalogue import Catalogue
 from tidegate.report.data import RAW, Audit, Hour, Overview, Quarantine, Result
-from tidegate.report.names import DERIVED, INDEX, hour_page, quarantine_page
+from tidegate.report.names import CATALOGUE, DERIVED, INDEX, hour_page, quarantine_page
 from tidegate.report.plot import plot
 from tidegate.reports import Held
 
@@ -101,6 +102,12 @@ def quarantine(found: Quarantine, written: Written, reach: Reach) -> str:
 def derived(audits: tuple[Audit, ...], written: Written, reach: Reach) -> str:
     """Return the page of the audits of derived tables."""
     return _render("derived.html", written, reach, audits=audits)
+
+
+def catalogue(found: Catalogue, written: Written, reach: Reach) -> str:
+    """Return the page of all that can be queried."""
+    known = {each.name for each in (*found.tables, *found.views, *found.metrics, *found.books)}
+    return _render("catalogue.html", written, reach, found=found, known=known)
 
 
 def fault(status: int, error: TidegateError, reach: Reach) -> str:
@@ -189,6 +196,7 @@ def _environment() -> Environment:
         "version": __version__,
         "index": INDEX,
         "derived": DERIVED,
+        "catalogue": CATALOGUE,
     }
     return made
 

@@ -122,6 +122,12 @@ async def derived() -> Response:
     return await _page(lambda books, written: pages.derived(books.derived(), written, Reach()))
 
 
+@app.get("/catalogue.html")
+async def catalogue() -> Response:
+    """Show what can be queried, and what it means."""
+    return await _page(lambda books, written: pages.catalogue(books.catalogue(), written, Reach()))
+
+
 async def _page(make: Callable[[Books, Written], str]) -> Response:
     def work() -> str:
         settings = load_settings()

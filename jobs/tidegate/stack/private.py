@@ -11,6 +11,8 @@ from pathlib import Path
 
 USER = "admin"
 """The one user of the embedded Airflow."""
+ANALYST = "analyst"
+"""The one user of the SQL server."""
 
 
 def write_private(file: Path, text: str) -> None:
@@ -61,3 +63,37 @@ def load_secrets(home: Path) -> Secrets:
         )
         write_private(file, json.dumps(asdict(made)))
         return made
+
+
+@dataclass(frozen=True)
+class SqlSecrets:
+    """What the SQL server of a state folder is reached by, and what it reaches the lake by.
+
+    Attributes:
+        password: of its user.
+        s3_access_key: an identity of the S3 server's that may only read published tables and books.
+        s3_secret_key: its secret.
+    """
+
+    password: str
+    s3_access_key: str
+    s3_secret_key: str
+
+
+def sql_password_file(home: Path) -> Path:
+    """Return the file that holds the password of the SQL server's user, and nothing else."""
+    return home / "sql.password"
+
+
+def load_sql_secrets(home: Path) -> SqlSecrets:
+    """Return the SQL server's secrets; the first time, make them up.
+
+    Whoever removes the file of the password gets a new one.
+    """
+    asked, keys = sql_password_file(home), home / "sql_keys.json"
+    if not asked.exists():
+        write_private(asked, secrets.token_urlsafe(12) + "\n")
+    if not keys.exists():
+        made = {"s3_access_key": secrets.token_hex(10), "s3_secret_key": secrets.token_hex(20)}
+        write_private(keys, json.dumps(made))
+    return SqlSecrets(password=asked.read_text().strip(), **json.loads(keys.read_text()))

@@ -12,7 +12,8 @@ from tidegate.stack.private import write_private
 MOST = 5
 """Restarts of one part within `WITHIN_S`; what dies more often is broken, and starting it hides that."""
 WITHIN_S = 600.0
-_LONGEST_S = 30.0
+LONGEST_S = 30.0
+"""The longest pause before a part is started again."""
 _KEPT = 20
 _WORDS = 5
 
@@ -28,7 +29,7 @@ def pause(deaths: Sequence[float]) -> float | None:
     recent = [each for each in deaths if deaths[-1] - each < WITHIN_S]
     if len(recent) > MOST:
         return None
-    return 0.0 if len(recent) == 1 else min(2.0 ** len(recent), _LONGEST_S)
+    return 0.0 if len(recent) == 1 else min(2.0 ** len(recent), LONGEST_S)
 
 
 @dataclass(frozen=True)

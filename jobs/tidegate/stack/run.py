@@ -29,6 +29,7 @@ def running_stack(
     *,
     project: Path | None = None,
     airflow: bool = True,
+    sql: bool = False,
     progress: Progress | None = None,
     spark_conf: Mapping[str, str] | None = None,
 ) -> Iterator[StackState]:
@@ -41,13 +42,14 @@ def running_stack(
         home: the state folder.
         project: the folder that holds `dags`; by default the one found from here.
         airflow: whether Airflow is part of it.
+        sql: whether the SQL server is.
         progress: is told what goes on, a line at a time.
         spark_conf: properties of its Spark server, over its own.
 
     Raises:
         TidegateError: it could not be started, or one of its processes ended by itself.
     """
-    launched = _launch(home.resolve(), project, airflow=airflow, spark_conf=spark_conf)
+    launched = _launch(home.resolve(), project, airflow=airflow, sql=sql, spark_conf=spark_conf)
     tell = progress or _silent
     try:
         yield launched.wait(tell)
@@ -68,6 +70,7 @@ def start_stack(
     *,
     project: Path | None = None,
     airflow: bool = True,
+    sql: bool = False,
     progress: Progress | None = None,
 ) -> StackState:
     """Start a stack that lives on by itself until `stop_stack`; return once it answers.
@@ -77,7 +80,7 @@ def start_stack(
     Raises:
         TidegateError: it could not be started.
     """
-    launched = _launch(home.resolve(), project, airflow=airflow)
+    launched = _launch(home.resolve(), project, airflow=airflow, sql=sql)
     try:
         state = launched.wait(progress or _silent)
     except BaseException:
@@ -210,9 +213,13 @@ def _launch(
     project: Path | None,
     *,
     airflow: bool,
+    sql: bool,
     spark_conf: Mapping[str, str] | None = None,
 ) -> _Launched:
-    from tidegate.settings import find_project
+    from tidegate.settings import find_project, load_sql_limits
+
+    if sql:
+        load_sql_limits()  # what is wrong with them is said before anything is started
 
     folder = project.resolve() if project else find_project()
     log = home / "logs" / "supervisor.log"
@@ -231,6 +238,7 @@ def _launch(
                 f"--lifeline={lifeline_in}",
                 f"--report={report_out}",
                 *([] if airflow else ["--without-airflow"]),
+                *(["--with-sql"] if sql else []),
                 *(f"--spark-conf={key}={value}" for key, value in (spark_conf or {}).items()),
             ],
             stdin=subprocess.DEVNULL,

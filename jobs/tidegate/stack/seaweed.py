@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 from tidegate.errors import TidegateError
 from tidegate.settings import S3Access
 from tidegate.stack.ports import Ports
-from tidegate.stack.private import Secrets, load_secrets
+from tidegate.stack.private import Secrets, load_secrets, write_private
 from tidegate.stack.process import Child, spawn
 
 DUMPS_BUCKET = "events"
@@ -78,20 +79,56 @@ class SeaweedPlan:
         s3: how it is reached.
         port: of S3.
         inner: ports of its own parts, by flag.
+        readers: who else may read some of it.
     """
 
     home: Path
     s3: S3Access
     port: int
     inner: Mapping[str, int]
+    readers: Sequence[Reader] = ()
 
 
-def plan_seaweed(home: Path, ports: Ports, secrets: Secrets) -> SeaweedPlan:
+@dataclass(frozen=True)
+class Reader:
+    """An identity that may list and read some folders and do nothing else.
+
+    Attributes:
+        name: of the identity.
+        access_key: its key.
+        secret_key: and the secret.
+        folders: `bucket/folder`.
+    """
+
+    name: str
+    access_key: str
+    secret_key: str
+    folders: Sequence[str]
+
+
+def identities(admin: S3Access, readers: Sequence[Reader]) -> str:
+    """Return the identities of an S3 server as the JSON that SeaweedFS reads."""
+
+    def identity(name: str, access: str | None, secret: str | None, may: list[str]) -> object:
+        keys = [{"accessKey": access, "secretKey": secret}]
+        return {"name": name, "credentials": keys, "actions": may}
+
+    everything = ["Admin", "Read", "Write", "List", "Tagging"]
+    found = [identity("admin", admin.access_key, admin.secret_key, everything)]
+    for each in readers:
+        may = [f"{action}:{folder}/*" for folder in each.folders for action in ("Read", "List")]
+        found.append(identity(each.name, each.access_key, each.secret_key, may))
+    return json.dumps({"identities": found})
+
+
+def plan_seaweed(
+    home: Path, ports: Ports, secrets: Secrets, readers: Sequence[Reader] = ()
+) -> SeaweedPlan:
     """Choose the ports of the S3 server of a state folder."""
     port = ports.choose("s3", "the S3 server")
     inner = {flag: ports.choose(f"s3_{flag}") for flag in _INNER}
     s3 = S3Access(f"http://127.0.0.1:{port}", secrets.s3_access_key, secrets.s3_secret_key)
-    return SeaweedPlan(home, s3, port, inner)
+    return SeaweedPlan(home, s3, port, inner, readers)
 
 
 def launch_seaweed(plan: SeaweedPlan) -> Child:
@@ -99,6 +136,11 @@ def launch_seaweed(plan: SeaweedPlan) -> Child:
     folder = plan.home / "s3"
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
+    known = []
+    if plan.readers:
+        file = plan.home / "s3_identities.json"
+        write_private(file, identities(plan.s3, plan.readers))
+        known = [f"-s3.config={file}"]
     child = spawn(
         "the S3 server",
         [
@@ -118,6 +160,7 @@ def launch_seaweed(plan: SeaweedPlan) -> Child:
             "-volume.preStopSeconds=0",  # one volume server: there is none to hand over to
             f"-bucket={DUMPS_BUCKET},{LAKE_BUCKET}",
             f"-s3.port={plan.port}",
+            *known,
             *(f"-{flag}={number}" for flag, number in plan.inner.items()),
         ],
         {

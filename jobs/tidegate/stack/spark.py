@@ -116,11 +116,11 @@ def launch_spark(
     A server that takes another one's place is given that one's port and token.
     """
     java, jars, pyspark = bring.java(), bring.jars(home, progress), pyspark_folder()
-    work = _work_folder(home)
+    work = work_folder(home)
     token = token or spark_token()
     conf = {
         **_server_conf(work, cores=cores, memory=memory, port=port, token=token),
-        **_s3_conf(s3),
+        **s3_conf(s3),
         **(extra_conf or {}),
     }
     properties = work / "spark.conf"
@@ -219,7 +219,7 @@ def spark_class_path(jars: list[Path], pyspark: Path) -> list[Path]:
     return [*own, *jars, *(jar for jar in shipped if jar not in own)]
 
 
-def _work_folder(home: Path) -> Path:
+def work_folder(home: Path) -> Path:
     """Make a server's own folder; clear away those of processes that were killed."""
     folder = home / "spark"
     folder.mkdir(parents=True, exist_ok=True)
@@ -300,7 +300,8 @@ def _server_conf(work: Path, *, cores: str, memory: str, port: int, token: str) 
     }
 
 
-def _s3_conf(s3: S3Access) -> dict[str, str]:
+def s3_conf(s3: S3Access) -> dict[str, str]:
+    """Return the properties by which a JVM of Spark's reaches S3; no key is among them."""
     conf = {
         # The default stream leaks heap in a driver that lives long (HADOOP-20058).
         "spark.hadoop.fs.s3a.input.stream.type": "classic",

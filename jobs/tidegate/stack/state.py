@@ -25,6 +25,8 @@ class StackState:
         airflow: address of the Airflow UI and API, or None where it runs without.
         user: login of the Airflow UI.
         password: password of that login.
+        sql: host and port of its SQL server, or None where it runs without.
+        sql_password: the file that holds the password of that server's user.
     """
 
     pid: int
@@ -35,6 +37,8 @@ class StackState:
     airflow: str | None = None
     user: str | None = None
     password: str | None = None
+    sql: str | None = None
+    sql_password: str | None = None
 
     @property
     def login(self) -> tuple[str, str, str]:

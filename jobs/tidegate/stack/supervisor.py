@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from tidegate.errors import TidegateError
+from tidegate.settings import load_sql_limits
 from tidegate.stack.airflow import (
     COMPONENTS,
     AirflowPlan,
@@ -37,17 +38,33 @@ from tidegate.stack.airflow import (
     wait_for_component,
 )
 from tidegate.stack.ports import Ports
-from tidegate.stack.private import USER, load_secrets, write_private
+from tidegate.stack.private import (
+    USER,
+    load_secrets,
+    load_sql_secrets,
+    sql_password_file,
+    write_private,
+)
 from tidegate.stack.process import Child, end_marked, rotate
-from tidegate.stack.restarts import MOST, WITHIN_S, Restart, pause, restarts_file, write_restarts
+from tidegate.stack.restarts import (
+    LONGEST_S,
+    MOST,
+    WITHIN_S,
+    Restart,
+    pause,
+    restarts_file,
+    write_restarts,
+)
 from tidegate.stack.seaweed import (
     DUMPS_BUCKET,
     LAKE_BUCKET,
+    Reader,
     launch_seaweed,
     plan_seaweed,
     wait_for_seaweed,
 )
 from tidegate.stack.spark import launch_spark, spark_token, wait_for_spark
+from tidegate.stack.sql import HOST, SqlPlan, build_sql_server, launch_sql, wait_for_sql
 from tidegate.stack.state import StackState, lock_file, state_file, write_state
 
 HOME_MARK = "TIDEGATE_STACK"
@@ -63,7 +80,7 @@ T = TypeVar("T")
 # What is stopped together, in order, with the seconds from SIGTERM to SIGKILL. S3 goes last.
 _STOPPING = (
     (("scheduler", "dag-processor", "triggerer", "airflow-migrate"), 8.0),
-    (("api-server", "spark"), 8.0),
+    (("api-server", "spark", "sql-build", "sql"), 8.0),
     (("s3",), 20.0),
 )
 
@@ -98,10 +115,13 @@ class Part:
     Attributes:
         launch: starts it without waiting.
         wait: returns once what was started so many seconds after the epoch answers.
+        vital: whether the stack is to stop when it dies too often; else it is started again all the same, since
+            the rest does not need it, and those whom it serves could make it die.
     """
 
     launch: Callable[[], Child]
     wait: Callable[[Child, float], object]
+    vital: bool = True
 
 
 @dataclass
@@ -114,6 +134,7 @@ class Supervisor:
         airflow: whether Airflow is part of it.
         say: is told what goes on, a line at a time.
         spark_conf: properties of the Spark server, over its own.
+        sql: whether the SQL server is part of it.
     """
 
     home: Path
@@ -121,6 +142,7 @@ class Supervisor:
     airflow: bool
     say: Callable[[str], None]
     spark_conf: Mapping[str, str] = field(default_factory=dict)
+    sql: bool = False
     _parts: dict[str, Part] = field(default_factory=dict)
     _children: dict[str, Child] = field(default_factory=dict)
     _deaths: dict[str, list[float]] = field(default_factory=dict)
@@ -189,6 +211,8 @@ class Supervisor:
         deaths = self._deaths.setdefault(name, [])
         deaths.append(time.monotonic())
         wait = pause(deaths)
+        if wait is None and not self._parts[name].vital:
+            wait = LONGEST_S
         if wait is None:
             return TidegateError(
                 fault.what,
@@ -261,7 +285,9 @@ class Supervisor:
         spark_port = ports.choose("spark", "the Spark Connect server")
         airflow_port = ports.choose("airflow", "Airflow") if self.airflow else 0
 
-        storage_plan = plan_seaweed(self.home, ports, secrets)
+        sql = self._plan_sql(ports) if self.sql else None
+        readers = [] if sql is None else [_sql_reader(sql)]
+        storage_plan = plan_seaweed(self.home, ports, secrets, readers)
         s3 = storage_plan.s3
         seaweed = self._first(
             "s3",
@@ -287,6 +313,15 @@ class Supervisor:
             lambda child, _: wait_for_spark(child, token),
         )
         launched = _in_background(lambda: self._first("spark", computing))
+        built = _in_background(
+            lambda: (
+                build_sql_server(
+                    self.home, self.project, lambda child: self._add("sql-build", child), self.say
+                )
+                if sql is not None
+                else None
+            )
+        )
         if self.airflow:
             plan = AirflowPlan(
                 home=self.home,
@@ -313,11 +348,17 @@ class Supervisor:
             parts = {name: self._first(name, _component(plan, env, name)) for name in COMPONENTS}
         storage.result()
         self.say(f"S3 answers at {s3.endpoint}")
+        serving = None
+        if sql is not None and (jar := built.result()) is not None:
+            serving = self._first("sql", _sql_server(replace(sql, s3_endpoint=s3.endpoint), jar))
         wait_for_spark(spark, token)
         self.say(f"Spark answers at sc://localhost:{spark_port}")
         if self.airflow:
             wait_for_airflow(plan, parts, begun)
             self.say(f"Airflow answers at {plan.url}")
+        if sql is not None and serving is not None:
+            wait_for_sql(serving, sql.port)
+            self.say(f"the SQL server answers at {HOST}:{sql.port}")
         return StackState(
             pid=os.getpid(),
             lake=LAKE,
@@ -327,7 +368,35 @@ class Supervisor:
             airflow=plan.url if self.airflow else None,
             user=USER if self.airflow else None,
             password=secrets.password if self.airflow else None,
+            sql=f"{HOST}:{sql.port}" if sql is not None else None,
+            sql_password=str(sql_password_file(self.home)) if sql is not None else None,
         )
+
+    def _plan_sql(self, ports: Ports) -> SqlPlan:
+        return SqlPlan(
+            self.home,
+            self.project,
+            LAKE,
+            ports.choose("sql", "the SQL server"),
+            load_sql_secrets(self.home),
+            load_sql_limits(),
+        )
+
+
+def _sql_reader(plan: SqlPlan) -> Reader:
+    """Return the identity of a SQL server: published tables and books, and not what is in staging."""
+    lake = plan.lake.removeprefix("s3a://")
+    keys = plan.secrets
+    folders = [f"{lake}/warehouse", f"{lake}/ops"]
+    return Reader("sql", keys.s3_access_key, keys.s3_secret_key, folders)
+
+
+def _sql_server(plan: SqlPlan, jar: Path) -> Part:
+    return Part(
+        lambda: launch_sql(plan, jar),
+        lambda child, _: wait_for_sql(child, plan.port),
+        vital=False,
+    )
 
 
 def _component(plan: AirflowPlan, env: Mapping[str, str], name: str) -> Part:
@@ -460,6 +529,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--project", type=Path, required=True)
     parser.add_argument("--without-airflow", action="store_true")
+    parser.add_argument("--with-sql", action="store_true")
     parser.add_argument("--spark-conf", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--lifeline", type=int)
     parser.add_argument("--report", type=int)
@@ -482,6 +552,7 @@ def main(arguments: list[str] | None = None) -> int:
         not told.without_airflow,
         lambda line: report.tell("say", line),
         dict(each.split("=", 1) for each in told.spark_conf),
+        told.with_sql,
     )
     with contextlib.closing(lock):
         return supervise(supervisor, told.lifeline, report)

@@ -1,4 +1,4 @@
-"""Check: sources, suites and catalogue, without running anything; every fault at once."""
+"""Check: sources, suites, metrics and catalogue, without running anything; every fault at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tidegate.tables import BY_NAME, WAREHOUSE, events
 
 
 def check(settings: Settings) -> tuple[list[str], list[str]]:
-    """Look at every source file and suite of a project.
+    """Look at every source file, suite and metric file of a project.
 
     Returns:
         What is right, and what is wrong, one line each.
@@ -39,6 +39,7 @@ def check(settings: Settings) -> tuple[list[str], list[str]]:
         for path in sorted(settings.expectations.glob("*.y*ml"))
         if path.name not in known_suites
     ]
+    _metrics(settings, right, wrong)
     _alerts(settings, right, wrong)
     return right, wrong
 
@@ -55,6 +56,27 @@ def suite_faults(suite: Suite, columns: Mapping[str, Collection[str]]) -> list[s
     table = BY_NAME[suite.table]
     mine = columns if table is events.TABLE else dict.fromkeys(columns, ())
     return [*gate.faults(suite), *name_faults(suite, table.column_names, mine)]
+
+
+def _metrics(settings: Settings, right: list[str], wrong: list[str]) -> None:
+    """Check the metric files, against the columns of tables and of those sources that can be read."""
+    from tidegate.metrics import metric_faults, readable_metrics
+    from tidegate.source import readable_sources
+
+    read = readable_metrics(settings.metrics)
+    wrong += [f"{settings.metrics}/{fault}" for told in read.faults.values() for fault in told]
+    if not read.metrics:
+        return
+    there = settings.sources.is_dir()
+    sources, broken = readable_sources(settings.sources) if there else ([], [])
+    own = {s.source: {name: c.type for name, c in s.columns.items()} for s in sources}
+    # What a broken source file has is not known, so no name can be called wrong for it.
+    faults = metric_faults(read.metrics, own, every_source=not broken)
+    for name, metric in read.metrics.items():
+        path = read.files[name]
+        wrong += [f"{path}: {fault}" for fault in faults.get(name, ())]
+        if name not in faults:
+            right.append(f"{path}: metric {name} ({metric.kind})")
 
 
 def _alerts(settings: Settings, right: list[str], wrong: list[str]) -> None:

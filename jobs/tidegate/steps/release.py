@@ -27,7 +27,10 @@ it. Only its row can be missing: the next release begins by writing it."""
 
 @dataclass(frozen=True)
 class Release:
-    """Versions pinned together, and the sources whose derived tables lag behind."""
+    """Versions pinned together, and the sources whose derived tables lag behind.
+
+    `metric_faults` says what is wrong with metric files: of their metrics, the last good definitions are in force.
+    """
 
     release_id: str
     sequence: int
@@ -35,13 +38,15 @@ class Release:
     publications: tuple[str, ...]
     behind: tuple[str, ...]
     is_new: bool = True
+    metric_faults: tuple[str, ...] = ()
 
 
 def release(work: Work, derived: Derived, *, resume: bool = False) -> Release:
     """Pin the versions that a derive run brought together, and tell what it changes after the fact.
 
-    Events are pinned at the version that the run consumed, not at what came since. Where nothing
-    changed since the last release, that one is returned. And so it is after a rollback, until somebody resumes.
+    Events are pinned at the version that the run consumed, not at what came since. The definitions of
+    metrics that are in force go with it. Where nothing changed since the last release, that one is returned.
+    And so it is after a rollback, until somebody resumes.
 
     Args:
         work: where.
@@ -56,32 +61,30 @@ def release(work: Work, derived: Derived, *, resume: bool = False) -> Release:
     """
     for _ in range(_ATTEMPTS):
         last = repaired(work)
+        metrics, faults = _metrics(work, last)
         if last is not None and last.get("rolled_back_to") and not resume:
             work.tell(f"no new release: {describe_rollback(last)}")
-            return _release_of(last, is_new=False)
-        made = _next(work, derived, last)
+            return _release_of(last, faults, is_new=False)
+        made = _next(work, derived, last, metrics)
         if made is None:
             assert last is not None, "the first release is always new"
-            return _release_of(last, is_new=False)
+            return _release_of(last, faults, is_new=False)
         before = last["versions"] if last else None
         rows = corrections(work, before, made["versions"]) if before else []
-        if commit(work, last, made, rows):
+        if commit(work, made, rows):
             work.tell(f"release {made['release_id']}" + _told(rows))
-            return _release_of(made)
+            return _release_of(made, faults)
     raise beaten_error(work)
 
 
-def commit(work: Work, last: Row | None, made: Row, rows: Sequence[Row]) -> bool:
-    """Make a release after the last one; return whether no other one was faster.
+def commit(work: Work, made: Row, rows: Sequence[Row]) -> bool:
+    """Make a release; return whether no other one was faster.
 
     Args:
         work: where.
-        last: the row of the last release, if there is one.
-        made: its own row.
+        made: its row.
         rows: of `ops/corrections`, but for the release.
     """
-    if last is None or "rolled_back_to" not in last:  # a lake that an older version made
-        work.lake.add_columns(RELEASES, {each.name: each.type for each in RELEASES.columns})
     told = {"release_id": made["release_id"], "sequence": made["sequence"]}
     work.lake.replace(
         CORRECTIONS,
@@ -114,7 +117,7 @@ def beaten_error(work: Work) -> TryAgainError:
     )
 
 
-def _next(work: Work, derived: Derived, last: Row | None) -> Row | None:
+def _next(work: Work, derived: Derived, last: Row | None, metrics: Mapping[str, str]) -> Row | None:
     """Return the row of the next release; None where nothing changed since the last one."""
     from tidegate.steps.work import new_id, now
 
@@ -123,7 +126,12 @@ def _next(work: Work, derived: Derived, last: Row | None) -> Row | None:
     if derived.version >= 0:
         versions[events.TABLE.name] = derived.version
     behind = sorted(derived.behind)
-    if last is not None and last["versions"] == versions and (last["behind"] or []) == behind:
+    if (
+        last is not None
+        and last["versions"] == versions
+        and (last["behind"] or []) == behind
+        and _metrics_of(last) == metrics
+    ):
         return None
     since = last["versions"] if last else {}
     return {
@@ -140,7 +148,33 @@ def _next(work: Work, derived: Derived, last: Row | None) -> Row | None:
         "behind": behind,
         "configurations": _configurations(work, versions),
         "run_id": work.run_id,
+        "metrics": dict(metrics),
     }
+
+
+def _metrics(work: Work, last: Row | None) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the definitions in force, and what is wrong with files, which is told."""
+    from tidegate.metrics.in_force import in_force
+    from tidegate.source import readable_sources
+
+    settings = work.settings
+
+    def own() -> dict[str, dict[str, str]]:
+        sources = readable_sources(settings.sources)[0] if settings.sources.is_dir() else []
+        return {s.source: {name: c.type for name, c in s.columns.items()} for s in sources}
+
+    metrics, faults = in_force(
+        settings.metrics, _metrics_of(last), own, lambda: work.lake.columns(events.TABLE)
+    )
+    found = tuple(f"{settings.metrics}/{fault}" for fault in faults)
+    for fault in found:
+        work.tell(f"metric left as it was: {fault}")
+    return metrics, found
+
+
+def _metrics_of(row: Row | None) -> dict[str, str]:
+    """Return the definitions of a release; an older version's has none."""
+    return dict((row or {}).get("metrics") or {})
 
 
 def repaired(work: Work) -> Row | None:
@@ -150,11 +184,19 @@ def repaired(work: Work) -> Row | None:
         made = _record(text)
         if made is not None:
             if made["sequence"] > newest:
+                _widen(work, newest)
                 work.lake.append_next(RELEASES, [made], "release", made["sequence"])
                 newest = made["sequence"]
             break
     rows = work.lake.book(RELEASES, f"sequence = {newest}")
     return rows[0] if rows else None
+
+
+def _widen(work: Work, newest: int) -> None:
+    """Give the book the columns that it lacks, if an older version made it."""
+    rows = work.lake.book(RELEASES, f"sequence = {newest}")
+    if not rows or any(name not in rows[0] for name in RELEASES.column_names):
+        work.lake.add_columns(RELEASES, {column.name: column.type for column in RELEASES.columns})
 
 
 def _told(rows: list[Row]) -> str:
@@ -168,7 +210,7 @@ def _record(text: str | None) -> Row | None:
     return found if isinstance(found, dict) else None
 
 
-def _release_of(row: Row, *, is_new: bool = True) -> Release:
+def _release_of(row: Row, faults: tuple[str, ...], *, is_new: bool = True) -> Release:
     return Release(
         row["release_id"],
         row["sequence"],
@@ -176,6 +218,7 @@ def _release_of(row: Row, *, is_new: bool = True) -> Release:
         tuple(row["publications"]),
         tuple(row["behind"] or ()),
         is_new,
+        faults,
     )
 
 

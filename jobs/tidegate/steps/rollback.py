@@ -1,6 +1,6 @@
 """Rollback: readers see an earlier release again, until somebody resumes; nothing is lost by it.
 
-It is a release of its own, with the versions of the earlier one. Hours go on being published and derived
+It is a release of its own, with the versions and metrics of the earlier one. Hours go on being published and derived
 meanwhile, but are in no release.
 """
 
@@ -125,7 +125,7 @@ def roll_back(
             tuple(_hidden(work, earlier, last)),
             tuple(rows),
         )
-        if dry_run or commit(work, last, made, rows):
+        if dry_run or commit(work, made, rows):
             return told
     raise beaten_error(work)
 
@@ -198,6 +198,7 @@ def _row(work: Work, earlier: Row, last: Row, by: str, reason: str) -> Row:
         "behind": earlier["behind"],
         "configurations": earlier["configurations"],
         "run_id": work.run_id,
+        "metrics": earlier.get("metrics"),
         "rolled_back_to": earlier["release_id"],
         "rolled_back_by": by,
         "reason": reason,

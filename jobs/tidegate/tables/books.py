@@ -193,6 +193,11 @@ RELEASES = Table(
         ),
         Column("rolled_back_by", "string", "who rolled back"),
         Column("reason", "string", "why"),
+        Column(
+            "metrics",
+            "map<string,string>",
+            "the metrics in force: name and definition, JSON in the words of its file",
+        ),
     ),
     key=("release_id",),
     slice=(),

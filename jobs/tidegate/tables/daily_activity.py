@@ -33,6 +33,7 @@ TABLE = Table(
     partition=("source",),
     statistics=("date",),
     meaning="a source's day",
+    built_from=("events", "sessions"),
 )
 
 

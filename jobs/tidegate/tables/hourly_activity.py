@@ -25,6 +25,7 @@ TABLE = Table(
     partition=("source", "date"),
     statistics=("hour",),
     meaning="a source's hour and event type",
+    built_from=("events",),
 )
 
 

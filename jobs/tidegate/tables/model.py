@@ -30,6 +30,7 @@ class Table:
         statistics: columns that Delta keeps minima and maxima of, so that readers can skip files;
             minima of long strings cost a third of a write.
         meaning: one row is …
+        built_from: names of the published tables that it is built from; empty where it comes from dumps.
         version: of what the code makes of the same input: raised with every change that changes rows.
     """
 
@@ -41,6 +42,7 @@ class Table:
     partition: tuple[str, ...]
     statistics: tuple[str, ...]
     meaning: str
+    built_from: tuple[str, ...] = ()
     version: int = 1
 
     @property

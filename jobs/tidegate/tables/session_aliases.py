@@ -42,6 +42,7 @@ TABLE = Table(
     partition=("source", "start_date"),
     statistics=("start_hour", "session_start", "session_end"),
     meaning="an id of a session that is no more",
+    built_from=("events", "sessions"),
 )
 
 

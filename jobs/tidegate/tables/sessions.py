@@ -48,6 +48,7 @@ TABLE = Table(
     partition=("source", "start_date"),
     statistics=("start_hour", "session_start", "session_end"),
     meaning="a session",
+    built_from=("events",),
 )
 
 EVENT_COLUMNS = (

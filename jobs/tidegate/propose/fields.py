@@ -1,0 +1,294 @@
+"""Which path is the time, the id, the type and the user of an event. Pure.
+
+Names propose and shapes dispose: a path is taken by its name only if what is there can be it, and an id
+also by its shape alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tidegate.hours import HOUR
+from tidegate.propose.shape import Path, Shape
+from tidegate.propose.words import words
+
+_TIME = words(
+    """eventtime eventtimestamp eventts derivedtstamp occurredat happenedat timestamp time ts at
+    createdat datetime eventat clienttimestamp originaltimestamp dvcecreatedtstamp
+    collectortstamp clienttime createdtime created servertimestamp atms timems tsms eventtimems
+    timestampms"""
+)
+_NOT_TIME = re.compile(
+    r"updat|modif|birth|expir|etl|load|ingest|process|received|sent|arriv|valid|until"
+)
+_ID = words(
+    """eventid eventuuid messageid insertid uuid guid id _id recordid msgid logid eventkey
+    messageuuid hitid requestid"""
+)
+_ENVELOPES = frozenset(("event", "meta", "metadata", "header", "message", "record", "envelope"))
+_TYPE = words(
+    "eventtype eventname type event kind action eventaction eventkind activity method name verb"
+)
+_USER = words(
+    """userid uid useruid customerid accountid memberid subscriberid playerid profileid actorid
+    authorid identityid user username login userlogin actorlogin customer member email useremail"""
+)
+_ANONYMOUS = words(
+    """anonymousid anonid visitorid deviceid domainuserid userpseudoid clientid cookieid browserid
+    networkuserid installationid installid distinctid deviceuuid fingerprint gaid idfa"""
+)
+_ADDRESS = words(
+    """host remotehost clientip remoteaddr remoteip ip ipaddress sourceip sourceipaddress
+    useripaddress"""
+)
+_PRODUCER = words(
+    """producer producerid host hostname server serverid instance instanceid node partition shard
+    shardid deviceid agent pod source boot"""
+)
+_SEQUENCE = words(
+    "seq sequence sequencenumber seqno seqnum seqid counter eventnumber offset eventseq"
+)
+_SESSION = words("sessionid sessionuuid domainsessionid visitid sessionkey gasessionid")
+_UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
+_FEW = 20
+"""Lines below which how often values repeat says nothing."""
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A path that is to be a field, and why."""
+
+    path: Path
+    why: str
+    unit: str = "iso"
+
+
+@dataclass(frozen=True)
+class Picked:
+    """The fields, each where one was found; who numbers its events, and ids of sessions, if any."""
+
+    event_time: Pick | None
+    event_id: Pick | None
+    event_type: Pick | None
+    user_id: Pick | None
+    anonymous_id: Pick | None
+    sequence: tuple[Path, Path, str] | None
+    session_id: Path | None
+    notes: tuple[str, ...]
+
+    def paths(self) -> frozenset[Path]:
+        """Return the paths that are fields."""
+        picks = (
+            self.event_time,
+            self.event_id,
+            self.event_type,
+            self.user_id,
+            self.anonymous_id,
+        )
+        return frozenset(pick.path for pick in picks if pick is not None)
+
+
+def pick_fields(
+    found: Mapping[Path, Shape],
+    identities: Sequence[int],
+    hours: Sequence[datetime | None],
+) -> Picked:
+    """Return what of records is which field of an event.
+
+    Args:
+        found: the shapes of paths that may be used.
+        identities: of each record: equal for lines that are equal.
+        hours: the dump hour of each record, where it is known.
+    """
+    usable = [shape for shape in found.values() if shape.is_scalar]
+    every = len(identities)
+    notes: list[str] = []
+    when = _event_time(usable, hours)
+    rest = [shape for shape in usable if when is None or shape.path != when.path]
+    event_id = _event_id(rest, identities, notes)
+    rest = [shape for shape in rest if event_id is None or shape.path != event_id.path]
+    kind = _event_type(rest, every)
+    rest = [shape for shape in rest if kind is None or shape.path != kind.path]
+    user = _who(rest, _USER, every)
+    rest = [shape for shape in rest if user is None or shape.path != user.path]
+    anonymous = _who(rest, _ANONYMOUS, every)
+    if user is None and anonymous is None:
+        anonymous = _who(rest, _ADDRESS, every)
+        notes.append(
+            "no field looks like a user: events without one are in no session"
+            if anonymous is None
+            else f"no field looks like a user: {'.'.join(anonymous.path)} stands for one"
+        )
+    return Picked(
+        when, event_id, kind, user, anonymous, _sequence(usable), _session(usable), tuple(notes)
+    )
+
+
+def _folded(text: str) -> str:
+    return re.sub(r"[^a-z0-9]|(?<=.)_", "", text.casefold())
+
+
+def _rank(path: Path, names: Sequence[str]) -> float | None:
+    """Return how well a path fits a list of names, 0 best, or None: whole first, then its end."""
+    whole, last = _folded("".join(path)), _folded(path[-1])
+    if whole in names:
+        return float(names.index(whole))
+    if len(path) > 1:
+        pair = _folded("".join(path[-2:]))
+        if pair in names:
+            return names.index(pair) + 0.4 + len(path)
+        if last in names and last not in ("id", "name", "type", "user"):
+            return names.index(last) + 0.5 + len(path)
+    return None
+
+
+def _event_time(usable: Iterable[Shape], hours: Sequence[datetime | None]) -> Pick | None:
+    best: tuple[float, Pick] | None = None
+    known = any(hour is not None for hour in hours)
+    for shape in usable:
+        unit, times = shape.times
+        good = [
+            (row, time) for row, time in zip(shape.rows, times, strict=True) if time is not None
+        ]
+        share = len(good) / len(hours)
+        if share < 0.5:
+            continue
+        near = [
+            hour - timedelta(days=3) <= time <= hour + 2 * HOUR
+            for row, time in good
+            if (hour := hours[row]) is not None
+        ]
+        rank = _rank(shape.path, _TIME)
+        named = 2 - 0.03 * rank if rank is not None else _like_time(shape.path[-1])
+        if unit != "iso" and named <= 0:
+            continue  # any large number passes for a time
+        if _NOT_TIME.search(_folded(shape.path[-1])):
+            named = min(named, 0.2)
+        score = named + share + (3 * sum(near) / len(near) if near else 0) - 0.3 * len(shape.path)
+        bad = len(hours) - len(good)
+        told = (
+            "ISO 8601"
+            if unit == "iso"
+            else {"epoch_s": "seconds", "epoch_ms": "milliseconds"}.get(unit, "microseconds")
+        )
+        why = f"{told}, in {len(good):,} of {len(hours):,} lines"
+        if bad:
+            why += f"; {bad:,} without a time would be quarantined"
+        elif known and near and sum(near) < len(near) / 2:
+            why += "; most lie far from the hours in the names"
+        if best is None or score > best[0]:
+            best = score, Pick(shape.path, why, unit)
+    return best[1] if best else None
+
+
+def _like_time(name: str) -> float:
+    if re.search(r"time|date|stamp|tstamp|(^|_)(at|ts)$|[a-z](At|Ts)$", name):
+        return 0.8
+    return 0.0
+
+
+def _event_id(usable: Iterable[Shape], identities: Sequence[int], notes: list[str]) -> Pick | None:
+    best: tuple[float, Pick] | None = None
+    every = len(identities)
+    for shape in usable:
+        values = [text.strip() for text in shape.texts]
+        present = sum(map(bool, values))
+        outer = [_folded(name) for name in shape.path[:-1]]
+        if shape.kinds["float"] or shape.kinds["bool"] or not set(outer) <= _ENVELOPES:
+            continue
+        name = _folded(shape.path[-1])
+        if name in _ID:
+            rank = float(_ID.index(name)) + len(outer) / 2
+        elif not outer and values and all(map(_UUID.fullmatch, values)):
+            rank = 50.0
+        else:
+            continue
+        # Lines that are equal are one event that came twice, and say nothing against its id.
+        lines = {(identities[row], text) for row, text in zip(shape.rows, values, strict=True)}
+        unlike = len({text for _, text in lines}) / len(lines)
+        if present < 0.99 * every or unlike < 0.9:
+            dotted = ".".join(shape.path)
+            if rank < 10:
+                what = (
+                    "is missing in many lines" if unlike >= 0.9 else "repeats in lines that differ"
+                )
+                notes.append(f"{dotted} is no event_id: it {what}")
+            continue
+        repeated = every - shape.distinct
+        why = f"in {present:,} of {every:,} lines"
+        why += f", {repeated:,} of them repeat one" if repeated and present == every else ""
+        if present < every:
+            why += f"; {every - present:,} without one would be quarantined"
+        if best is None or rank < best[0]:
+            best = rank, Pick(shape.path, why)
+    return best[1] if best else None
+
+
+def _event_type(usable: Iterable[Shape], every: int) -> Pick | None:
+    best: tuple[float, Pick] | None = None
+    for shape in usable:
+        rank = _rank(shape.path, _TYPE)
+        if rank is None or set(shape.kinds) - {"text", "int"}:
+            continue
+        if every >= _FEW and shape.distinct > max(50, every // 20):
+            continue
+        score = rank + 10 * (1 - shape.count / every)
+        seen = [name for name, _ in Counter(shape.texts).most_common(3)]
+        more = f" and {shape.distinct - 3} more" if shape.distinct > 3 else ""
+        why = f"in {shape.count:,} of {every:,} lines: {', '.join(seen)}{more}"
+        if best is None or score < best[0]:
+            best = score, Pick(shape.path, why)
+    return best[1] if best else None
+
+
+def _who(usable: Iterable[Shape], names: Sequence[str], every: int) -> Pick | None:
+    best: tuple[float, Pick] | None = None
+    for shape in usable:
+        rank = _rank(shape.path, names)
+        if rank is None or shape.kinds["bool"] or shape.kinds["float"]:
+            continue
+        # A user who comes once only, or is everybody, is none.
+        if shape.count >= _FEW and shape.distinct in (1, shape.count):
+            continue
+        empty = sum(not text.strip() or text.strip() == "-" for text in shape.texts)
+        if empty * 2 > shape.count:
+            continue
+        why = f"in {shape.count - empty:,} of {every:,} lines, {shape.distinct:,} different"
+        if best is None or rank < best[0]:
+            best = rank, Pick(shape.path, why)
+    return best[1] if best else None
+
+
+def _session(usable: Sequence[Shape]) -> Path | None:
+    """Return the path of the source's own session ids, if it has any."""
+    found = [
+        shape for shape in usable if _folded(shape.path[-1]) in _SESSION and shape.distinct > 1
+    ]
+    return max(found, key=lambda shape: shape.count).path if found else None
+
+
+def _sequence(usable: Sequence[Shape]) -> tuple[Path, Path, str] | None:
+    """Return the paths of a producer and of the numbers it gives its events, if that is evident."""
+    numbers = [
+        shape
+        for shape in usable
+        if _folded(shape.path[-1]) in _SEQUENCE and all(text.isdigit() for text in shape.texts)
+    ]
+    producers = [shape for shape in usable if _folded(shape.path[-1]) in _PRODUCER]
+    for number in numbers:
+        values = dict(zip(number.rows, map(int, number.texts), strict=True))
+        for producer in producers:
+            by: dict[str, list[int]] = defaultdict(list)
+            for row, name in zip(producer.rows, producer.texts, strict=True):
+                if row in values:
+                    by[name].append(values[row])
+            several = [each for each in by.values() if len(set(each)) >= 5]
+            dense = sum(max(each) - min(each) + 1 <= 1.1 * len(set(each)) for each in several)
+            if several and dense >= 0.9 * len(several):
+                why = f"{len(by):,} producers number their events without gaps"
+                return producer.path, number.path, why
+    return None

@@ -1,0 +1,128 @@
+"""Whatever the events look like: the proposed source file loads, and names nothing that is not there."""
+
+from __future__ import annotations
+
+import json
+import string
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tidegate.propose.draft import propose
+from tidegate.propose.read import read_samples
+from tidegate.settings import S3Access
+from tidegate.source import Source, load_source
+from tidegate.template import parse_template
+
+TEN = datetime(2026, 5, 1, 10, tzinfo=UTC)
+
+NAMES = st.one_of(
+    st.sampled_from(
+        ["id", "user", "user_id", "type", "ts", "Type", "host", "seq", "a.b", "on", "source"]
+    ),
+    st.text(st.characters(codec="utf-8"), min_size=0, max_size=8),
+    st.text(string.ascii_letters + "_.`'\"\\ ", min_size=1, max_size=6),
+)
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(st.characters(codec="utf-8"), max_size=12),
+    st.datetimes().map(datetime.isoformat),
+    st.dates().map(str),
+    st.uuids().map(str),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(NAMES, inner, max_size=3)),
+    max_leaves=6,
+)
+EVENTS = st.lists(st.dictionaries(NAMES, VALUES, max_size=6), min_size=1, max_size=12)
+PLACES = st.sampled_from(
+    [
+        "2026-05-01/10/part-1.json",
+        "2026-05-01-10.json",
+        "a b/x'y/20260501T10.jsonl",
+        "événements/no date.json",
+    ]
+)
+
+
+def there(source: Source, events: list[dict[str, Any]]) -> None:
+    """Check that each path has a value that is no object in some event."""
+    for key, ref in source.refs().items():
+        found = []
+        for event in events:
+            value: Any = event
+            for name in ref.names():
+                value = value.get(name) if isinstance(value, dict) else None
+            found.append(value)
+        assert any(value is not None for value in found), key
+        assert not any(isinstance(value, dict | list) for value in found), key
+
+
+@settings(max_examples=50, deadline=None)
+@given(events=EVENTS, place=PLACES)
+def test_a_proposal_loads_and_names_only_what_is_there(
+    events: list[dict[str, Any]], place: str
+) -> None:
+    timed = [
+        {**event, "when_time": (TEN + timedelta(seconds=n)).isoformat()}
+        for n, event in enumerate(events)
+    ]
+    with TemporaryDirectory() as name:
+        root = Path(name).resolve()
+        path = root / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [json.dumps(event) for event in timed]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        sampled = read_samples([str(root)], S3Access(), 1_000)
+        made = propose(sampled, root)
+        file = root / "proposed.yml"
+        file.write_text(made.text, encoding="utf-8")
+        source = load_source(file)
+        # What is read of the samples is what json reads: of a name given twice, the last.
+        there(source, [json.loads(line) for line in lines])
+        if made.is_located:
+            hour = TEN
+            assert source.dumps == parse_template(source.dumps.text, root)
+            shown = source.dumps.pattern(hour)
+            assert str(path).startswith(shown.partition("*")[0])
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    rows=st.lists(
+        st.lists(
+            st.text(string.printable.replace("\n", "").replace("\r", ""), max_size=6),
+            min_size=2,
+            max_size=2,
+        ),
+        min_size=2,
+        max_size=10,
+    ),
+    delimiter=st.sampled_from(",;\t|"),
+)
+def test_a_proposal_for_delimited_text_loads(rows: list[list[str]], delimiter: str) -> None:
+    import csv
+
+    with TemporaryDirectory() as name:
+        root = Path(name).resolve()
+        with (root / "2026-05-01-10.csv").open("w", encoding="utf-8", newline="") as out:
+            writer = csv.writer(
+                out, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_MINIMAL
+            )
+            writer.writerow(["event_time", "first", "second"])
+            for n, row in enumerate(rows):
+                writer.writerow([(TEN + timedelta(seconds=n)).isoformat(), *row])
+        made = propose(read_samples([str(root)], S3Access(), 1_000), root)
+        file = root / "proposed.yml"
+        file.write_text(made.text, encoding="utf-8")
+        source = load_source(file)
+        assert source.format.type == "csv"
+        assert source.fields.event_time.path == "event_time"
