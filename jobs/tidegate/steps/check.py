@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 
 from tidegate.errors import SourceError, TidegateError
+from tidegate.rendering import visible
 from tidegate.settings import Settings
 from tidegate.source import PiiAction, Source, split_path
 from tidegate.suites import Suite, load_suite, name_faults
@@ -106,7 +107,7 @@ def _pii(source: Source) -> str:
         for path in source.pii
         if not any(names[: len(split_path(path))] == split_path(path) for names in read)
     ]
-    unread = f"; no field or column reads {', '.join(alone)}" if alone else ""
+    unread = f"; no field or column reads {visible(', '.join(alone))}" if alone else ""
     return f"; of personal data {told}{unread}"
 
 
