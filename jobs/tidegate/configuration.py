@@ -33,7 +33,13 @@ def definition(source: Source, table: Table) -> dict[str, Any]:
 
 
 def fingerprint(source: Source, table: Table) -> str:
-    """Return 16 hex digits of what decides a table's rows: the source file's part, and the code."""
+    """Return 16 hex digits of what decides a table's rows: the source file's part, and the code.
+
+    Raises:
+        ValueError: the source hashes personal data, and it is not known by which key: `Work.keyed` tells it.
+    """
+    if table is events.TABLE and source.hashes and source.pii_key is None:
+        raise ValueError(f"{source.source} hashes personal data by a key that is not known")
     said = {"source": source.source, "code": table.version, **definition(source, table)}
     text = json.dumps(said, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

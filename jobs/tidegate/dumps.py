@@ -29,7 +29,7 @@ from tidegate.hours import HOUR, hour_text
 from tidegate.nearest import hint
 from tidegate.peek import HEAD_BYTES, file_fault
 from tidegate.settings import S3Access
-from tidegate.source import Format, Source
+from tidegate.source import Format, Source, split_path
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -117,6 +117,9 @@ class Manifest:
 
     files: Mapping[str, Declared]
     whole: Declared = Declared()
+
+
+_NOT_SHOWN = "others, which are not shown: they may be personal data"
 
 
 class HeaderError(TidegateError):
@@ -314,7 +317,7 @@ class Dumps:
                 "a header names no column",
                 where=file.uri,
                 expected=f"the names of the columns, with {form.delimiter!r} between them",
-                got=f"{line[:100]!r}",
+                got=f"{line[:100]!r}" if not self.source.pii else _NOT_SHOWN,
                 todo="give the names by 'header: [...]' in the source's format",
             )
         twice = sorted({name for name in names if name and names.count(name) > 1})
@@ -323,10 +326,15 @@ class Dumps:
                 "a header names a column twice",
                 where=file.uri,
                 expected="different names",
-                got=", ".join(twice),
+                got=", ".join(twice if not self.source.pii else self._declared(twice)),
                 todo="give the names by 'header: [...]' in the source's format",
             )
         return names
+
+    def _declared(self, names: Iterable[str]) -> list[str]:
+        """Return those of a header's names that the source file has: a first line may be an event's."""
+        wanted = {split_path(path)[0] for path in self.source.wanted()}
+        return sorted(wanted.intersection(names)) or [_NOT_SHOWN]
 
     def manifest(self, hour: datetime) -> Manifest | None:
         """Return what the manifest of an hour declares of files, named as `files` names them.

@@ -139,7 +139,8 @@ def stale(
 
     Args:
         connection: of `query.connect`.
-        sources: as their files are now; others are not looked at.
+        sources: as their files are now; others are not looked at. Whether personal data were hashed by
+            another key can be told of those that know theirs (`pii_key.with_known_key`).
         suites: the fingerprint of each table's suite.
     """
     found = []
@@ -153,11 +154,12 @@ def stale(
             continue
         table = BY_NAME[name]
         why = []
+        before = json.loads(said or "{}")
+        now_known = _with_key(known[source], before)
         if code != table.version:
             why.append(f"it was built by version {code} of its code, this is {table.version}")
-        elif built_by != fingerprint(known[source], table):
-            now = definition(known[source], table)
-            parts = ", ".join(changes(json.loads(said or "{}"), now))
+        elif built_by != fingerprint(now_known, table):
+            parts = ", ".join(changes(before, definition(now_known, table)))
             why.append(f"{known[source].path.name} has changed ({parts})")
         older = sum(n for suite, n in (passed or {}).items() if suite != suites.get(name))
         if older and name in suites:
@@ -166,6 +168,13 @@ def stale(
         if why:
             found.append(Stale(name, source, "; ".join(why)))
     return found
+
+
+def _with_key(source: Source, built: Mapping[str, Any]) -> Source:
+    """Return a source that knows its key: that of what was built, for a reader who has none."""
+    if source.pii_key is not None or not source.hashes:
+        return source
+    return source.keyed(built.get("pii_key", "a first key"))
 
 
 @dataclass(frozen=True)

@@ -512,6 +512,26 @@ def test_a_header_that_cannot_be_read_is_an_error(
     assert name in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("data", "got"),
+    [
+        (b"t,ann,t,ann\n", "t"),
+        (b"ann,x,ann\n", "others, which are not shown: they may be personal data"),
+        (b",,,\n", "others, which are not shown: they may be personal data"),
+    ],
+)
+def test_a_first_line_of_a_source_with_personal_data_is_not_shown(
+    place: Place, data: bytes, got: str
+) -> None:
+    """A file that lacks its header has an event there."""
+    place.put(f"{HERE}/a.csv", data)
+    dumps = place.dumps(f"{FOLDERS}/", format="csv", pii={"t": "keep", "user": "hash"})
+    with pytest.raises(TidegateError) as caught:
+        dumps.header(dumps.files(HOUR)[0])
+    assert caught.value.got == got
+    assert "ann" not in str(caught.value)
+
+
 def test_a_copy_of_an_s3_dump_has_the_same_fingerprint(server: S3Access, tmp_path: Path) -> None:
     client = s3_client(server)
     for name in ("a.json", "b.json"):

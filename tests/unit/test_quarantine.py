@@ -47,10 +47,11 @@ LANDINGS = [
     landing("5", "app", 2, 100, {"bad_value": 1}),
     landing("6", "still", 2, 4, {}),
 ]
-LINES = [
+LINES: list[tuple[str, str, int, str, str, str, str | None]] = [
     ("2", "shop", 0, "too_late", f"shop/{n}.json", "expected at most 5 s", '{"n": 1}')
     for n in range(3)
-] + [
+]
+LINES += [
     ("2", "shop", 0, "not_json", "shop/\x1b[2J.json", f"got {HOSTILE}", HOSTILE),
     ("5", "app", 2, "bad_value", "app.json", "column n: expected int, got x", '{"n": "x"}'),
 ]
@@ -67,7 +68,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write(
     lake: Path,
     landings: list[dict[str, object]],
-    lines: list[tuple[str, str, int, str, str, str, str]],
+    lines: list[tuple[str, str, int, str, str, str, str | None]],
 ) -> None:
     write_delta(lake / "warehouse/events", pa.table({"event_id": pa.array([], TEXT)}))
     kinds = {"dump_hour": STAMP, "landed_at": STAMP, "lines": pa.int64()}
@@ -166,6 +167,15 @@ def test_hostile_lines_are_escaped_and_cut(lake: Path) -> None:
         assert max(map(len, shown.splitlines())) < 300
     assert "    <script>alert(1)</script>\\x1b]0;owned\\x07\\x9b31m\\u202e\\x7f\\r日" in shown
     assert "shop/\\x1b[2J.json:4  got <script>" in shown
+
+
+def test_a_line_that_was_not_kept_is_shown_by_its_place_alone(tmp_path: Path) -> None:
+    lines = [("1", "shop", 0, "not_json", "a.json", "expected one object", None)]
+    write(tmp_path, [landing("1", "shop", 0, 9, {"not_json": 1})], [*lines])
+    assert told(tmp_path).splitlines()[2:] == [
+        "  a.json:1  expected one object",
+        "  next  mend its source file, then: tidegate quarantine replay shop",
+    ]
 
 
 def test_a_cut_text_is_as_wide_as_asked_for_and_marked() -> None:

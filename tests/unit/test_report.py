@@ -655,6 +655,14 @@ def test_a_bad_line_is_cut_at_its_length_and_says_so(books: Books) -> None:
     assert "The first 500 of 1,000,000 characters." in page.words
 
 
+def test_a_bad_line_that_was_not_kept_says_so(books: Books) -> None:
+    books.land("shop", FIRST, quarantined_by_reason={"not_json": 1})
+    books.bad_lines("shop", FIRST, [{"reason": "not_json", "raw": None, "detail": "one object"}])
+    page = page_of(books.write(), FIRST)
+    assert "one object The line is not kept: it may hold personal data." in page.words
+    assert "None" not in page.words
+
+
 def test_a_page_allows_itself_nothing_but_its_own_style(books: Books) -> None:
     page = overview_page(books.write())
     [policy] = [

@@ -180,7 +180,8 @@ def _described(found: Sequence[Quarantined], by_hour: bool) -> Iterator[str]:
             yield f"  … and {len(hours) - _SCREEN:,} hours more"
         for sample in each.samples:
             yield f"  {sample.file}:{sample.line}  {sample.detail}"
-            yield f"    {sample.raw}"
+            if sample.raw:  # of personal data it is not kept
+                yield f"    {sample.raw}"
         if at + 1 == len(found) or found[at + 1].source != each.source:
             yield f"  next  {todo(each.source)}"
 

@@ -121,12 +121,14 @@ def _wanted(
 ) -> list[tuple[Table, Source]]:
     """Return what to build, each table after those that it is built from."""
     from tidegate.cli.books import suite_fingerprints
+    from tidegate.pii_key import with_known_key
     from tidegate.query import connect
     from tidegate.reports import stale
 
     if table is not None:
         return [(table, source) for source in sources]
     with connect(settings) as connection:
-        found = stale(connection, sources, suite_fingerprints(settings))
+        keyed = [with_known_key(source, settings.home) for source in sources]
+        found = stale(connection, keyed, suite_fingerprints(settings))
     known = {source.source: source for source in sources}
     return [(BY_NAME[each.table_name], known[each.source]) for each in found]

@@ -41,6 +41,7 @@ def status(
     from tidegate.cli.books import suite_fingerprints
     from tidegate.cli.stack import stack_lines
     from tidegate.freshness import freshness
+    from tidegate.pii_key import with_known_key
     from tidegate.query import connect, pinned
     from tidegate.rendering import visible
     from tidegate.reports import hours, rolled_back, stale
@@ -59,7 +60,8 @@ def status(
         with connect(settings) as connection:
             found = hours(connection)
             kept = freshness(connection, sources, datetime.now(UTC))
-            old = stale(connection, sources, suite_fingerprints(settings))
+            known = [with_known_key(source, settings.home) for source in sources]
+            old = stale(connection, known, suite_fingerprints(settings))
             rollback = rolled_back(connection) if pinned(connection) else None
     except TidegateError as error:
         trouble = error

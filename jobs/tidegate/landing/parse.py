@@ -10,12 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tidegate.landing import pii
 from tidegate.landing.lines import MAX_LINE_BYTES
+from tidegate.sql_text import quoted_name as _quoted
+from tidegate.sql_text import quoted_text as _text
 from tidegate.tables.events import TABLE
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
+    from tidegate.pii_key import PiiKey
     from tidegate.source import FieldRef, Source, TimeRef
 
 _MAX_COLUMNS = 200_000
@@ -55,24 +59,34 @@ _JSON_OPTIONS = (
 )
 
 
-def parse(lines: DataFrame, source: Source, header: Sequence[str] = ()) -> DataFrame:
+def parse(
+    lines: DataFrame, source: Source, header: Sequence[str] = (), key: PiiKey | None = None
+) -> DataFrame:
     """Decide every line.
 
     Args:
         lines: as `lines.read_text` gives them.
         source: how events are read from lines.
         header: names of the columns, for delimited text.
+        key: that personal data are hashed by, for a source that hashes any.
 
     Returns:
         The columns of an event (of the table and of the source), and `_outcome`, `_reason`,
         `_detail`, `_raw`, `_raw_bytes`: no column of a source begins with an underscore. Of a
         quarantined line only `source`, `dump_hour`, `file` and `line` are filled beside the last
         four. Of a source with a sequence also `_producer` and `_number`, both or neither, of every
-        line that could be read.
+        line that could be read. Of a source with personal data nothing raw is in any of them: `_raw`
+        is then what `properties` would be, of a line that could be read whole.
     """
     from pyspark.sql import functions as F
 
+    if source.hashes:
+        if key is None:
+            raise ValueError(f"{source.source} hashes personal data, and no key is given")
+        lines = pii.with_key(lines, key)
     fields = _csv(lines, source, header) if source.format.type == "csv" else _json(lines, source)
+    if source.pii:
+        fields = _treated(fields, source)
     values = _values(fields, source)
     problem = _problem(values, source)
     judged = values.withColumn("problem", problem).withColumn(
@@ -125,12 +139,21 @@ def _columns(source: Source) -> list[Column]:
         F.col("outcome").alias("_outcome"),
         F.col("problem.reason").alias("_reason"),
         F.col("problem.detail").alias("_detail"),
-        F.expr("if(outcome = 'quarantined', make_valid_utf8(value), null)").alias("_raw"),
-        F.expr(
-            "if(outcome = 'quarantined' and not is_valid_utf8(value), cast(value as binary), null)"
-        ).alias("_raw_bytes"),
+        *(_kept(source)),
         *(_numbered() if source.sequence is not None else []),
     ]
+
+
+def _kept(source: Source) -> list[Column]:
+    """Return `_raw` and `_raw_bytes` of a quarantined line."""
+    from pyspark.sql import functions as F
+
+    bad = "outcome = 'quarantined'"
+    text = f"if({bad}, make_valid_utf8(value), null)"
+    data = f"if({bad} and not is_valid_utf8(value), cast(value as binary), null)"
+    if source.pii:
+        text, data = f"if({bad} and is_whole and f is not null, body, null)", "cast(null as binary)"
+    return [F.expr(text).alias("_raw"), F.expr(data).alias("_raw_bytes")]
 
 
 def _numbered() -> list[Column]:
@@ -164,7 +187,7 @@ def _json(lines: DataFrame, source: Source) -> DataFrame:
     """
     from pyspark.sql import functions as F
 
-    wanted = _struct(_tree(source.references()))
+    wanted = _struct(_tree(source.wanted()))
     schema = f"v {wanted}, `{_END}` int"
     readable = f"bytes <= {MAX_LINE_BYTES} and is_valid_utf8(value)"
     # A byte order mark at the start of a file is no part of its first line.
@@ -221,9 +244,12 @@ def _csv(lines: DataFrame, source: Source, header: Sequence[str]) -> DataFrame:
         f"and (octet_length(value) < {_MAX_COLUMNS} or {separators} < {_MAX_COLUMNS})"
     )
     fields = {name or f"_c{at}": F.col(f"p.c{at}") for at, name in enumerate(header)}
+    wanted = {split_path(path)[0] for path in source.wanted()}
     # What a file's header lacks, no line of it has a value for.
-    for path in sorted(source.references()):
-        fields.setdefault(split_path(path)[0], F.lit(None).cast("string"))
+    for name in sorted(wanted):
+        fields.setdefault(name, F.lit(None).cast("string"))
+    if source.pii:  # nobody has said of the others whether they are personal
+        fields = {name: column for name, column in fields.items() if name in wanted}
     return (
         clean.withColumn(
             "p",
@@ -235,6 +261,21 @@ def _csv(lines: DataFrame, source: Source, header: Sequence[str]) -> DataFrame:
         .withColumn("f", F.struct(*(column.alias(name) for name, column in fields.items())))
         .withColumn("body", F.to_json("f"))
         .drop("p")
+    )
+
+
+def _treated(fields: DataFrame, source: Source) -> DataFrame:
+    """Treat the personal data of `f`, and let `body` hold what is left and nothing else of the line."""
+    from pyspark.sql import functions as F
+
+    tree = _tree(source.wanted())
+    out = fields.withColumn("f", F.expr(pii.treated(source, tree)))
+    if source.format.type == "csv":
+        return out.withColumn("body", F.to_json("f")).drop(pii.INNER, pii.OUTER)
+    return (
+        out.withColumn(pii.WHOLE, F.expr("try_parse_json(if(is_whole, value, null))"))
+        .withColumn("body", F.expr(pii.kept_json(source, tree)))
+        .drop(pii.INNER, pii.OUTER, pii.WHOLE)
     )
 
 
@@ -304,7 +345,7 @@ def _values(fields: DataFrame, source: Source) -> DataFrame:
         flat = out.select(
             kept,
             *(F.col(f"f.{_quoted(name)}").alias(name) for name in sorted(names)),
-            F.col("value").alias(RAW_LINE),
+            (F.lit(None).cast("string") if source.pii else F.col("value")).alias(RAW_LINE),
         )
         out = flat.select(
             f"`{_KEPT}`.*",
@@ -340,9 +381,9 @@ def _exact(text: str, names: Sequence[str]) -> str:
     Spark reads a number with a fraction as a double on the way to text. Up to 15 digits that loses nothing;
     a longer one is read again as a variant, which keeps decimals.
     """
-    if any(c in name for name in names for c in "'\"\\\\`[]"):
+    path = pii.variant_path(tuple(names))
+    if path is None:
         return text
-    path = "$" + "".join(f'["{name}"]' for name in names)
     again = f"try_variant_get(try_parse_json(value), '{path}', 'string')"
     return f"if(length({text}) > 15, coalesce({again}, {text}), {text})"
 
@@ -489,11 +530,3 @@ def _problem(values: DataFrame, source: Source) -> Column:  # noqa: ARG001
 
 def _where(text: str, ref: FieldRef) -> str:
     return _text(f"{text} {ref.path if ref.path is not None else ref.sql}")
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"

@@ -15,6 +15,7 @@ from tidegate.completeness import STANDING
 from tidegate.errors import TidegateError
 from tidegate.freshness import Freshness, freshness
 from tidegate.hours import HOUR, hour_text, parse_hour
+from tidegate.pii_key import with_known_key
 from tidegate.query import connect
 from tidegate.report.catalogue import Catalogue, catalogue
 from tidegate.suites import Suite, load_suite
@@ -438,7 +439,7 @@ class Books:
         wrong = []
         for file in source_files(self._settings.sources):
             try:
-                sources.append(load_source(file))
+                sources.append(with_known_key(load_source(file), self._settings.home))
             except TidegateError:
                 wrong.append(file.name)
         return sources, wrong

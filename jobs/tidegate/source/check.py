@@ -9,8 +9,17 @@ from itertools import combinations
 
 from tidegate.durations import duration_text
 from tidegate.nearest import hint
-from tidegate.source.model import RESERVED_COLUMNS, Complete, FieldRef, Format, Source
+from tidegate.source.model import (
+    RESERVED_COLUMNS,
+    Column,
+    Complete,
+    FieldRef,
+    Format,
+    PiiAction,
+    Source,
+)
 from tidegate.source.paths import join_path, split_path
+from tidegate.source.sql import RAW_LINE, reads_raw_line
 from tidegate.template import Template, may_share_files
 
 _COLUMN = re.compile(r"[a-z][a-z0-9_]{0,126}")
@@ -83,6 +92,118 @@ def _case_faults(users: Mapping[tuple[str, ...], list[str]]) -> Iterator[str]:
                     "can't tell them apart"
                 )
                 break
+
+
+def pii_names_faults(
+    pii: Mapping[str, PiiAction], refs: Mapping[str, FieldRef], form: Format
+) -> Iterator[str]:
+    """Yield paths of `pii` that csv can't have, or that Spark can't tell from another one."""
+    users = {split_path(path): [f"pii.{path}"] for path in pii}
+    if form.type == "csv":
+        yield from _flat_faults(users, form)
+    read: dict[tuple[str, ...], list[str]] = {}
+    for key, ref in refs.items():
+        for path in sorted(ref.references()):
+            read.setdefault(split_path(path), []).append(key)
+    told = set(_case_faults(read))
+    alone = {names: keys for names, keys in users.items() if names not in read}
+    yield from (fault for fault in _case_faults({**read, **alone}) if fault not in told)
+
+
+def pii_faults(
+    pii: Mapping[str, PiiAction], refs: Mapping[str, FieldRef], form: Format
+) -> Iterator[str]:
+    """Yield what can't be done with personal data as `pii` says, or what would go around it."""
+    if not pii:
+        return
+    named = {split_path(path): action for path, action in pii.items()}
+    yield from _within_faults(named)
+    if len(named) < len(pii):
+        twice = [path for path in pii if join_path(split_path(path)) != path]
+        yield f"pii.{twice[0]}: the path is given twice, spelled in two ways"
+    for key, ref in refs.items():
+        if ref.sql is not None and reads_raw_line(ref.sql):
+            yield (
+                f"{key}: reads the whole line ({RAW_LINE}), and with it what 'pii' is to keep out; name "
+                f"the fields that it needs"
+            )
+        read = [split_path(path) for path in sorted(ref.references())]
+        for names in read:
+            yield from _whole_faults(key, names, named, form)
+        yield from _needed_faults(key, ref, [_action(named, names) for names in read])
+    for names, action in named.items():
+        below = [
+            (key, path)
+            for key, ref in refs.items()
+            for path in map(split_path, sorted(ref.references()))
+            if len(path) > len(names) and path[: len(names)] == names
+        ]
+        if action == "keep" and below:
+            key, path = below[0]
+            yield (
+                f"pii.{join_path(names)}: keep is for a value, and {key} uses '{join_path(names)}' as a "
+                f"folder of '{join_path(path)}'; name the paths within it"
+            )
+
+
+def _within_faults(named: Mapping[tuple[str, ...], PiiAction]) -> Iterator[str]:
+    for long in named:
+        for cut in range(1, len(long)):
+            if long[:cut] in named:
+                yield (
+                    f"pii.{join_path(long)}: it lies within '{join_path(long[:cut])}', which pii names too, "
+                    f"with all below it; name one of the two"
+                )
+
+
+def _whole_faults(
+    key: str,
+    names: tuple[str, ...],
+    named: Mapping[tuple[str, ...], PiiAction],
+    form: Format,
+) -> Iterator[str]:
+    """Yield a value that is an object with personal data in it."""
+    if form.type == "csv":
+        return
+    for long, action in named.items():
+        if len(long) > len(names) and long[: len(names)] == names:
+            whole = join_path(names)
+            yield (
+                f"{key}: reads '{whole}' as a whole, and pii.{join_path(long)} ({action}) within it; read "
+                f"the paths within '{whole}' that are wanted, or name '{whole}' itself in pii"
+            )
+
+
+def _needed_faults(key: str, ref: FieldRef, actions: list[PiiAction | None]) -> Iterator[str]:
+    """Yield values that are of no use once they are hashed or dropped."""
+    gone = [action for action in actions if action in ("hash", "drop")]
+    all_dropped = bool(actions) and all(action == "drop" for action in actions)
+    if key in ("fields.event_time", "sequence.number") and gone:
+        what = (
+            "every event needs its time" if key == "fields.event_time" else "it has to be a number"
+        )
+        yield f"{key}: pii says {gone[0]} of what it reads, but {what}; keep it"
+    elif key in ("fields.event_id", "sequence.producer") and all_dropped:
+        what = (
+            "no line would be an event without its id"
+            if key == "fields.event_id"
+            else "without it nothing is numbered"
+        )
+        yield f"{key}: pii says drop of what it reads, but {what}; hash it, or keep it"
+    elif (
+        isinstance(ref, Column)
+        and ref.path is not None
+        and ref.type != "string"
+        and "hash" in actions
+    ):
+        yield (
+            f"{key}: its type is {ref.type}, but pii says hash of '{ref.path}', and a hash is text; "
+            f"let its type be string, or drop or keep it"
+        )
+
+
+def _action(named: Mapping[tuple[str, ...], PiiAction], names: tuple[str, ...]) -> PiiAction | None:
+    return next((action for of, action in named.items() if names[: len(of)] == of), None)
 
 
 def complete_faults(complete: Complete, dumps: Template) -> Iterator[str]:

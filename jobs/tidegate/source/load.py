@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import types
 import typing
 from collections import Counter
@@ -21,6 +22,8 @@ from tidegate.source.check import (
     column_name_faults,
     complete_faults,
     fresh_faults,
+    pii_faults,
+    pii_names_faults,
     reference_faults,
 )
 from tidegate.source.model import (
@@ -30,16 +33,20 @@ from tidegate.source.model import (
     FieldRef,
     Fields,
     Format,
+    PiiAction,
     Sequence,
     Source,
     TimeRef,
     _got,
 )
+from tidegate.source.paths import split_path
 from tidegate.template import Template, TemplateError, parse_template
 from tidegate.yaml_file import read_yaml
 
 M = TypeVar("M", bound=BaseModel)
 SUFFIXES = (".yml", ".yaml")
+_NO_KEYS = ("path", "pii_key")
+"""What a source has, but its file doesn't say."""
 
 
 def load_source(path: Path) -> Source:
@@ -64,11 +71,13 @@ def parse_source(data: dict[str, Any], path: Path) -> Source:
 
     """
     faults = [
-        _unknown("path", ()) if key == "path" else f"unknown key {key!r}; keys are text"
+        _unknown(key, ()) if key in _NO_KEYS else f"unknown key {key!r}; keys are text"
         for key in data
-        if key == "path" or not isinstance(key, str)
+        if key in _NO_KEYS or not isinstance(key, str)
     ]
-    known = {key: value for key, value in data.items() if isinstance(key, str) and key != "path"}
+    known = {
+        key: value for key, value in data.items() if isinstance(key, str) and key not in _NO_KEYS
+    }
     source = None
     try:
         source = Source.model_validate({**known, "path": path}, context={"path": path})
@@ -212,6 +221,9 @@ def _agreement_faults(data: dict[str, Any], path: Path) -> Iterator[str]:
     refs = dict(_refs(data))
     if form is not None:
         yield from reference_faults(refs, form)
+        pii = _pii(data.get("pii"))
+        yield from pii_names_faults(pii, refs, form)
+        yield from pii_faults(pii, refs, form)
     complete = _part(Complete, data.get("complete"))
     dumps = _dumps(data.get("dumps"), path)
     if complete is not None and dumps is not None:
@@ -220,6 +232,17 @@ def _agreement_faults(data: dict[str, Any], path: Path) -> Iterator[str]:
     complete = COMPLETE if "complete" not in data else complete
     if fresh is not None and complete is not None:
         yield from fresh_faults(fresh, complete)
+
+
+def _pii(value: object) -> dict[str, PiiAction]:
+    """Return those of the paths that are well-formed, with what is done with each."""
+    found = {}
+    for path, action in value.items() if isinstance(value, dict) else ():
+        if isinstance(path, str) and action in typing.get_args(PiiAction):
+            with contextlib.suppress(ValueError):  # told as a fault of the key itself
+                split_path(path)
+                found[path] = action
+    return found
 
 
 def _fresh(value: object) -> timedelta | None:
@@ -316,7 +339,7 @@ def _faults(details: ErrorDetails) -> Iterator[str]:
 
 
 def _unknown(key: str, section: tuple[str, ...]) -> str:
-    known = [name for name in _known_keys(section) if name != "path" or section]
+    known = [name for name in _known_keys(section) if name not in _NO_KEYS or section]
     within = f" in {'.'.join(section)}" if section else ""
     return f"unknown key '{key}'{within}; {_elsewhere(key, section) or hint(key, known)}"
 

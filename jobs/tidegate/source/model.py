@@ -28,7 +28,7 @@ from tidegate.durations import duration_text, parse_duration
 from tidegate.errors import TidegateError
 from tidegate.hours import parse_hour
 from tidegate.nearest import hint
-from tidegate.source.paths import split_path
+from tidegate.source.paths import join_path, split_path
 from tidegate.source.sql import sql_references
 from tidegate.template import HourText, Template, parse_hour_text, parse_template
 
@@ -50,6 +50,9 @@ RESERVED_COLUMNS = frozenset(
     ]
 )
 """The columns that warehouse/events has for every source."""
+
+PiiAction = Literal["hash", "drop", "keep"]
+"""What is done with a personal value: a keyed hash takes its place, nothing does, or it stays."""
 
 _TYPES = ("string", "int", "bigint", "double", "float", "boolean", "date", "timestamp")
 _ALIASES = {"integer": "int", "long": "bigint"}
@@ -374,6 +377,8 @@ class Source(Model):
 
     Attributes:
         fresh: how long after its end an hour is to be readable, released; None where nothing is promised.
+        pii: what is done with personal data, by path; with any, nothing undeclared is kept.
+        pii_key: fingerprint of the key that they are hashed by, once it is known; no key of the file.
         path: that file.
 
     """
@@ -390,7 +395,42 @@ class Source(Model):
     duplicates: Duplicates = Duplicates()
     accept: Accept = Accept()
     sequence: Sequence | None = None
+    pii: dict[str, PiiAction] = {}
+    pii_key: str | None = None
     path: Path
+
+    @field_validator("pii")
+    @classmethod
+    def _pii_paths(cls, pii: dict[str, PiiAction]) -> dict[str, PiiAction]:
+        if not pii:
+            raise ValueError("expected paths and what is done with each, such as {user.id: hash}")
+        for path in pii:
+            split_path(path)
+        return pii
+
+    @property
+    def hashes(self) -> bool:
+        """Whether any personal value is hashed."""
+        return "hash" in self.pii.values()
+
+    def keyed(self, fingerprint: str) -> Source:
+        """Return the source with the fingerprint of its key."""
+        return self.model_copy(update={"pii_key": fingerprint})
+
+    def pii_action(self, names: tuple[str, ...]) -> PiiAction | None:
+        """Return what is done with the value of a path: said of itself, or of what it lies within."""
+        for path, action in self.pii.items():
+            of = split_path(path)
+            if names[: len(of)] == of:
+                return action
+        return None
+
+    def wanted(self) -> frozenset[str]:
+        """Return every dotted path that is read from a line: what is referred to, and what `pii` leaves."""
+        read = {split_path(path) for path in self.references()}
+        left = {split_path(path) for path, action in self.pii.items() if action != "drop"}
+        alone = {names for names in left if not any(r[: len(names)] == names for r in read)}
+        return frozenset(join_path(names) for names in read | alone)
 
     def references(self) -> frozenset[str]:
         """Return every dotted path that anything of this source reads from a line."""
@@ -421,6 +461,11 @@ class Source(Model):
         told = None if self.format.type == "csv" else {"type"}
         said["format"] = self.format.model_dump(mode="json", include=told)
         said["names"] = self.dumps.inner.text
+        # What a source without personal data is known by must not change for those who have none.
+        if self.pii:
+            said["pii"] = dict(self.pii)
+        if self.hashes and self.pii_key is not None:
+            said["pii_key"] = self.pii_key
         return said
 
     def defined_as(self, definition: Mapping[str, Any]) -> Source:
@@ -434,7 +479,10 @@ class Source(Model):
             dumps = replace(dumps, text=dumps.root + names, inner=parse_hour_text(names))
         kept = ("source", "since", "complete", "fresh", "sequence", "path")
         fixed = {name: getattr(self, name) for name in kept}
-        whole = {**self.definition(), **said}
+        mine = self.definition()
+        if "names" in definition:  # of events: what it has not got, they have not
+            mine = {key: value for key, value in mine.items() if key not in ("pii", "pii_key")}
+        whole = {**mine, **said}
         del whole["names"]
         made = Source.model_validate({**fixed, **whole, "dumps": dumps})
         if made.sequence is not None and not made.is_readable():
@@ -446,9 +494,12 @@ class Source(Model):
 
         What is in force may use as a value what `sequence`, as it is now, takes for a folder.
         """
-        from tidegate.source.check import reference_faults
+        from tidegate.source.check import pii_faults, reference_faults
 
-        return not any(reference_faults(self.refs(), self.format))
+        refs = self.refs()
+        return not any(reference_faults(refs, self.format)) and not any(
+            pii_faults(self.pii, refs, self.format)
+        )
 
 
 def _got(value: object) -> str:

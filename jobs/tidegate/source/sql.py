@@ -187,6 +187,12 @@ def sql_references(sql: str) -> frozenset[str]:
     return frozenset(join_path(p) for p in _paths(tree) if p != (RAW_LINE,))
 
 
+@lru_cache(maxsize=512)
+def reads_raw_line(sql: str) -> bool:
+    """Return whether a right expression reads the raw line."""
+    return any(path[0] == RAW_LINE for path in _paths(_parse(sql)))
+
+
 def _parse(sql: str) -> exp.Expr:
     import sqlglot
     from sqlglot import exp

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tidegate import bring
 from tidegate.errors import TidegateError
+from tidegate.pii_key import VARIABLE as PII_KEY
 from tidegate.settings import S3Access
 from tidegate.stack.aot import find_cache
 from tidegate.stack.private import write_private
@@ -323,6 +324,7 @@ def spark_environment(s3: S3Access, pyspark: Path) -> dict[str, str]:
     env = {**os.environ, "SPARK_HOME": str(pyspark), "SPARK_LOCAL_IP": "127.0.0.1"}
     for name in ("SPARK_CONF_DIR", "SPARK_REMOTE", "JAVA_TOOL_OPTIONS"):
         env.pop(name, None)  # what another Spark on this machine is told is not for this one
+    env.pop(PII_KEY, None)  # jobs bring it along where it is needed, and pages may show variables
     if s3.access_key is not None and s3.secret_key is not None:
         if env.get("AWS_ACCESS_KEY_ID") != s3.access_key:
             env.pop("AWS_SESSION_TOKEN", None)  # belongs to another key

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tidegate.configuration import fingerprint
 from tidegate.errors import HeldError, TidegateError
 from tidegate.hours import hour_text, hours_text, parse_hour
 from tidegate.lake import literal, parse_time
@@ -170,7 +169,7 @@ def approve(work: Work, source: Source, held: HeldSlice, *, by: str, reason: str
 
 def _refuse_unreadable(work: Work, source: Source, hour: datetime) -> None:
     landed = work.ledger.landings(
-        source.source, (hour, hour), fingerprint(source, events.TABLE)
+        source.source, (hour, hour), work.fingerprint(source, events.TABLE)
     ).get(hour)
     if landed is None:
         raise TidegateError(

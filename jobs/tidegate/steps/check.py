@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 
 from tidegate.errors import SourceError, TidegateError
+from tidegate.rendering import visible
 from tidegate.settings import Settings
+from tidegate.source import PiiAction, Source, split_path
 from tidegate.suites import Suite, load_suite, name_faults
 from tidegate.tables import BY_NAME, WAREHOUSE, events
 
@@ -91,6 +94,23 @@ def _alerts(settings: Settings, right: list[str], wrong: list[str]) -> None:
         right += [f"{path}: {len(notifiers)} notifiers"] if notifiers else []
 
 
+def _pii(source: Source) -> str:
+    """Return what a source does with personal data; paths that nothing reads may be misspelled."""
+    if not source.pii:
+        return ""
+    counts = Counter(source.pii.values())
+    words: Mapping[PiiAction, str] = {"hash": "hashed", "drop": "dropped", "keep": "kept"}
+    told = ", ".join(f"{counts[action]} {word}" for action, word in words.items() if counts[action])
+    read = [split_path(path) for path in source.references()]
+    alone = [
+        path
+        for path in source.pii
+        if not any(names[: len(split_path(path))] == split_path(path) for names in read)
+    ]
+    unread = f"; no field or column reads {visible(', '.join(alone))}" if alone else ""
+    return f"; of personal data {told}{unread}"
+
+
 def _sources(settings: Settings, right: list[str], wrong: list[str]) -> dict[str, Collection[str]]:
     """Check the source files; return the columns of their own that they declare, by source."""
     from tidegate.source import load_sources
@@ -103,5 +123,5 @@ def _sources(settings: Settings, right: list[str], wrong: list[str]) -> dict[str
     except TidegateError as error:
         wrong.append(error.describe())
         return {}
-    right += [f"{each.path}: source {each.source}" for each in sources]
+    right += [f"{each.path}: source {each.source}{_pii(each)}" for each in sources]
     return {each.source: list(each.columns) for each in sources}

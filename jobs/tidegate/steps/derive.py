@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tidegate import engine
-from tidegate.configuration import fingerprint
 from tidegate.errors import TryAgainError
 from tidegate.gate import Tables
 from tidegate.hours import HOUR, hours_text
@@ -538,7 +537,7 @@ def _publication(work: Work, candidate: Candidate, taken: Taken, audit: Audit) -
         inputs=tuple(each.publication_id for each in taken.publications),
         input_versions=dict(taken.inputs),
         audit_ids=(audit.audit_id, *audit.approvals),
-        configuration=fingerprint(taken.source, candidate.table),
+        configuration=work.fingerprint(taken.source, candidate.table),
         code_version=candidate.table.version,
         suite=suite_of(work, candidate.table).fingerprint,
         run_id=work.run_id,

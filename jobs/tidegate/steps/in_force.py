@@ -10,7 +10,7 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from tidegate.configuration import changes, definition, fingerprint
+from tidegate.configuration import changes, definition
 from tidegate.errors import TidegateError
 from tidegate.lake import Row, literal, parse_time
 from tidegate.tables import Table, events, sessions
@@ -45,7 +45,7 @@ def in_force(work: Work, source: Source, *, tell: bool = False) -> Source:
         # Rows that other code made are not to be added to; there is no point in reading its words.
         if last is None or is_outdated(work, source, table):
             continue
-        if last.configuration != fingerprint(source, table):
+        if last.configuration != work.fingerprint(source, table):
             where = f"configuration = {literal(last.configuration)}"
             recorded = work.lake.book(CONFIGURATIONS, where)
             if not recorded:
@@ -57,7 +57,7 @@ def in_force(work: Work, source: Source, *, tell: bool = False) -> Source:
                 )
             now = now.defined_as(json.loads(recorded[0]["definition"]))
             if tell:
-                parts = changes(definition(now, table), definition(source, table))
+                parts = changes(definition(now, table), work.definition(source, table))
                 work.tell(
                     f"{source.path.name} has changed ({', '.join(parts)}); {table.name} of "
                     f"{source.source} stays as before until: tidegate rebuild"
@@ -109,7 +109,7 @@ def record(work: Work, source: Source, table: Table) -> None:
     """Write down a configuration, before the first publication by it."""
     from tidegate.steps.work import now
 
-    name = fingerprint(source, table)
+    name = work.fingerprint(source, table)
     last = work.ledger.last(table, source.source)
     if last is not None and last.configuration == name:
         return
@@ -118,7 +118,7 @@ def record(work: Work, source: Source, table: Table) -> None:
             "configuration": name,
             "table_name": table.name,
             "source": source.source,
-            "definition": json.dumps(definition(source, table), sort_keys=True),
+            "definition": json.dumps(work.definition(source, table), sort_keys=True),
             "code_version": table.version,
             "run_id": work.run_id,
             "recorded_at": now(),

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from tidegate import engine
-from tidegate.configuration import fingerprint as fingerprint_of
 from tidegate.dumps import DumpFile, Dumps, HeaderError, Manifest, ManifestError, fingerprint
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_text, hours_text
@@ -143,7 +142,7 @@ def land_as(
     fresh: list[Dump] = []
     with work.stage("look up landings"):
         before = work.ledger.landings(
-            source.source, (min(hours), max(hours)), fingerprint_of(source, events.TABLE)
+            source.source, (min(hours), max(hours)), work.fingerprint(source, events.TABLE)
         )
     for hour in sorted(set(hours)):
         files = dumps.files(hour)
@@ -271,7 +270,7 @@ def _account(
     rows = []
     for dump in batch:
         landing_id = f"{_dump_text(dump.hour)}.{token}"
-        result, row = _book(source, dump, landing_id, counted, repeated.get(dump.hour, 0))
+        result, row = _book(work, source, dump, landing_id, counted, repeated.get(dump.hour, 0))
         landed.append(result)
         rows.append({**row, "run_id": work.run_of(dump.hour)})
     with work.stage("quarantine"):
@@ -296,14 +295,15 @@ def parsed(work: Work, source: Source, dumps: Dumps, batch: Sequence[Dump]) -> D
     inputs = [Input(dump.hour, file) for dump in batch for file in dump.files]
     if not inputs:
         return work.lake.frame([], staged_schema(source))
+    key = work.key_of(source)
     if source.format.type == "parquet":
-        return parse(read_parquet(work.lake, inputs), source)
+        return parse(read_parquet(work.lake, inputs), source, key=key)
     if source.format.type == "json":
-        return parse(read_text(work.lake, inputs), source)
+        return parse(read_text(work.lake, inputs), source, key=key)
     parts = []
     for header, group in _by_header(source, dumps, inputs).items():
         if header:  # without a header there is no line either: the file is empty
-            parts.append(parse(read_text(work.lake, group), source, header))
+            parts.append(parse(read_text(work.lake, group), source, header, key))
     if not parts:
         return work.lake.frame([], staged_schema(source))
     whole = parts[0]
@@ -351,7 +351,7 @@ def _expressions(*texts: str) -> list[Any]:
 
 
 def _declared(source: Source) -> list[str]:
-    """Return the columns that the source file gives a field for."""
+    """Return the columns that the source file gives a field for, and leaves in it."""
     fields = source.fields
     named = {
         "event_id": fields.event_id,
@@ -361,10 +361,12 @@ def _declared(source: Source) -> list[str]:
         "anonymous_id": fields.anonymous_id,
         "source_session_id": source.sessions.id,
     }
-    return [name for name, ref in named.items() if ref is not None] + list(source.columns)
+    given = {name: ref for name, ref in named.items() if ref is not None} | source.columns
+    return [name for name, ref in given.items() if source.pii_action(ref.names()) != "drop"]
 
 
 def _book(
+    work: Work,
     source: Source,
     dump: Dump,
     landing_id: str,
@@ -435,7 +437,7 @@ def _book(
         "quarantined_by_reason": dict(reasons),
         "absent": absent,
         "fingerprint": dump.fingerprint,
-        "configuration": fingerprint_of(source, events.TABLE),
+        "configuration": work.fingerprint(source, events.TABLE),
         "landed_at": now(),
         **_by_manifest(dump, {each["name"]: each["lines"] for each in files}),
         "unnumbered": unnumbered if source.sequence is not None else None,
@@ -558,7 +560,7 @@ def _unreadable(work: Work, source: Source, dump: Dump, error: str) -> Landed:
                 ],
                 "bytes": sum(file.size for file in dump.files),
                 "fingerprint": dump.fingerprint,
-                "configuration": fingerprint_of(source, events.TABLE),
+                "configuration": work.fingerprint(source, events.TABLE),
                 "run_id": work.run_of(dump.hour),
                 "landed_at": now(),
             }

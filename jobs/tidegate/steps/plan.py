@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tidegate.configuration import fingerprint
 from tidegate.lake import literal, parse_time
 from tidegate.landing.parse import event_columns
 from tidegate.ledger import SliceRecord, published_landings
@@ -109,7 +108,7 @@ def make_plan(
     }
     before = {hour: _standing(record) for hour, (record, _) in published.items()}
     landed = work.ledger.landings(
-        source.source, (wanted[0], wanted[-1]), fingerprint(source, events.TABLE)
+        source.source, (wanted[0], wanted[-1]), work.fingerprint(source, events.TABLE)
     )
     changed = {
         hour: Standing(row["landing_id"], row["events"])

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tidegate import engine, gate
-from tidegate.configuration import fingerprint
 from tidegate.errors import TryAgainError
 from tidegate.hours import hours_text
 from tidegate.lake import parse_time, slices_where
@@ -144,7 +143,7 @@ def _land_again(work: Work, source: Source, hours: Sequence[datetime]) -> None:
     """Land hours again that were landed by another configuration only: one that was in force then."""
     within = (hours[0], hours[-1])
     every = work.ledger.landings(source.source, within)
-    mine = fingerprint(source, events.TABLE)
+    mine = work.fingerprint(source, events.TABLE)
     if any(row["configuration"] != mine for row in every.values()):
         known = work.ledger.landings(source.source, within, mine)
         others = [hour for hour in hours if hour in every and hour not in known]
@@ -220,7 +219,7 @@ def _publication(work: Work, plan: Plan, audits: Sequence[Audit]) -> Publication
             *(each.audit_id for each in audits),
             *sorted({approval for each in audits for approval in each.approvals}),
         ),
-        configuration=fingerprint(plan.source, events.TABLE),
+        configuration=work.fingerprint(plan.source, events.TABLE),
         code_version=events.TABLE.version,
         suite=suite_of(work, events.TABLE).fingerprint,
         run_id=work.run_id,

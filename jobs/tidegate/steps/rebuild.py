@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tidegate import engine
-from tidegate.configuration import fingerprint
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_text
 from tidegate.ledger import Publication, published_landings
@@ -121,7 +120,7 @@ def _refuse_patchwork(work: Work, table: Table, source: Source) -> None:
     """Raise if a part of a table built anew would be made otherwise than the rest of it."""
     last = work.ledger.last(table, source.source)
     if last is None or (
-        last.configuration == fingerprint(source, table) and last.code_version == table.version
+        last.configuration == work.fingerprint(source, table) and last.code_version == table.version
     ):
         return
     raise TidegateError(
@@ -188,7 +187,7 @@ def _whole_or_nothing(source: Source, landed: Sequence[Landed]) -> None:
 def _publish_others(work: Work, source: Source) -> dict[str, Audit]:
     """Land and publish what was held before; what is held again holds only itself."""
     work.ledger.refresh()
-    mine = fingerprint(source, events.TABLE)
+    mine = work.fingerprint(source, events.TABLE)
     landed = work.ledger.landings(source.source)
     waiting = sorted(
         hour

@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from tidegate import engine
-from tidegate.configuration import fingerprint
 from tidegate.errors import EXIT_FAULT, EXIT_HELD, TidegateError
 from tidegate.hours import hour_text, hours_text
 from tidegate.lake import Row, literal, parse_time, slices_where
@@ -23,6 +22,7 @@ from tidegate.ledger import Publication, published_landings
 from tidegate.rendering import visible
 from tidegate.steps.audit import Audit
 from tidegate.steps.derive import Derived, derive, lagging
+from tidegate.steps.in_force import in_force
 from tidegate.steps.land import Landed, expression_fault
 from tidegate.steps.rebuild import rebuild
 from tidegate.steps.release import Release, release
@@ -183,7 +183,7 @@ def try_lines(
     own = {name: column.type for name, column in source.columns.items()}
     work.lake.missing_columns(events.TABLE, own)
     landings = _landings(work, source, first, last)
-    mine = fingerprint(source, events.TABLE)
+    mine = work.fingerprint(source, events.TABLE)
     made = work.ledger.last(events.TABLE, source.source)
     stand = standing(landings, made.configuration if made else None)
     bad = {hour: row for hour, row in stand.items() if row["quarantined_by_reason"]}
@@ -317,7 +317,7 @@ def _read_again(work: Work, source: Source, bad: Mapping[datetime, Row], mine: s
         row for row in bad.values() if row["configuration"] == mine
     )
     place = ["dump_hour", "file", "line"]
-    if _stands_alone(source):
+    if _stands_alone(source) and _stands_alone(in_force(work, source)):
         value = "coalesce(cast(raw_bytes as string), raw)"
         fresh = kept.where(f"not ({settled})").select(
             F.expr(value).alias("value"), F.expr(f"octet_length({value})").alias("bytes"), *place
@@ -348,7 +348,12 @@ def _read_again(work: Work, source: Source, bad: Mapping[datetime, Row], mine: s
 
 
 def _stands_alone(source: Source) -> bool:
-    """Return whether a line can be read without its file: what a column is may stand in another line."""
+    """Return whether a line can be read without its file.
+
+    What a column is may stand in another line; and of lines with personal data only a part was kept.
+    """
+    if source.pii:
+        return False
     return source.format.type != "csv" or isinstance(source.format.header, tuple)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from tidegate import configuration, engine
+from tidegate import engine
 from tidegate.dumps import Dumps, fingerprint
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_text, hours_text
@@ -330,7 +330,7 @@ class _Verification:
             return "its files are gone: what is published was made of " + ", ".join(
                 each["name"] for each in landing["files"]
             )
-        if landing["configuration"] != configuration.fingerprint(self.source, events.TABLE):
+        if landing["configuration"] != self.work.fingerprint(self.source, events.TABLE):
             return "it was landed by another configuration: tidegate rebuild events"
         if dump.fingerprint != landing["fingerprint"]:
             name, hour = self.source.source, dump.hour

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tidegate import engine
-from tidegate.lake import Lake, literal
+from tidegate import configuration, engine
+from tidegate.lake import Lake, literal, parse_time
 from tidegate.ledger import Ledger
+from tidegate.pii_key import (
+    PiiKey,
+    find_key,
+    key_file,
+    lost_key_error,
+    make_key,
+    other_key_error,
+)
 from tidegate.settings import Settings
-from tidegate.tables import Table
+from tidegate.tables import Table, events
+from tidegate.tables.books import CONFIGURATIONS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+    from tidegate.source import Source
 
 
 def _silent(*_: object) -> None:
@@ -53,6 +65,62 @@ class Work:
         """Return a source's published rows, as they are or as they were at a version of the table."""
         at = None if version is None else self.ledger.same_rows(table, source, version)
         return self.lake.read(table, at).where(f"source = {literal(source)}")
+
+    def keyed(self, source: Source) -> Source:
+        """Return a source that knows the fingerprint of its key; one that knows it stays as it is.
+
+        Raises:
+            TidegateError: as `pii_key`.
+        """
+        if source.pii_key is not None or not source.hashes:
+            return source
+        return source.keyed(self.pii_key().fingerprint)
+
+    def fingerprint(self, source: Source, table: Table) -> str:
+        """Return the fingerprint of what decides a table's rows.
+
+        Raises:
+            TidegateError: as `pii_key`, for events of a source that hashes personal data.
+        """
+        known = self.keyed(source) if table is events.TABLE else source
+        return configuration.fingerprint(known, table)
+
+    def definition(self, source: Source, table: Table) -> dict[str, Any]:
+        """Return what of a source decides a table's rows, its key's fingerprint included; else as that."""
+        known = self.keyed(source) if table is events.TABLE else source
+        return configuration.definition(known, table)
+
+    def pii_key(self) -> PiiKey:
+        """Return the key of hashed personal data; the first time that one is needed, it is made.
+
+        Raises:
+            TidegateError: what is there is no key; or there is none, but the lake holds what was hashed.
+        """
+        home = self.settings.home
+        found = find_key(home)
+        if found is not None:
+            return found
+        known = self.lake.book(
+            CONFIGURATIONS, "definition LIKE '%\"pii_key\": %'", ["definition", "recorded_at"]
+        )
+        if known:
+            last = max(known, key=lambda row: parse_time(row["recorded_at"]))
+            raise lost_key_error(home, json.loads(last["definition"])["pii_key"])
+        self.tell(f"making a key for hashed personal data: {key_file(home)}; keep a copy of it")
+        return make_key(home)
+
+    def key_of(self, source: Source) -> PiiKey | None:
+        """Return the key that a source's personal data are hashed by; None where none are.
+
+        Raises:
+            TidegateError: as `pii_key`, or the key that is here is another one.
+        """
+        if not source.hashes:
+            return None
+        key = self.pii_key()
+        if source.pii_key not in (None, key.fingerprint):
+            raise other_key_error(source, key)
+        return key
 
     def run_of(self, hour: datetime) -> str:
         """Return the run that asked for an hour."""

@@ -63,7 +63,11 @@ QUARANTINE = Table(
         Column("line", "bigint", "line in that file, from 1"),
         Column("reason", "string", "why it could not become an event, one word"),
         Column("detail", "string", "expected and got"),
-        Column("raw", "string", "the line; bytes that are not UTF-8 replaced"),
+        Column(
+            "raw",
+            "string",
+            "the line, bytes that are not UTF-8 replaced; with pii, what that keeps of it, or NULL",
+        ),
         Column("raw_bytes", "binary", "the line's bytes, where it is not UTF-8"),
     ),
     key=("source", "dump_hour", "file", "line"),

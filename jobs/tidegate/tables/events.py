@@ -25,7 +25,11 @@ TABLE = Table(
         Column("anonymous_id", "string", "id of a device or visitor"),
         Column("user_key", "string", "the user id, or else the anonymous id; NULL for no user"),
         Column("source_session_id", "string", "the source's own session id, where it has one"),
-        Column("properties", "string", "the whole event as it came, as a JSON object"),
+        Column(
+            "properties",
+            "string",
+            "the whole event as it came, as a JSON object; with pii, what that keeps of it",
+        ),
         Column("file", "string", "file of the dump, relative to the root of the source's dumps"),
         Column("line", "bigint", "line in that file, from 1"),
     ),

@@ -1,0 +1,178 @@
+"""Whatever a line is like, good or bad: no raw value that is hashed, dropped or undeclared is in what comes of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from compare import exact_rows
+from conftest import MakeProject
+from project import NOON, Project
+from tidegate.dumps import Dumps
+from tidegate.landing.lines import MAX_LINE_BYTES, Input, read_text, whole_files
+from tidegate.landing.parse import parse
+from tidegate.pii_key import PiiKey
+from tidegate.steps.land import _by_header
+
+KEY = PiiKey(b"a key of this test's own, 32 long")
+MARK = "zq7"
+"""What every personal value holds, and nothing else does."""
+
+JSON: dict[str, Any] = {
+    "fields": {"event_id": "id", "event_time": "at", "event_type": "type", "user_id": "user.login"},
+    "columns": {
+        "n": {"path": "n", "type": "int"},
+        "when": {"path": "when", "type": "timestamp"},
+        "mail": {"path": "user.email", "type": "string"},
+        "tail": {"sql": "concat_ws('/', user.login, user.email, lists)", "type": "string"},
+        "size": {"sql": "try_cast(lists as int)", "type": "int"},
+        "money": {"path": "money", "type": "decimal(38,2)"},
+    },
+    "sessions": {"id": "visit"},
+    "sequence": {"producer": "host", "number": "seq"},
+    "pii": {
+        "user.login": "hash",
+        "user.email": "drop",
+        "visit": "hash",
+        "lists": "hash",
+        "tree": "drop",
+        "unread": "hash",
+        "host": "hash",
+        "money": "drop",
+        "kept": "keep",
+    },
+}
+CSV: dict[str, Any] = {
+    "format": {"type": "csv"},
+    "fields": {"event_id": "id", "event_time": "at", "user_id": "login"},
+    "columns": {
+        "n": {"path": "n", "type": "int"},
+        "mail": {"path": "email", "type": "string"},
+        "tail": {"sql": "concat_ws('/', login, email)", "type": "string"},
+    },
+    "pii": {"login": "hash", "email": "drop"},
+}
+NAMES = ["id", "at", "n", "login", "email", "undeclared"]
+
+TEXT = st.text(max_size=6)
+PERSONAL = st.builds(lambda a, b: a + MARK + b, TEXT, TEXT)
+ANY_PERSONAL = st.recursive(
+    PERSONAL,
+    lambda inner: (
+        st.lists(inner, min_size=1, max_size=2) | st.dictionaries(PERSONAL, inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+TIMES = st.sampled_from(
+    ["2024-03-01T12:00:01Z"] * 3 + ["noon", "", "1999-01-01T00:00:00Z", None, 5]
+)
+OPEN = st.sampled_from([None, 1, -7, "many", "", "🌊", 10**20, {"a": 1}, [1], True, 1.5])
+HARM = st.sampled_from(
+    ["none"] * 4 + ["cut", "brace", "twice", "list", "bytes", "null byte", "long", "bare", "tail"]
+)
+
+
+@st.composite
+def json_lines(draw: st.DrawFn) -> bytes:
+    """Draw a line with personal values where the source file says so, and where it says nothing."""
+    event: dict[str, Any] = {
+        "id": draw(st.sampled_from(["1", "2", "", None, 3])),
+        "at": draw(TIMES),
+        "n": draw(OPEN),
+        "when": draw(OPEN),
+        "kept": draw(OPEN),
+        "seq": draw(OPEN),
+    }
+    user = {"login": draw(ANY_PERSONAL), "email": draw(ANY_PERSONAL), "other": draw(ANY_PERSONAL)}
+    event["user"] = draw(st.sampled_from([user, [user], json.dumps(user), None]))
+    for name in ("visit", "lists", "tree", "unread", "host", "money", "undeclared"):
+        if draw(st.booleans()):
+            event[name] = draw(ANY_PERSONAL)
+    return harmed(draw, json.dumps(event, ensure_ascii=draw(st.booleans())))
+
+
+@st.composite
+def csv_lines(draw: st.DrawFn) -> bytes:
+    """Draw a delimited line likewise."""
+    values = [
+        draw(st.sampled_from(["1", "2", ""])),
+        str(draw(TIMES)),
+        str(draw(OPEN)),
+        *(draw(PERSONAL) for _ in range(3)),
+    ]
+    quoted = [f'"{value.replace(chr(34), chr(34) * 2)}"' for value in values]
+    return harmed(draw, ",".join(quoted))
+
+
+def harmed(draw: st.DrawFn, text: str) -> bytes:
+    """Return a line with something wrong about it, or nothing."""
+    text = text.replace("\n", " ")
+    harm = draw(HARM)
+    if harm == "cut":
+        text = text[: draw(st.integers(0, len(text)))]
+    line = text.encode()
+    return {
+        "brace": line + b"}",
+        "twice": line + line,
+        "list": b"[" + line + b"]",
+        "bytes": line.replace(MARK.encode(), b"\xff" + MARK.encode()),
+        "null byte": line.replace(MARK.encode(), b"\0" + MARK.encode()),
+        "long": line + b" " * MAX_LINE_BYTES,
+        "bare": MARK.encode(),
+        "tail": line + f',"n":"{MARK}"'.encode(),
+    }.get(harm, line)
+
+
+@pytest.fixture(scope="module")
+def project(make_project: MakeProject) -> Project:
+    return make_project()
+
+
+def rows_of(project: Project, path: Path, source: Any) -> list[dict[str, Any]]:
+    lake = project.work().lake
+    dumps = Dumps(source, project.settings.s3)
+    inputs = [Input(NOON, file) for file in dumps.files(NOON)]
+    assert [each.file.name for each in inputs] == [path.name]
+    header: tuple[str, ...] = ()
+    if source.format.type == "csv":
+        [header] = _by_header(source, dumps, inputs)
+    with whole_files(lake):
+        return exact_rows(parse(read_text(lake, inputs), source, header, KEY))
+
+
+@settings(
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(json_lines(), min_size=1, max_size=60))
+def test_no_personal_value_of_a_json_line_passes(project: Project, lines: list[bytes]) -> None:
+    path = project.put_hour(NOON, lines)
+    rows = rows_of(project, path, project.source(**JSON))
+    assert len(rows) == len(lines)
+    for row in rows:
+        assert MARK not in json.dumps(row, ensure_ascii=False)
+
+
+@settings(
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(csv_lines(), min_size=1, max_size=60))
+def test_no_personal_value_of_a_delimited_line_passes(project: Project, lines: list[bytes]) -> None:
+    path = project.put("2024-03-01-12.csv", [",".join(NAMES), *lines])
+    rows = rows_of(project, path, project.source("{dump_hour:%Y-%m-%d-%H}.csv", **CSV))
+    assert len(rows) == len(lines) + 1
+    for row in rows:
+        assert MARK not in json.dumps(row, ensure_ascii=False)
+
+
+def test_the_mark_is_found_where_nothing_is_treated(project: Project) -> None:
+    """The scan is no blank cartridge."""
+    plain = project.source(**{key: value for key, value in JSON.items() if key != "pii"})
+    good = {"id": "1", "at": "2024-03-01T12:00:01Z", "undeclared": MARK}
+    path = project.put_hour(NOON, [good, {**good, "at": "noon"}, MARK])
+    rows = rows_of(project, path, plain)
+    assert all(MARK in json.dumps(row) for row in rows)
