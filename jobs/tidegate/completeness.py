@@ -2,7 +2,7 @@
 
 `ops.hours` is what the books say now, of each hour that was landed. `completeness_by_hour` and
 `completeness_by_day` are for analysts: of each hour from a source's first to its last, whether the tables of
-their release have it.
+their release have it. `freshness` is how far each source's published events reach.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import duckdb
 
-BOOKS = frozenset({"landings", "publications", "audits"})
+BOOKS = frozenset({"landings", "publications", "audits", "releases"})
 """The books that the views are made from."""
 
 STANDING = """
@@ -102,6 +102,24 @@ FROM completeness_by_hour GROUP BY source, dump_date
 """
 
 
+_FRESHNESS = """
+CREATE VIEW freshness AS
+WITH shown AS (
+    SELECT source, max(dump_hour) FILTER (state = 'published') AS newest_hour,
+           coalesce(min(dump_hour) FILTER (state <> 'published') - INTERVAL 1 HOUR, max(dump_hour)) AS whole_to,
+           min(dump_hour) AS first_hour
+    FROM completeness_by_hour GROUP BY source
+), made AS (
+    SELECT source, max(published_at) AS published_at FROM ops.publications
+    WHERE table_name = 'events' AND delta_version <= {version} GROUP BY source
+)
+SELECT source, newest_hour, CASE WHEN whole_to >= first_hour THEN whole_to END AS whole_to, published_at,
+       (SELECT released_at FROM ops.releases WHERE release_id = getvariable('tidegate_release')) AS released_at,
+       epoch(now() - newest_hour - INTERVAL 1 HOUR) AS age_s
+FROM shown LEFT JOIN made USING (source)
+"""
+
+
 def make_views(connection: duckdb.DuckDBPyConnection, version: int | None) -> None:
     """Make the views in a connection that has those of `BOOKS`.
 
@@ -109,6 +127,8 @@ def make_views(connection: duckdb.DuckDBPyConnection, version: int | None) -> No
         connection: where.
         version: of `events` that its other views are pinned to; None for the latest.
     """
+    newest = 2**62 if version is None else int(version)
     connection.execute(_HOURS)
-    connection.execute(_BY_HOUR.format(version=2**62 if version is None else int(version)))
+    connection.execute(_BY_HOUR.format(version=newest))
     connection.execute(_BY_DAY)
+    connection.execute(_FRESHNESS.format(version=newest))

@@ -114,6 +114,7 @@ class Ledger:
         source: str | None = None,
         *,
         after_version: int = -1,
+        upto_version: int | None = None,
         slices: tuple[datetime, datetime] | None = None,
     ) -> list[Publication]:
         """Return publications in the order of their commits.
@@ -122,11 +123,14 @@ class Ledger:
             table: the table published to.
             source: only this source's.
             after_version: only those whose commit came after this version of the table.
+            upto_version: only those whose commit made this version or an earlier one.
             slices: only those with a slice in this range, both inclusive.
         """
         if after_version >= self._book(table).version:
             return []
         where = [_of(table), f"delta_version > {after_version}"]
+        if upto_version is not None:
+            where.append(f"delta_version <= {upto_version}")
         if source is not None:
             where.append(f"source = {literal(source)}")
         if slices is not None:

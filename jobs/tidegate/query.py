@@ -24,7 +24,7 @@ from tidegate.errors import TidegateError, TryAgainError
 from tidegate.lost import lost
 from tidegate.nearest import hint
 from tidegate.quoting import literal, quoted
-from tidegate.releases import parse_moment
+from tidegate.releases import lost_tables, parse_moment
 from tidegate.sequences import VIEW
 from tidegate.settings import S3Access, Settings
 from tidegate.stand_ins import set_aside
@@ -345,14 +345,11 @@ def _make_views(connection: duckdb.DuckDBPyConnection, base: str, wanted: str | 
     if release is not None:
         _make_metrics(connection, release.metrics)
     if books >= completeness.BOOKS:
-        version = versions.get(EVENTS.name)
         with (
             set_aside(connection, "ops", sorted(books)),
             set_aside(connection, "main", (EVENTS.name,)),
         ):
-            completeness.make_views(connection, version)
-            newest = 2**62 if version is None else version
-            connection.execute(views.FRESHNESS.format(version=newest))
+            completeness.make_views(connection, versions.get(EVENTS.name))
             if EVENTS.name in made:
                 connection.execute(drift.VIEW)
             # A lake that an older version wrote last has not got what it is made of.
@@ -386,11 +383,7 @@ def _check_promise(connection: duckdb.DuckDBPyConnection, base: str, release: Re
             "SELECT place, max(kept_from) FROM ops.maintenance WHERE kept_from IS NOT NULL GROUP BY 1"
         ).fetchall()
     }
-    lost = [
-        f"{name} is pinned at version {version}, kept from {kept[name]}"
-        for name, version in release.versions.items()
-        if version < kept.get(name, 0)
-    ]
+    lost = lost_tables(release.versions, kept)
     if not lost:
         return
     every = connection.execute(
@@ -399,7 +392,7 @@ def _check_promise(connection: duckdb.DuckDBPyConnection, base: str, release: Re
     whole = [
         str(release_id)
         for release_id, versions in every
-        if all(each["value"] >= kept.get(each["key"], 0) for each in versions)
+        if not lost_tables({each["key"]: each["value"] for each in versions}, kept)
     ]
     raise TidegateError(
         f"release {release.release_id} can't be read any more: its files were removed in time",

@@ -9,12 +9,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tidegate.configuration import changes, definition, fingerprint
+from tidegate.releases import rolled_back_text
 from tidegate.tables import BY_NAME, REBUILDABLE
 
 if TYPE_CHECKING:
     import duckdb
 
     from tidegate.source import Source
+
+STATUS = "coalesce(status, CASE WHEN success THEN 'met' WHEN NOT success THEN 'failed' ELSE 'not known' END)"
+"""What came of an expectation run, in SQL over `ops.audits`; older books have no status."""
 
 _HELD = """
 SELECT source, strftime(dump_hour, '%Y-%m-%dT%H') AS slice, 'events' AS table_name,
@@ -121,15 +125,21 @@ def rolled_back(connection: duckdb.DuckDBPyConnection) -> str | None:
     """Return in words what was rolled back to, and why, if the release of a connection is a rollback."""
     from tidegate.query import pinned
 
+    release = pinned(connection)
+    if release is None:
+        return None
     columns = {row[0] for row in connection.execute("DESCRIBE ops.releases").fetchall()}
     if "rolled_back_to" not in columns:  # a lake that an older version wrote last
         return None
     row = connection.execute(
-        "SELECT rolled_back_to, rolled_back_by, strftime(released_at, '%Y-%m-%d %H:%M UTC'), reason "
+        "SELECT rolled_back_to, rolled_back_by, released_at, reason "
         "FROM ops.releases WHERE release_id = ? AND rolled_back_to IS NOT NULL",
-        [pinned(connection)],
+        [release],
     ).fetchone()
-    return None if row is None else "rolled back to release {} by {} at {}: {}".format(*row)
+    if row is None:
+        return None
+    earlier, by, at, reason = row
+    return rolled_back_text(earlier, by, at.astimezone(UTC), reason)
 
 
 def stale(

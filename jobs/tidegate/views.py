@@ -6,28 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tidegate.quoting import literal
+from tidegate.quoting import literal, quoted
 from tidegate.tables import OPS, WAREHOUSE
 
 if TYPE_CHECKING:
     import duckdb
-
-FRESHNESS = """
-CREATE VIEW freshness AS
-WITH shown AS (
-    SELECT source, max(dump_hour) FILTER (state = 'published') AS newest_hour,
-           coalesce(min(dump_hour) FILTER (state <> 'published') - INTERVAL 1 HOUR, max(dump_hour)) AS whole_to,
-           min(dump_hour) AS first_hour
-    FROM completeness_by_hour GROUP BY source
-), made AS (
-    SELECT source, max(published_at) AS published_at FROM ops.publications
-    WHERE table_name = 'events' AND delta_version <= {version} GROUP BY source
-)
-SELECT source, newest_hour, CASE WHEN whole_to >= first_hour THEN whole_to END AS whole_to, published_at,
-       (SELECT released_at FROM ops.releases WHERE release_id = getvariable('tidegate_release')) AS released_at,
-       epoch(now() - newest_hour - INTERVAL 1 HOUR) AS age_s
-FROM shown LEFT JOIN made USING (source)
-"""
 
 
 @dataclass(frozen=True)
@@ -151,10 +134,10 @@ def describe(connection: duckdb.DuckDBPyConnection) -> None:
     for (schema, name), meaning, columns in _meanings():
         if (schema, name) not in present:
             continue
-        view = f'"{schema}"."{name}"'
+        view = f"{quoted(schema)}.{quoted(name)}"
         statements.append(f"COMMENT ON VIEW {view} IS {literal(meaning)}")
         statements += [
-            f'COMMENT ON COLUMN {view}."{column}" IS {literal(told)}'
+            f"COMMENT ON COLUMN {view}.{quoted(column)} IS {literal(told)}"
             for column, told in columns.items()
             if column in present[schema, name]
         ]

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -210,6 +210,11 @@ def _check_secrets(home: Path, state: StackState) -> None:
     del known["s3_access_key"]  # a name and no secret: requests carry it openly
     secrets = [*known.values(), state.spark.split("token=")[1]]
     assert all(len(secret) >= 16 for secret in secrets)
+    check_secrets(home, secrets)
+
+
+def check_secrets(home: Path, secrets: Sequence[str]) -> None:
+    """None of some secrets is on a command line or in a log; files that hold one are their owner's only."""
     for process in processes(home):
         line = " ".join(process.cmdline())
         assert not any(secret in line for secret in secrets), process

@@ -47,10 +47,11 @@ def drift(
     with connect(settings) as connection:
         every = spans(connection)
         if source is not None:
-            # Published events may be of a source whose file is gone.
-            name = source if source in every else find_source(source, settings.sources).source
-            if name not in known and name != source:
-                known[name] = find_source(source, settings.sources)
+            name = source
+            if source not in every:  # published events may be of a source whose file is gone
+                asked = find_source(source, settings.sources)
+                name = asked.source
+                known.setdefault(name, asked)
             every = {name: every[name]} if name in every else {}
         for name, (begin, end) in every.items():
             span = (max(begin, end - (HOURS - 1) * HOUR), end)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tidegate.errors import TidegateError
+from tidegate.names import NAME
 from tidegate.settings import load_settings
-
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 def init(
@@ -43,7 +41,7 @@ def init(
     from tidegate.source import readable_sources
     from tidegate.template import may_share_files, parse_template
 
-    if name is not None and not _NAME.fullmatch(name):
+    if name is not None and not NAME.fullmatch(name):
         raise typer.BadParameter("a source's name is a-z, 0-9 and _, beginning with a letter")
     if out is not None and out.exists():
         raise _refused(out, "there is such a file, which may be someone's work")

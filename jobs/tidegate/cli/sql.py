@@ -55,7 +55,7 @@ def sql(
     settings = load_settings(lake=lake)
     with connect(settings, release) as connection:
         shown = pinned(connection)
-        rollback = rolled_back(connection) if shown else None
+        rollback = rolled_back(connection)
         result = run(connection, query)
         try:
             count = _write(result, format)

@@ -42,7 +42,7 @@ def status(
     from tidegate.cli.stack import stack_lines
     from tidegate.freshness import freshness
     from tidegate.pii_key import with_known_key
-    from tidegate.query import connect, pinned
+    from tidegate.query import connect
     from tidegate.rendering import visible
     from tidegate.reports import hours, rolled_back, stale
     from tidegate.source import find_source, readable_sources
@@ -62,7 +62,7 @@ def status(
             kept = freshness(connection, sources, datetime.now(UTC))
             known = [with_known_key(source, settings.home) for source in sources]
             old = stale(connection, known, suite_fingerprints(settings))
-            rollback = rolled_back(connection) if pinned(connection) else None
+            rollback = rolled_back(connection)
     except TidegateError as error:
         trouble = error
     if source is not None:

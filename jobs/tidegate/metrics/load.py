@@ -30,11 +30,10 @@ from tidegate.metrics.model import (
     Step,
     percentile_name,
 )
+from tidegate.names import NAME
 from tidegate.nearest import hint, nearest
 
 SUFFIXES = (".yml", ".yaml")
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_SOURCE = _NAME
 _LEAST_STEPS = 2
 _MOST_STEPS = 20
 _MOST_PERIODS = 400
@@ -267,7 +266,7 @@ class _Reader:
         listed = [value] if isinstance(value, str) else value
         if (
             not isinstance(listed, list)
-            or not all(isinstance(s, str) and _SOURCE.fullmatch(s) for s in listed)
+            or not all(isinstance(s, str) and NAME.fullmatch(s) for s in listed)
             or len(set(listed)) < len(listed)
         ):
             self._fault("source", "the name of a source, or a list of different ones", value)
@@ -408,7 +407,7 @@ def _unknown(
 
 
 def _is_name(value: object) -> bool:
-    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+    return isinstance(value, str) and NAME.fullmatch(value) is not None
 
 
 def _is_percentile(value: object) -> bool:

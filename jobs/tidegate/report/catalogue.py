@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tidegate.metrics.sql import SCHEMA as METRICS
+from tidegate.reports import STATUS
 from tidegate.tables import OPS, WAREHOUSE, Table
 from tidegate.views import VIEWS
 
@@ -21,13 +22,10 @@ SELECT table_name, source, max(slice_max) AS newest, max(published_at) AS publis
 FROM ops.publications GROUP BY ALL ORDER BY ALL
 """
 # The newest audit of each table and source, and the worst that it says.
-_AUDITED = """
+_AUDITED = f"""
 SELECT table_name, source, audited_at,
-       count(*) FILTER (coalesce(status, CASE WHEN success THEN 'met' ELSE 'failed' END) = 'failed'
-                        AND severity = 'critical') AS failed,
-       count(*) FILTER (coalesce(status, CASE WHEN success THEN 'met' ELSE 'failed' END) = 'failed'
-                        AND severity = 'warning') AS warned,
-       count(*) AS expectations
+       count(*) FILTER ({STATUS} = 'failed' AND severity = 'critical') AS failed,
+       count(*) FILTER ({STATUS} = 'failed' AND severity = 'warning') AS warned
 FROM ops.audits WHERE audit_id IN (
     SELECT arg_max(audit_id, audited_at) FROM ops.audits GROUP BY table_name, source)
 GROUP BY ALL ORDER BY ALL
@@ -224,7 +222,7 @@ def _declared(definitions: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 def _standing(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[Standing, ...]]:
     audited = {
         (table, source): (at, "failed" if failed else "warned" if warned else "met")
-        for table, source, at, failed, warned, _ in connection.execute(_AUDITED).fetchall()
+        for table, source, at, failed, warned in connection.execute(_AUDITED).fetchall()
     }
     found: dict[str, list[Standing]] = {}
     for table, source, newest, published_at, count in connection.execute(_PUBLISHED).fetchall():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from tidegate.completeness import STANDING
 from tidegate.errors import TidegateError
 from tidegate.freshness import Freshness, freshness
 from tidegate.hours import HOUR, hour_text, parse_hour
+from tidegate.names import NAME
 from tidegate.pii_key import with_known_key
 from tidegate.query import connect
 from tidegate.report.catalogue import Catalogue, catalogue
@@ -48,7 +48,6 @@ RAW = 500
 Key = tuple[str, str]
 """An expectation's name and severity."""
 
-_SOURCE = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _RANKS = ("critical", "warning", "info")
 _STATUSES = ("failed", "approved", "warming up", "not known", "met")
 
@@ -330,7 +329,7 @@ class Books:
             stale=stale,
             wrong=(*faulty, *unread),
             release=self._release(),
-            rolled_back=reports.rolled_back(self._connection) if self._release() else None,
+            rolled_back=reports.rolled_back(self._connection),
         )
 
     def hour(self, source: str, hour: datetime, now: datetime) -> Hour:
@@ -506,10 +505,10 @@ _ALL_AUDITS = """(
     SELECT NULL::VARCHAR AS status, NULL::DOUBLE AS metric, NULL::VARCHAR AS approved_by,
            NULL::VARCHAR AS facts WHERE false
 )"""
-_RESULT = """
+_RESULT = f"""
 audit_id, table_name, source, list_min(slices), list_max(slices), audited_at, run_id, facts,
 expectation, severity,
-coalesce(status, CASE WHEN success THEN 'met' WHEN NOT success THEN 'failed' ELSE 'not known' END),
+{reports.STATUS},
 left(observed, ?), left(expected, ?), left(why, ?), left(approved_by, ?),
 CASE WHEN isfinite(metric) THEN metric END
 """
@@ -590,7 +589,7 @@ def parse_source(text: str) -> str:
     Raises:
         UnknownPageError: no source can have that name.
     """
-    if not _SOURCE.fullmatch(text):
+    if not NAME.fullmatch(text):
         raise UnknownPageError("no such source", expected="a-z, 0-9 and _, from a letter on")
     return text
 

@@ -27,6 +27,7 @@ from pydantic import (
 from tidegate.durations import duration_text, parse_duration
 from tidegate.errors import TidegateError
 from tidegate.hours import parse_hour
+from tidegate.names import NAME
 from tidegate.nearest import hint
 from tidegate.source.paths import join_path, split_path
 from tidegate.source.sql import sql_references
@@ -383,7 +384,7 @@ class Source(Model):
 
     """
 
-    source: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+    source: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
     since: Annotated[datetime, BeforeValidator(_parse_since)]
     dumps: Annotated[Template, BeforeValidator(_parse_dumps)]
     format: Format = Format()

@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tidegate.errors import TidegateError
 
 if TYPE_CHECKING:
     import psutil
 
+T = TypeVar("T")
 MARK = "TIDEGATE_MARK"
 """Variable that a child and all it starts have in their environment, to be found by."""
 _GUARD = Path(__file__).with_name("guard.py")
@@ -114,6 +115,38 @@ class Child:
         status = self.poll() or 0
         killed = f" (signal {status - 128})" if status > 128 else ""
         return f"exit status {status}{killed}"
+
+    def wait_for(self, look: Callable[[], T | None], timeout: float) -> T:
+        """Return what `look` finds, which is asked again until it finds something.
+
+        Args:
+            look: for a sign that the command, a server, is listening.
+            timeout: seconds.
+
+        Raises:
+            TidegateError: it ended, or nothing was found in time.
+        """
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if self.poll() is not None:
+                raise self.died()
+            if (found := look()) is not None:
+                return found
+            time.sleep(0.1)
+        raise TidegateError(
+            f"{self.name} does not answer",
+            where=str(self.log_file),
+            expected=f"to be listening within {timeout:.0f} seconds",
+            got=self.log_tail() or "nothing in its log",
+            todo="read the log named above; on a machine short of memory, stop other programs",
+        )
+
+    def log_text(self) -> str:
+        """Return what the command has written so far."""
+        try:
+            return self.log_file.read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
 
     def died(self) -> TidegateError:
         """Return the error that says that this child ended though nobody asked it to."""

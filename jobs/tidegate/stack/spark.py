@@ -9,7 +9,6 @@ import secrets
 import shutil
 import socket
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -163,28 +162,14 @@ def wait_for_spark(child: Child, token: str, timeout: float = START_S) -> str:
     Raises:
         TidegateError: it ended, or did not answer within `timeout` seconds.
     """
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        if child.poll() is not None:
-            raise child.died()
-        started = _STARTED.search(_text(child.log_file))
+
+    def look() -> str | None:
+        started = _STARTED.search(child.log_text())
         if started and _answers(int(started[1])):
             return f"sc://localhost:{started[1]}/;token={token}"
-        time.sleep(0.1)
-    raise TidegateError(
-        "the Spark Connect server does not answer",
-        where=str(child.log_file),
-        expected=f"to be listening within {timeout:.0f} seconds",
-        got=child.log_tail() or "nothing in its log",
-        todo="read the log named above; on a machine short of memory, stop other programs",
-    )
+        return None
 
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(errors="replace")
-    except FileNotFoundError:
-        return ""
+    return child.wait_for(look, timeout)
 
 
 def _answers(port: int) -> bool:

@@ -194,21 +194,14 @@ def wait_for_sql(child: Child, port: int, timeout: float = START_S) -> None:
     Raises:
         TidegateError: it ended, or did not answer within `timeout` seconds.
     """
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        if child.poll() is not None:
-            raise child.died()
-        if child.log_file.exists() and _STARTED in child.log_file.read_text(errors="replace"):
-            with socket.create_connection((HOST, port), timeout=5):
-                return
-        time.sleep(0.1)
-    raise TidegateError(
-        "the SQL server does not answer",
-        where=str(child.log_file),
-        expected=f"to be listening within {timeout:.0f} seconds",
-        got=child.log_tail() or "nothing in its log",
-        todo="read the log named above; on a machine short of memory, stop other programs",
-    )
+
+    def look() -> bool | None:
+        if _STARTED not in child.log_text():
+            return None
+        with socket.create_connection((HOST, port), timeout=5):
+            return True
+
+    child.wait_for(look, timeout)
 
 
 def sql_conf(plan: SqlPlan, work: Path) -> dict[str, str]:

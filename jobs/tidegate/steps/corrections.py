@@ -7,7 +7,7 @@ releases were built from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -16,7 +16,7 @@ from tidegate.hours import HOUR
 from tidegate.lake import Row, literal, parse_time, slices_where
 from tidegate.ledger import Publication, published_landings
 from tidegate.steps.candidates import in_dumps
-from tidegate.tables import Table, daily_activity, events, hourly_activity, sessions
+from tidegate.tables import BY_NAME, Table, daily_activity, events, hourly_activity, sessions
 from tidegate.tables.books import PUBLICATIONS
 
 if TYPE_CHECKING:
@@ -66,35 +66,20 @@ def corrections(work: Work, before: Mapping[str, int], after: Mapping[str, int])
     """
     rows: list[Row] = []
     known: dict[tuple[str, int, int], list[Moved]] = {}
-    for table in (daily_activity.TABLE, hourly_activity.TABLE):
-        made = [
-            each
-            for each in work.ledger.publications(table, after_version=before[table.name])
-            if each.delta_version <= after[table.name]
-        ]
-        for source in sorted({each.source for each in made}):
-            mine = [each for each in made if each.source == source]
-            first, last = mine[0], mine[-1]
-            if first.sequence == 1:
-                continue  # nothing of it was published before
-            found = _changed(work, table, mine, before[table.name], after[table.name])
-            if not found:
-                continue
-            previous = work.ledger.numbered(table, source, first.sequence - 1)
-            name = events.TABLE.name
-            span = (source, previous.input_versions[name], last.input_versions[name])
-            if span not in known:
-                known[span] = _moved(work, *span)
-            told = _Told(known[span], _reconfigured(work, table, previous, last))
-            rows += [
-                {
-                    **row,
-                    "table_name": table.name,
-                    "cause": ", ".join(sorted(told.causes(row))),
-                    "publications": _makers(mine, row),
-                }
-                for row in found
-            ]
+    for table, source, mine in _between(work, before, after):
+        first, last = mine[0], mine[-1]
+        if first.sequence == 1:
+            continue  # nothing of it was published before
+        found = _changed(work, table, mine, before[table.name], after[table.name])
+        if not found:
+            continue
+        previous = work.ledger.numbered(table, source, first.sequence - 1)
+        name = events.TABLE.name
+        span = (source, previous.input_versions[name], last.input_versions[name])
+        if span not in known:
+            known[span] = _moved(work, *span)
+        told = _Told(known[span], _reconfigured(work, table, previous, last))
+        rows += [{**row, "cause": ", ".join(sorted(told.causes(row)))} for row in found]
     return rows
 
 
@@ -109,25 +94,23 @@ def taken_back(work: Work, shown: Mapping[str, int], earlier: Mapping[str, int])
     Returns:
         Rows of `ops/corrections`, but for the release; `after` is NULL where the earlier one had nothing.
     """
-    rows: list[Row] = []
-    for table in (daily_activity.TABLE, hourly_activity.TABLE):
-        made = [
-            each
-            for each in work.ledger.publications(table, after_version=earlier[table.name])
-            if each.delta_version <= shown[table.name]
-        ]
+    return [
+        {**row, "cause": "rollback"}
+        for table, _, mine in _between(work, earlier, shown)
+        for row in _changed(work, table, mine, shown[table.name], earlier[table.name])
+    ]
+
+
+def _between(
+    work: Work, before: Mapping[str, int], after: Mapping[str, int]
+) -> Iterator[tuple[Table, str, list[Publication]]]:
+    """Yield each table with numbers and source, and what was published of it between two releases."""
+    for name in _METRICS:
+        made = work.ledger.publications(
+            BY_NAME[name], after_version=before[name], upto_version=after[name]
+        )
         for source in sorted({each.source for each in made}):
-            mine = [each for each in made if each.source == source]
-            rows += [
-                {
-                    **row,
-                    "table_name": table.name,
-                    "cause": "rollback",
-                    "publications": _makers(mine, row),
-                }
-                for row in _changed(work, table, mine, shown[table.name], earlier[table.name])
-            ]
-    return rows
+            yield BY_NAME[name], source, [each for each in made if each.source == source]
 
 
 @dataclass(frozen=True)
@@ -185,11 +168,13 @@ def _changed(
         published = {(number.date, number.hour) for number in old}
         found += [
             {
+                "table_name": table.name,
                 "source": made[0].source,
                 **asdict(number),
                 "before": old.get(number),
                 "after": new.get(number),
                 "delta": (new.get(number) or 0.0) - (old.get(number) or 0.0),
+                "publications": _makers(made, number),
             }
             for number in sorted({**old, **new}, key=repr)
             if old.get(number) != new.get(number) and (number.date, number.hour) in published
@@ -225,8 +210,8 @@ def _shown(work: Work, table: Table, where: str, version: int) -> dict[_Number, 
     }
 
 
-def _makers(made: Sequence[Publication], row: Row) -> list[str]:
-    time = row["hour"] or _midnight(row["date"])
+def _makers(made: Sequence[Publication], number: _Number) -> list[str]:
+    time = number.hour or _midnight(number.date)
     return [each.publication_id for each in made if any(s.slice == time for s in each.slices)]
 
 
@@ -244,13 +229,9 @@ def _reconfigured(
     name = sessions.TABLE.name
     versions = [each.input_versions.get(name) for each in (previous, last)]
     if versions[0] is not None and versions[1] is not None and versions[0] < versions[1]:
-        between = [
-            each
-            for each in work.ledger.publications(
-                sessions.TABLE, last.source, after_version=versions[0]
-            )
-            if each.delta_version <= versions[1]
-        ]
+        between = work.ledger.publications(
+            sessions.TABLE, last.source, after_version=versions[0], upto_version=versions[1]
+        )
         if between and between[0].sequence > 1:
             old = work.ledger.numbered(sessions.TABLE, last.source, between[0].sequence - 1)
             if old.configuration != between[-1].configuration:
@@ -260,11 +241,7 @@ def _reconfigured(
 
 def _moved(work: Work, source: str, before: int, after: int) -> list[Moved]:
     """Return what dumps brought and took between two versions of events."""
-    made = [
-        each
-        for each in work.ledger.publications(events.TABLE, source, after_version=before)
-        if each.delta_version <= after
-    ]
+    made = work.ledger.publications(events.TABLE, source, after_version=before, upto_version=after)
     hours = sorted({each.slice for publication in made for each in publication.slices})
     if not hours:
         return []

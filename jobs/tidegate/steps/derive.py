@@ -182,9 +182,8 @@ def standing(work: Work, sources: Sequence[Source]) -> Derived:
             name
             for name, upto in reached.items()
             if lagging(work, name, sessions.TABLE)
-            or any(
-                each.delta_version <= version
-                for each in work.ledger.publications(events.TABLE, name, after_version=upto)
+            or work.ledger.publications(
+                events.TABLE, name, after_version=upto, upto_version=version
             )
         )
     )
@@ -372,13 +371,12 @@ def take(
     """
     last = work.ledger.last(table, source.source)
     done = last.input_versions if last else {}
-    found = [
-        each
-        for each in work.ledger.publications(
-            events.TABLE, source.source, after_version=done.get(events.TABLE.name, -1)
-        )
-        if each.delta_version <= version
-    ]
+    found = work.ledger.publications(
+        events.TABLE,
+        source.source,
+        after_version=done.get(events.TABLE.name, -1),
+        upto_version=version,
+    )
     inputs = {events.TABLE.name: version}
     if table is daily_activity.TABLE:
         name = sessions.TABLE.name
@@ -392,9 +390,8 @@ def take(
         known = {each.publication_id for each in found}
         found += [
             each
-            for each in work.ledger.publications(events.TABLE, source.source)
-            if each.delta_version <= version
-            and each.publication_id not in known
+            for each in work.ledger.publications(events.TABLE, source.source, upto_version=version)
+            if each.publication_id not in known
             and any(again[0] <= part.slice <= again[1] for part in each.slices)
         ]
     return Taken(source, inputs, tuple(found), last, whole)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidegate.errors import TryAgainError
-from tidegate.lake import Row
+from tidegate.lake import Row, parse_time
+from tidegate.releases import rolled_back_text
 from tidegate.steps.corrections import corrections
 from tidegate.tables import WAREHOUSE, events
 from tidegate.tables.books import CORRECTIONS, RELEASES
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from tidegate.steps.work import Work
 
 
-_ATTEMPTS = 5
+ATTEMPTS = 5
 _COMMITS = 4
 """How many commits are looked at for the last release: others, such as a compaction, may have come after
 it. Only its row can be missing: the next release begins by writing it."""
@@ -59,7 +60,7 @@ def release(work: Work, derived: Derived, *, resume: bool = False) -> Release:
     Raises:
         TryAgainError: others made releases faster, again and again.
     """
-    for _ in range(_ATTEMPTS):
+    for _ in range(ATTEMPTS):
         last = repaired(work)
         metrics, faults = _metrics(work, last)
         if last is not None and last.get("rolled_back_to") and not resume:
@@ -100,11 +101,9 @@ def commit(work: Work, made: Row, rows: Sequence[Row]) -> bool:
 
 def describe_rollback(row: Row) -> str:
     """Return in words what a release is that rolled back to an earlier one."""
-    return (
-        f"rolled back to release {row['rolled_back_to']} by {row['rolled_back_by']} at "
-        f"{row['released_at']}: {row['reason']}; what was published since is not shown until: "
-        "tidegate release --resume"
-    )
+    at = parse_time(row["released_at"])
+    told = rolled_back_text(row["rolled_back_to"], row["rolled_back_by"], at, row["reason"])
+    return f"{told}; what was published since is not shown until: tidegate release --resume"
 
 
 def beaten_error(work: Work) -> TryAgainError:
@@ -112,7 +111,7 @@ def beaten_error(work: Work) -> TryAgainError:
     return TryAgainError(
         "others made releases faster, again and again",
         where=work.lake.path(RELEASES),
-        expected=f"to be first within {_ATTEMPTS} tries",
+        expected=f"to be first within {ATTEMPTS} tries",
         todo="run the step again when fewer run at once",
     )
 
@@ -142,8 +141,11 @@ def _next(work: Work, derived: Derived, last: Row | None, metrics: Mapping[str, 
         "publications": [
             each.publication_id
             for table in WAREHOUSE
-            for each in work.ledger.publications(table, after_version=since.get(table.name, -1))
-            if each.delta_version <= versions[table.name]
+            for each in work.ledger.publications(
+                table,
+                after_version=since.get(table.name, -1),
+                upto_version=versions[table.name],
+            )
         ],
         "behind": behind,
         "configurations": _configurations(work, versions),
@@ -229,8 +231,8 @@ def _configurations(work: Work, versions: Mapping[str, int]) -> list[Row]:
         newest: dict[str, Publication] = dict(work.ledger.lasts(table))
         pinned = versions[table.name]
         if any(each.delta_version > pinned for each in newest.values()):
-            upto = work.ledger.publications(table)
-            newest = {each.source: each for each in upto if each.delta_version <= pinned}
+            upto = work.ledger.publications(table, upto_version=pinned)
+            newest = {each.source: each for each in upto}
         found += [
             {
                 "table_name": table.name,

@@ -15,18 +15,17 @@ from typing import TYPE_CHECKING
 from tidegate.errors import TidegateError
 from tidegate.hours import hours_text
 from tidegate.lake import Row, literal, parse_time
-from tidegate.releases import parse_moment
+from tidegate.releases import lost_tables, parse_moment
 from tidegate.steps.corrections import taken_back
-from tidegate.steps.maintain.promise import kept_from, place
-from tidegate.steps.release import beaten_error, commit, repaired
-from tidegate.tables import BY_NAME, WAREHOUSE
+from tidegate.steps.maintain.promise import kept_from
+from tidegate.steps.release import ATTEMPTS, beaten_error, commit, repaired
+from tidegate.tables import WAREHOUSE
 from tidegate.tables.books import RELEASES
 
 if TYPE_CHECKING:
     from tidegate.ledger import Publication
     from tidegate.steps.work import Work
 
-_ATTEMPTS = 5
 _ID = re.compile(r"[\w-]+")
 
 
@@ -109,7 +108,7 @@ def roll_back(
             expected="a reason, for whoever wonders why numbers are older",
             todo="give one: --reason TEXT",
         )
-    for _ in range(_ATTEMPTS):
+    for _ in range(ATTEMPTS):
         last = repaired(work)
         earlier = _found(work, wanted)
         assert last is not None, "where a release is found there is a last one"
@@ -159,12 +158,8 @@ def _check(work: Work, earlier: Row, last: Row) -> None:
             got=f"release {last['release_id']} with the same versions",
             todo="take an earlier one",
         )
-    kept = kept_from(work)
-    gone = [
-        f"{name} is pinned at version {version}, kept from {first}"
-        for name, version in earlier["versions"].items()
-        if version < (first := kept.get(place(BY_NAME[name]), 0))
-    ]
+    kept = {place.rpartition("/")[2]: version for place, version in kept_from(work).items()}
+    gone = lost_tables(earlier["versions"], kept)
     if gone:
         raise TidegateError(
             f"release {earlier['release_id']} can't be read any more: its files were removed in time",
@@ -180,9 +175,10 @@ def _hidden(work: Work, earlier: Row, last: Row) -> Sequence[Publication]:
         each
         for table in WAREHOUSE
         for each in work.ledger.publications(
-            table, after_version=earlier["versions"].get(table.name, -1)
+            table,
+            after_version=earlier["versions"].get(table.name, -1),
+            upto_version=last["versions"].get(table.name, -1),
         )
-        if each.delta_version <= last["versions"].get(table.name, -1)
     ]
 
 
@@ -190,15 +186,12 @@ def _row(work: Work, earlier: Row, last: Row, by: str, reason: str) -> Row:
     from tidegate.steps.work import new_id, now
 
     return {
+        **earlier,
         "release_id": new_id(),
         "sequence": last["sequence"] + 1,
         "released_at": now(),
-        "versions": earlier["versions"],
         "publications": [],
-        "behind": earlier["behind"],
-        "configurations": earlier["configurations"],
         "run_id": work.run_id,
-        "metrics": earlier.get("metrics"),
         "rolled_back_to": earlier["release_id"],
         "rolled_back_by": by,
         "reason": reason,

@@ -170,8 +170,7 @@ def _compared_with(work: Work, table: Table, source: str, shown: int | None) -> 
         return []
     if shown is None or last.delta_version <= shown:
         return [last]
-    upto = [each for each in work.ledger.publications(table, source) if each.delta_version <= shown]
-    return [last, *upto[-1:]]
+    return [last, *work.ledger.publications(table, source, upto_version=shown)[-1:]]
 
 
 def _of_aliases(work: Work, source: str) -> Iterator[Need]:
