@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from project import HOUR
+from project import HOUR, REPO
+from tidegate.bench.airflow_lab import copy_project
 from tidegate.bench.process import run_command
 from tidegate.bench.report import Mark, Outcome, machine
 from tidegate.bench.spark_log import Activity, Reads, SparkLog
 from tidegate.bench.traffic import FIRST, Traffic, hour_of
 from tidegate.cli.bench import _number
+from tidegate.settings import Settings
+from tidegate.steps.check import check
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -32,6 +35,13 @@ def read(line: bytes) -> dict[str, object] | None:
         return None
     assert isinstance(found, dict)
     return found
+
+
+def test_what_is_measured_through_airflow_is_a_project_without_faults(tmp_path: Path) -> None:
+    copy_project(REPO, tmp_path)
+    right, wrong = check(Settings(tmp_path, tmp_path / "home", str(tmp_path / "lake")))
+    assert not wrong
+    assert any("bench" in line for line in right)
 
 
 def test_traffic_is_the_same_for_the_same_seed_and_another_for_another() -> None:

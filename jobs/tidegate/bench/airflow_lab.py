@@ -151,7 +151,7 @@ def airflow_lab(settings: Settings, tell: Callable[[str], None]) -> Iterator[Air
     os.environ.setdefault("TIDEGATE_JARS", str(settings.home / "jars"))
     with scratch(settings) as folder:
         project, home = folder / "project", folder / "home"
-        file = _copy_project(settings.project, project)
+        file = copy_project(settings.project, project)
         conf = log_conf(folder / "spark-events")
         with running_stack(home, project=project, progress=tell, spark_conf=conf) as state:
             own = Settings(project, home, state.lake, spark=state.spark, s3=state.s3)
@@ -160,9 +160,10 @@ def airflow_lab(settings: Settings, tell: Callable[[str], None]) -> Iterator[Air
                 yield AirflowLab(own, source, folder, api, state.pid)
 
 
-def _copy_project(project: Path, target: Path) -> Path:
+def copy_project(project: Path, target: Path) -> Path:
     """Copy a project with the bench's source in place of its own; return the source file."""
-    shutil.copytree(project / "dags", target / "dags", ignore=shutil.ignore_patterns("sources"))
+    own = shutil.ignore_patterns("sources", "metrics")  # metrics are of sources
+    shutil.copytree(project / "dags", target / "dags", ignore=own)
     shutil.copytree(project / "expectations", target / "expectations")
     sources = target / "dags" / "sources"
     sources.mkdir()
