@@ -141,12 +141,13 @@ def with_known_key(source: Source, home: Path) -> Source:
 def lost_key_error(home: Path, fingerprint: str) -> TidegateError:
     """Return the error of a lake whose values were hashed by a key that is not here."""
     return TidegateError(
-        "the key that personal data of this lake were hashed by is not here",
+        "the key that personal data of this lake, or ids of erased persons, were hashed by is not here",
         where=f"{VARIABLE}, {key_file(home)}",
         expected=f"the key with the fingerprint {fingerprint}",
         got="none",
         todo=f"bring the file pii.key from the machine that made it (mode 0600), or set {VARIABLE}. If it "
-        f"is lost, set a new one ({MAKE}) and build all anew by it: tidegate rebuild",
+        f"is lost, set a new one ({MAKE}) and build all anew by it: tidegate rebuild; where persons were "
+        "erased, nothing is landed without it",
     )
 
 

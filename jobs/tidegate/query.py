@@ -56,6 +56,8 @@ _ABSENT = ("Path does not exist", "No files in log segment", "InvalidTableLocati
 _LATEST_SHOWN = 3
 _COMMITS_AT_ONCE = 200
 """Commits read at a time: one may be as long as a day's files are many."""
+_FILES_AT_ONCE = 500
+"""Data files looked into at a time."""
 
 
 class EmptyLakeError(TidegateError):
@@ -204,6 +206,37 @@ class Books:
                     each["add"]["path"].rpartition("/")[2] for each in actions if "add" in each
                 }
         return found
+
+    def holding(self, files: Sequence[str], condition: str) -> dict[str, int]:
+        """Return how many rows of Parquet files meet a condition, for those files that have any.
+
+        Args:
+            files: their places below the lake; of one kind, though some may lack columns.
+            condition: predicate; `words` is all that a row says, as text.
+        """
+        words = "concat_ws(chr(10), *COLUMNS(* EXCLUDE (filename)))"
+        found: dict[str, int] = {}
+        for at in range(0, len(files), _FILES_AT_ONCE):
+            listed = ", ".join(
+                literal(f"{self._base}/{name}") for name in files[at : at + _FILES_AT_ONCE]
+            )
+            rows = self._fetch(
+                f"SELECT filename, count(*) FROM (SELECT *, {words} AS words FROM read_parquet([{listed}], "
+                f"union_by_name = true, filename = true, hive_partitioning = false)) "
+                f"WHERE {condition} GROUP BY filename"
+            )
+            found |= {str(name).removeprefix(f"{self._base}/"): int(n) for name, n in rows}
+        return found
+
+    def naming(self, files: Sequence[str], pattern: str) -> list[str]:
+        """Return which files, below the lake, have bytes that match a regular expression."""
+        if not files:
+            return []
+        listed = ", ".join(literal(f"{self._base}/{name}") for name in files)
+        rows = self._fetch(
+            f"SELECT filename FROM read_text([{listed}]) WHERE regexp_matches(content, {literal(pattern)})"
+        )
+        return [str(name).removeprefix(f"{self._base}/") for (name,) in rows]
 
     def _fetch(self, query: str) -> list[tuple[Any, ...]]:
         with self._lock:

@@ -16,6 +16,7 @@ from tidegate.cli import (
     check,
     demo,
     drift,
+    erase,
     gate,
     init,
     maintain,
@@ -64,6 +65,7 @@ app.command("verify")(verify.verify)
 app.command("rebuild")(rebuild.rebuild)
 app.command("maintain")(maintain.maintain)
 app.command("drift")(drift.drift)
+app.command("erase")(erase.erase)
 app.command("sql")(sql.sql)
 app.command("metrics")(metrics.metrics)
 app.command("trace")(trace.trace)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidegate.landing import pii
+from tidegate.landing.erased import ID_COLUMNS, MARK, PRODUCER_MARK, REASON, marked
 from tidegate.landing.lines import MAX_LINE_BYTES
 from tidegate.sql_text import quoted_name as _quoted
 from tidegate.sql_text import quoted_text as _text
@@ -19,12 +20,14 @@ from tidegate.tables.events import TABLE
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
+    from tidegate.landing.erased import Erased
     from tidegate.pii_key import PiiKey
     from tidegate.source import FieldRef, Source, TimeRef
 
 _MAX_COLUMNS = 200_000
 """A line with more delimiters stops Spark's parser, and with it the job."""
 
+_PRODUCER = "nullif(trim(cast(t__producer as string)), '')"
 _MAX_PRODUCER = 256
 """Characters of a producer's name; a longer one is none."""
 _MAX_NUMBER = (1 << 63) - 2
@@ -43,6 +46,7 @@ REASONS: Mapping[str, str] = {
     "too_late": "the event is older than the source accepts",
     "too_early": "the event lies further in the future than the source accepts",
     "bad_value": "a value does not fit its column's type",
+    REASON: "the person asked to be forgotten",
 }
 """Why a line can't become an event."""
 
@@ -60,7 +64,11 @@ _JSON_OPTIONS = (
 
 
 def parse(
-    lines: DataFrame, source: Source, header: Sequence[str] = (), key: PiiKey | None = None
+    lines: DataFrame,
+    source: Source,
+    header: Sequence[str] = (),
+    key: PiiKey | None = None,
+    erased: Erased | None = None,
 ) -> DataFrame:
     """Decide every line.
 
@@ -69,6 +77,7 @@ def parse(
         source: how events are read from lines.
         header: names of the columns, for delimited text.
         key: that personal data are hashed by, for a source that hashes any.
+        erased: persons whose lines become no events.
 
     Returns:
         The columns of an event (of the table and of the source), and `_outcome`, `_reason`,
@@ -76,7 +85,8 @@ def parse(
         quarantined line only `source`, `dump_hour`, `file` and `line` are filled beside the last
         four. Of a source with a sequence also `_producer` and `_number`, both or neither, of every
         line that could be read. Of a source with personal data nothing raw is in any of them: `_raw`
-        is then what `properties` would be, of a line that could be read whole.
+        is then what `properties` would be, of a line that could be read whole. Where persons were erased
+        it is empty of a line that could not be read: nobody knows whose that is.
     """
     from pyspark.sql import functions as F
 
@@ -87,7 +97,9 @@ def parse(
     fields = _csv(lines, source, header) if source.format.type == "csv" else _json(lines, source)
     if source.pii:
         fields = _treated(fields, source)
-    values = _values(fields, source)
+    values = marked(_values(fields, source), erased, [f"v_{name}" for name in ID_COLUMNS])
+    if source.sequence is not None:
+        values = marked(values, erased, [_PRODUCER], PRODUCER_MARK)
     problem = _problem(values, source)
     judged = values.withColumn("problem", problem).withColumn(
         "outcome",
@@ -96,7 +108,7 @@ def parse(
             "else 'quarantined' end"
         ),
     )
-    return judged.select(*_columns(source))
+    return judged.select(*_columns(source, any_erased=erased is not None))
 
 
 def event_columns(source: Source) -> dict[str, str]:
@@ -119,7 +131,7 @@ def staged_schema(source: Source) -> str:
     return ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
 
 
-def _columns(source: Source) -> list[Column]:
+def _columns(source: Source, *, any_erased: bool) -> list[Column]:
     from pyspark.sql import functions as F
 
     always = {"dump_hour", "file", "line"}
@@ -139,39 +151,41 @@ def _columns(source: Source) -> list[Column]:
         F.col("outcome").alias("_outcome"),
         F.col("problem.reason").alias("_reason"),
         F.col("problem.detail").alias("_detail"),
-        *(_kept(source)),
+        *(_kept(source, any_erased=any_erased)),
         *(_numbered() if source.sequence is not None else []),
     ]
 
 
-def _kept(source: Source) -> list[Column]:
+def _kept(source: Source, *, any_erased: bool) -> list[Column]:
     """Return `_raw` and `_raw_bytes` of a quarantined line."""
     from pyspark.sql import functions as F
 
-    bad = "outcome = 'quarantined'"
+    bad = f"outcome = 'quarantined' and not `{MARK}`"
+    if any_erased or source.pii:  # else text of persons of whom nothing is to be kept
+        bad += " and is_whole and f is not null"
     text = f"if({bad}, make_valid_utf8(value), null)"
     data = f"if({bad} and not is_valid_utf8(value), cast(value as binary), null)"
     if source.pii:
-        text, data = f"if({bad} and is_whole and f is not null, body, null)", "cast(null as binary)"
+        text, data = f"if({bad}, body, null)", "cast(null as binary)"
     return [F.expr(text).alias("_raw"), F.expr(data).alias("_raw_bytes")]
 
 
 def _numbered() -> list[Column]:
     """Return `_producer` and `_number` of a line, both or neither.
 
-    What was not read as a whole may have its values in other fields.
+    What was not read as a whole may have its values in other fields. A producer that is an erased person is
+    nobody.
     """
     from pyspark.sql import functions as F
 
-    producer = "nullif(trim(cast(t__producer as string)), '')"
     number = "try_cast(cast(t__number as string) as bigint)"
     known = (
-        f"is_whole and not is_header and length({producer}) <= {_MAX_PRODUCER} "
-        f"and {number} between 0 and {_MAX_NUMBER}"
+        f"is_whole and not is_header and length({_PRODUCER}) <= {_MAX_PRODUCER} "
+        f"and {number} between 0 and {_MAX_NUMBER} and not `{PRODUCER_MARK}`"
     )
     return [
         F.expr(f"if({known}, {value}, null)").alias(name)
-        for name, value in (("_producer", producer), ("_number", number))
+        for name, value in (("_producer", _PRODUCER), ("_number", number))
     ]
 
 
@@ -464,6 +478,7 @@ def _problem(values: DataFrame, source: Source) -> Column:  # noqa: ARG001
     future = int(source.accept.future.total_seconds())
     shown = "left(cast({} as string), 100)"
     checks: list[tuple[str, str, str]] = [
+        (f"`{MARK}` and is_whole", REASON, "cast(null as string)"),
         (
             f"bytes > {MAX_LINE_BYTES}",
             "too_long",

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from tidegate.durations import parse_duration
 from tidegate.lake import literal, slices_where
+from tidegate.landing.erased import MARK, marked
 from tidegate.ledger import Publication
 from tidegate.steps.candidates import Candidate, by_slice, hours_in, in_dumps, new_place
+from tidegate.steps.erasures import erased_from
 from tidegate.steps.stretches import fold, sessions_near
 from tidegate.tables import events, session_aliases, sessions
 from tidegate.tables.books import CONFIGURATIONS
@@ -57,7 +59,10 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
     old = kept("old", _sessions_at(work, name, change.delta_version - 1, where), whole)
     new = kept("new", _sessions_at(work, name, change.delta_version, where), whole)
     before = work.ledger.numbered(sessions.TABLE, name, change.sequence - 1)
-    lost = kept("lost", old.join(new.select("session_id"), "session_id", "left_anti"), whole)
+    gone = old.join(new.select("session_id"), "session_id", "left_anti")
+    # Of a person who asked to be forgotten no id leads anywhere.
+    gone = marked(gone, erased_from(work, name), ["user_key"]).where(f"not `{MARK}`").drop(MARK)
+    lost = kept("lost", gone, whole)
     were = kept("were", session_aliases.members(_events_of(work, name, before, lost), lost), _IN)
     near_by = near(work, source, old.unionByName(new).selectExpr(*SPAN))
     mine = kept("mine", work.lake.read(_ALIASES).where(near_by), _ALIASES.ddl)

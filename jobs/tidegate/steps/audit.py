@@ -13,6 +13,7 @@ from tidegate.errors import HeldError
 from tidegate.hours import hours_text
 from tidegate.lake import Row, literal, parse_time, table_named
 from tidegate.steps import approvals
+from tidegate.steps.erasures import erased_lines
 from tidegate.steps.history import history
 from tidegate.steps.in_force import in_force
 from tidegate.steps.loss import OF_OTHERS, loss_facts
@@ -336,8 +337,10 @@ def _counted(work: Work, rows: DataFrame) -> dict[datetime, Row]:
 
 def _facts(each: PlannedSlice, landing: Row, counted: Row | None) -> dict[str, float | None]:
     """Return the facts of a slice of events (`suites.FACTS`); of no row nothing was `counted`."""
-    lines, candidates = landing["lines"], landing["events"]
-    duplicates, quarantined = landing["duplicates"], landing["quarantined"]
+    # What is left out on a person's own wish speaks neither for nor against the dump.
+    erased = erased_lines(landing)
+    lines, candidates = landing["lines"] - erased, landing["events"]
+    duplicates, quarantined = landing["duplicates"], landing["quarantined"] - erased
     rows, distinct = (counted["rows"], counted["distinct"]) if counted else (0, 0)
     return {
         "lines": lines,

@@ -16,6 +16,7 @@ from tidegate.hours import HOUR
 from tidegate.lake import Row, literal, parse_time, slices_where
 from tidegate.ledger import Publication, published_landings
 from tidegate.steps.candidates import in_dumps
+from tidegate.steps.erasures import erased_lines
 from tidegate.tables import BY_NAME, Table, daily_activity, events, hourly_activity, sessions
 from tidegate.tables.books import PUBLICATIONS
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
     from tidegate.steps.work import Work
 
-Cause = Literal["new", "late", "corrected", "duplicate", "configuration", "unknown", "rollback"]
+Cause = Literal[
+    "new", "late", "corrected", "duplicate", "configuration", "erased", "unknown", "rollback"
+]
 
 _DAY = timedelta(days=1)
 _AT_ONCE = 500
@@ -281,6 +284,8 @@ def _causes_of_dumps(
             causes.add("corrected")
         if was["configuration"] != now["configuration"]:
             causes.add("configuration")
+        if erased_lines(now) > erased_lines(was):
+            causes.add("erased")
         out[hour] = frozenset(causes or {"duplicate"})
     return out
 

@@ -284,7 +284,7 @@ def build_and_publish(work: Work, table: Table, taken: Taken) -> tuple[Publicati
     }[table]
     with work.stage(f"build {table.name}"):
         candidate = build(work, taken)
-    return _publish(work, candidate, taken)
+    return publish_candidate(work, candidate, taken)
 
 
 def _follow(work: Work, source: Source) -> _CameTo:
@@ -305,7 +305,9 @@ def _follow(work: Work, source: Source) -> _CameTo:
         last = work.ledger.last(table, source.source)
         with work.stage(f"build {table.name}"):
             candidate = aliases.build_aliases(work, source, change)
-        publication, audit = _publish(work, candidate, Taken(source, inputs, (change,), last))
+        publication, audit = publish_candidate(
+            work, candidate, Taken(source, inputs, (change,), last)
+        )
         audits.append(audit)
         if audit.held:
             return _CameTo(tuple(made), tuple(audits), stopped=True)
@@ -328,7 +330,9 @@ def beaten_error(table: Table, source: Source) -> TryAgainError:
     )
 
 
-def _publish(work: Work, candidate: Candidate, taken: Taken) -> tuple[Publication | None, Audit]:
+def publish_candidate(
+    work: Work, candidate: Candidate, taken: Taken
+) -> tuple[Publication | None, Audit]:
     """Audit a candidate and publish it; no publication where it is held, or where another was faster."""
     table, source = candidate.table, taken.source
     with work.stage(f"audit {table.name}"):

@@ -17,6 +17,7 @@ from tidegate.landing import numbers
 from tidegate.landing.lines import Input, read_parquet, read_text, whole_files
 from tidegate.landing.parse import parse, staged_schema
 from tidegate.lost import lost
+from tidegate.steps.erasures import erased_from, outdated
 from tidegate.steps.in_force import in_force, may_be_taken_up, refuse_outdated
 from tidegate.tables import events
 from tidegate.tables.books import LANDINGS, NUMBERS, QUARANTINE
@@ -24,6 +25,7 @@ from tidegate.tables.books import LANDINGS, NUMBERS, QUARANTINE
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from tidegate.landing.erased import Erased
     from tidegate.source import Source
     from tidegate.steps.work import Work
 
@@ -89,13 +91,16 @@ class Dump:
     manifest: Manifest | None = None
 
 
-def land(work: Work, source: Source, hours: Sequence[datetime]) -> list[Landed]:
+def land(
+    work: Work, source: Source, hours: Sequence[datetime], *, anew: bool = False
+) -> list[Landed]:
     """Land the dumps of some hours, in one Spark job where all of them can be read.
 
     Args:
         work: where.
         source: whose dumps.
         hours: the dump hours; none before the source's `since`.
+        anew: whether also those whose files were landed before.
 
     Returns:
         What became of each hour, in order.
@@ -106,7 +111,7 @@ def land(work: Work, source: Source, hours: Sequence[datetime]) -> list[Landed]:
     """
     refuse_outdated(work, source)
     rules = in_force(work, source, tell=True)
-    landed = land_as(work, rules, hours)
+    landed = land_as(work, rules, hours, anew=anew)
     if rules.dumps.inner.text == source.dumps.inner.text:
         return landed
     return [_looked_for_elsewhere(each, source) for each in landed]
@@ -122,7 +127,12 @@ def _looked_for_elsewhere(landed: Landed, source: Source) -> Landed:
 
 
 def land_as(
-    work: Work, source: Source, hours: Sequence[datetime], *, whole: bool = False
+    work: Work,
+    source: Source,
+    hours: Sequence[datetime],
+    *,
+    whole: bool = False,
+    anew: bool = False,
 ) -> list[Landed]:
     """Land hours by just this source, whether or not it is in force; else as `land`.
 
@@ -144,6 +154,8 @@ def land_as(
         before = work.ledger.landings(
             source.source, (min(hours), max(hours)), work.fingerprint(source, events.TABLE)
         )
+        erased = erased_from(work, source.source)
+        unaware = outdated(work, source, before.values())
     for hour in sorted(set(hours)):
         files = dumps.files(hour)
         if not files:
@@ -158,7 +170,12 @@ def land_as(
             results[hour] = _unreadable(work, source, dump, error.what)
             continue
         known = before.get(hour)
-        is_there = known is not None and may_be_taken_up(work, source, known)
+        is_there = (
+            known is not None
+            and not anew
+            and known["landing_id"] not in unaware
+            and may_be_taken_up(work, source, known)
+        )
         same = _same(source, known, dump) if is_there else None
         if same is not None:
             results[hour] = same
@@ -179,7 +196,7 @@ def land_as(
         return [results[hour] for hour in lost]
     if batch:
         work.tell(f"landing {source.source} {hours_text(d.hour for d in batch)}")
-        for each in _land_batch(work, source, dumps, batch):
+        for each in _land_batch(work, source, dumps, batch, erased):
             results[each.hour] = each
     return [results[hour] for hour in sorted(results)]
 
@@ -218,7 +235,7 @@ def _same(source: Source, row: Row | None, dump: Dump) -> Landed | None:
 
 
 def _land_batch(
-    work: Work, source: Source, dumps: Dumps, batch: Sequence[Dump]
+    work: Work, source: Source, dumps: Dumps, batch: Sequence[Dump], erased: Erased | None
 ) -> Iterable[Landed]:
     """Land dumps together; where that fails for a file, one by one, so that each holds only itself."""
     from tidegate.steps.work import new_id
@@ -228,22 +245,27 @@ def _land_batch(
     engine.fit(work.lake.spark, size // _BYTES_A_ROW, much=_MANY_LINES)
     place = work.lake.staging(*candidate_folder(source.source, token))
     with work.stage("read lines"):
-        cause = _stage(work, source, dumps, batch, place)
+        cause = _stage(work, source, dumps, batch, place, erased)
     if cause is None:
-        return _account(work, source, batch, token, place)
+        return account(work, source, batch, token, place, erased)
     if len(batch) == 1:
         return [_unreadable(work, source, batch[0], cause)]
-    return [each for dump in batch for each in _land_batch(work, source, dumps, [dump])]
+    return [each for dump in batch for each in _land_batch(work, source, dumps, [dump], erased)]
 
 
 def _stage(
-    work: Work, source: Source, dumps: Dumps, batch: Sequence[Dump], place: str
+    work: Work,
+    source: Source,
+    dumps: Dumps,
+    batch: Sequence[Dump],
+    place: str,
+    erased: Erased | None,
 ) -> str | None:
     """Stage what becomes of every line; return what could not be read, if something could not."""
     from pyspark.errors import PySparkException
 
     try:
-        lines = parsed(work, source, dumps, batch)
+        lines = parsed(work, source, dumps, batch, erased)
         with whole_files(work.lake):
             work.lake.stage(lines.withColumn("_dump", _dump_name()), place, ["_dump", "_outcome"])
     except PySparkException as error:
@@ -257,10 +279,24 @@ def _stage(
     return None
 
 
-def _account(
-    work: Work, source: Source, batch: Sequence[Dump], token: str, place: str
+def account(
+    work: Work,
+    source: Source,
+    batch: Sequence[Dump],
+    token: str,
+    place: str,
+    erased: Erased | None,
 ) -> list[Landed]:
-    """Count what was staged, quarantine what is bad, and write the landings down."""
+    """Count what was staged of some dumps, quarantine what is bad, and write the landings down.
+
+    Args:
+        work: where.
+        source: whose.
+        batch: the dumps.
+        token: that their landings' ids end in.
+        place: where under staging what becomes of their lines is.
+        erased: the persons that were left out.
+    """
     staged = work.lake.staged(place, schema=f"{staged_schema(source)}, _dump string")
     with work.stage("count"):
         counted = _count(work, source, staged)
@@ -272,7 +308,8 @@ def _account(
         landing_id = f"{_dump_text(dump.hour)}.{token}"
         result, row = _book(work, source, dump, landing_id, counted, repeated.get(dump.hour, 0))
         landed.append(result)
-        rows.append({**row, "run_id": work.run_of(dump.hour)})
+        known = erased.number if erased is not None else None
+        rows.append({**row, "run_id": work.run_of(dump.hour), "erasures": known})
     with work.stage("quarantine"):
         _quarantine(work, source, batch, token, staged, landed)
     if source.sequence is not None:
@@ -287,7 +324,9 @@ def _account(
     return landed
 
 
-def parsed(work: Work, source: Source, dumps: Dumps, batch: Sequence[Dump]) -> DataFrame:
+def parsed(
+    work: Work, source: Source, dumps: Dumps, batch: Sequence[Dump], erased: Erased | None
+) -> DataFrame:
     """Return what becomes of every line of some dumps: the columns of `staged_schema`.
 
     To be evaluated within `whole_files`.
@@ -297,13 +336,13 @@ def parsed(work: Work, source: Source, dumps: Dumps, batch: Sequence[Dump]) -> D
         return work.lake.frame([], staged_schema(source))
     key = work.key_of(source)
     if source.format.type == "parquet":
-        return parse(read_parquet(work.lake, inputs), source, key=key)
+        return parse(read_parquet(work.lake, inputs), source, key=key, erased=erased)
     if source.format.type == "json":
-        return parse(read_text(work.lake, inputs), source, key=key)
+        return parse(read_text(work.lake, inputs), source, key=key, erased=erased)
     parts = []
     for header, group in _by_header(source, dumps, inputs).items():
         if header:  # without a header there is no line either: the file is empty
-            parts.append(parse(read_text(work.lake, group), source, header, key))
+            parts.append(parse(read_text(work.lake, group), source, header, key, erased))
     if not parts:
         return work.lake.frame([], staged_schema(source))
     whole = parts[0]

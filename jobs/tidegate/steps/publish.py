@@ -15,6 +15,7 @@ from tidegate.lake import parse_time, slices_where
 from tidegate.landing.lines import whole_files
 from tidegate.landing.parse import event_columns
 from tidegate.ledger import Publication, SliceRecord
+from tidegate.steps import erasures
 from tidegate.steps.audit import Audit, audit_plan, audit_rows, suite_of
 from tidegate.steps.in_force import in_force, record, refuse_outdated
 from tidegate.steps.land import land
@@ -112,8 +113,12 @@ def publish_events(work: Work, asked: Source, hours: Sequence[datetime]) -> Publ
 
 
 def publish_plan(work: Work, plan: Plan, audits: Sequence[Audit]) -> Publication | None:
-    """Publish a plan that passed its audits; None where another publication was faster."""
+    """Publish a plan that passed its audits; None where another publication, or an erasure, was faster."""
     source = plan.source
+    if erasures.erased_from(work, source.source) is not None:
+        landings = work.ledger.landings_by_id(each.standing.landing_id for each in plan.slices)
+        if erasures.outdated(work, source, landings.values()):
+            return None
     work.tell(f"publishing {source.source} {hours_text(s.hour for s in plan.slices)}")
     record(work, source, events.TABLE)
     publication = _publication(work, plan, audits)
@@ -140,16 +145,22 @@ def beaten_error(source: Source) -> TryAgainError:
 
 
 def _land_again(work: Work, source: Source, hours: Sequence[datetime]) -> None:
-    """Land hours again that were landed by another configuration only: one that was in force then."""
+    """Land hours again that were landed by another configuration only, or before a person was erased."""
     within = (hours[0], hours[-1])
     every = work.ledger.landings(source.source, within)
     mine = work.fingerprint(source, events.TABLE)
+    known = every
     if any(row["configuration"] != mine for row in every.values()):
         known = work.ledger.landings(source.source, within, mine)
-        others = [hour for hour in hours if hour in every and hour not in known]
-        if others:
-            for each in land(work, source, others):
-                work.tell(each.describe())
+    unaware = erasures.outdated(work, source, known.values())
+    others = [
+        hour
+        for hour in hours
+        if hour in every and (hour not in known or known[hour]["landing_id"] in unaware)
+    ]
+    if others:
+        for each in land(work, source, others):
+            work.tell(each.describe())
 
 
 def _to_blame(source: Source, plan: Plan, failed: PlannedSlice) -> set[datetime]:

@@ -17,6 +17,7 @@ from tidegate import engine
 from tidegate.errors import EXIT_FAULT, EXIT_HELD, TidegateError
 from tidegate.hours import hour_text, hours_text
 from tidegate.lake import Row, literal, parse_time, slices_where
+from tidegate.landing.erased import REASON
 from tidegate.landing.parse import parse
 from tidegate.ledger import Publication, published_landings
 from tidegate.rendering import visible
@@ -313,12 +314,14 @@ def _read_again(work: Work, source: Source, bad: Mapping[datetime, Row], mine: s
         .where(_landed_by(bad.values()))
     )
     # What this very file has quarantined stays, and so does what is too long: only its start is kept.
-    settled = "reason = 'too_long' or " + _landed_by(
+    settled = f"reason in ('too_long', {literal(REASON)}) or " + _landed_by(
         row for row in bad.values() if row["configuration"] == mine
     )
     place = ["dump_hour", "file", "line"]
     if _stands_alone(source) and _stands_alone(in_force(work, source)):
         value = "coalesce(cast(raw_bytes as string), raw)"
+        # Of lines that nobody could read nothing is kept once a person was erased: only landing can tell.
+        kept = kept.where(f"raw is not null or {settled}")
         fresh = kept.where(f"not ({settled})").select(
             F.expr(value).alias("value"), F.expr(f"octet_length({value})").alias("bytes"), *place
         )

@@ -21,6 +21,7 @@ from tidegate.landing.lines import whole_files
 from tidegate.landing.parse import event_columns
 from tidegate.ledger import published_landings
 from tidegate.steps.derive import lagging
+from tidegate.steps.erasures import erased_from
 from tidegate.steps.in_force import in_force, is_outdated, outdated_text
 from tidegate.steps.land import Dump, parsed
 from tidegate.tables import (
@@ -349,8 +350,9 @@ class _Verification:
         from tidegate.steps.work import new_id
 
         columns = list(event_columns(self.source))
+        erased = erased_from(self.work, self.source.source)
         lines = self._keep(
-            parsed(self.work, self.source, self._dumps, whole)
+            parsed(self.work, self.source, self._dumps, whole, erased)
             .where("_outcome = 'event'")
             # The server knows what it keeps by its plan, and the same paths make the same plan: without
             # a mark of its own, this would be what an earlier verification read of them.

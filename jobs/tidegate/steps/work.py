@@ -24,7 +24,7 @@ from tidegate.pii_key import (
 )
 from tidegate.settings import Settings
 from tidegate.tables import Table, events
-from tidegate.tables.books import CONFIGURATIONS
+from tidegate.tables.books import CONFIGURATIONS, ERASURES
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -100,14 +100,23 @@ class Work:
         found = find_key(home)
         if found is not None:
             return found
-        known = self.lake.book(
-            CONFIGURATIONS, "definition LIKE '%\"pii_key\": %'", ["definition", "recorded_at"]
-        )
-        if known:
-            last = max(known, key=lambda row: parse_time(row["recorded_at"]))
-            raise lost_key_error(home, json.loads(last["definition"])["pii_key"])
+        known = self._known_key()
+        if known is not None:
+            raise lost_key_error(home, known)
         self.tell(f"making a key for hashed personal data: {key_file(home)}; keep a copy of it")
         return make_key(home)
+
+    def _known_key(self) -> str | None:
+        """Return the fingerprint of the key that something in the lake was hashed by last, if anything was."""
+        used = [
+            (parse_time(row["recorded_at"]), json.loads(row["definition"])["pii_key"])
+            for row in self.lake.book(
+                CONFIGURATIONS, "definition LIKE '%\"pii_key\": %'", ["definition", "recorded_at"]
+            )
+        ]
+        erased = self.lake.book(ERASURES, select=["key", "done_at"])
+        used += [(parse_time(row["done_at"]), row["key"]) for row in erased]
+        return max(used)[1] if used else None
 
     def key_of(self, source: Source) -> PiiKey | None:
         """Return the key that a source's personal data are hashed by; None where none are.

@@ -35,7 +35,9 @@ OPS: tuple[Table, ...] = (
     books.CONFIGURATIONS,
     books.NUMBERS,
     books.MAINTENANCE,
+    books.ERASURES,
 )
+"""The system's own books. The last one is made last: a lake that has it has all of them."""
 
 BY_NAME: dict[str, Table] = {table.name: table for table in (*WAREHOUSE, *OPS)}
 

@@ -44,6 +44,9 @@ LANDINGS = Table(
             "bigint",
             "lines without a number of a producer; NULL where the source has no sequence",
         ),
+        Column(
+            "erasures", "bigint", "erasures of the source that it took into account; NULL: none"
+        ),
     ),
     key=("landing_id",),
     slice=(),
@@ -224,7 +227,8 @@ CORRECTIONS = Table(
         Column(
             "cause",
             "string",
-            "new (a day goes on), late, corrected, duplicate, configuration; several with commas",
+            "new (a day goes on), late, corrected, duplicate, configuration, erased (a person asked to be "
+            "forgotten), rollback; several with commas",
         ),
         Column("publications", "array<string>", "publications of the table that made the change"),
     ),
@@ -328,4 +332,38 @@ NUMBERS = Table(
     partition=("source",),
     statistics=("dump_hour",),
     meaning="a producer whose numbers a landing received",
+)
+
+ERASURES = Table(
+    name="erasures",
+    area="ops",
+    columns=(
+        Column("erasure_id", "string", "id of the erasure"),
+        Column("source", "string", "name of the source that the person is erased from"),
+        Column("sequence", "bigint", "number of the erasure within its source, from 1"),
+        Column("status", "string", "asked; done: its receipt"),
+        Column(
+            "persons", "array<string>", "keyed hashes of the ids; the ids themselves are nowhere"
+        ),
+        Column("key", "string", "fingerprint of the key that they are hashed by"),
+        Column("reason", "string", "why, as far as it was told"),
+        Column("done_by", "string", "who asked, or finished it"),
+        Column("done_at", "timestamp", "when, UTC"),
+        Column("run_id", "string", "the run"),
+        Column(
+            "removed",
+            "map<string,bigint>",
+            "of a receipt: what there was of the person and is gone, and the files that were scanned for it",
+        ),
+        Column(
+            "dumps",
+            "array<string>",
+            "of a receipt: the dumps' files that still have lines of the person",
+        ),
+    ),
+    key=("erasure_id", "status"),
+    slice=(),
+    partition=(),
+    statistics=("sequence",),
+    meaning="an erasure of a person as it was asked for, or its receipt",
 )

@@ -1,0 +1,216 @@
+"""History: files of earlier versions and of candidates that have something of a person are removed.
+
+What other versions have is left alone, and so is what a step may be at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tidegate.lake import Row
+from tidegate.lake_files import LakeFile, LakeFiles
+from tidegate.steps.erase.find import candidates
+from tidegate.steps.erase.model import Person
+from tidegate.steps.maintain.candidates import STAGING, Place, by_place
+from tidegate.steps.maintain.model import IN_WORK
+from tidegate.steps.maintain.promise import kept_from, place, read_back
+from tidegate.tables import Table, events, session_aliases, sessions
+from tidegate.tables.books import ALERTS, AUDITS, MAINTENANCE, NUMBERS, QUARANTINE, RELEASES
+
+if TYPE_CHECKING:
+    from tidegate.steps.work import Work
+
+PINNED = (events.TABLE, sessions.TABLE, session_aliases.TABLE)
+"""Published tables that name persons."""
+_BOOKS = (QUARANTINE, AUDITS, ALERTS, NUMBERS)
+"""The books that may."""
+REPORTS = "reports"
+
+
+@dataclass
+class Purged:
+    """What was removed, what was scanned, and what is left, in words."""
+
+    files: int = 0
+    bytes: int = 0
+    scanned: int = 0
+    left: list[str] = field(default_factory=list)
+
+    def remove(self, files: LakeFiles, folder: str, gone: Sequence[LakeFile]) -> None:
+        """Remove files of a folder, and count them."""
+        files.remove(folder, [each.name for each in gone], tidy=folder == STAGING)
+        self.files += len(gone)
+        self.bytes += sum(each.size for each in gone)
+
+
+def purge(
+    work: Work,
+    files: LakeFiles,
+    persons: Sequence[tuple[int, Person]],
+    versions: Mapping[str, int],
+    now: datetime,
+) -> Purged:
+    """Remove the files that readers of today's release have no need of, and that name a person.
+
+    Args:
+        work: where.
+        files: of its lake.
+        persons: who, and the number of the erasure in their source.
+        versions: of the published tables, from which on all stays readable.
+        now: the time.
+    """
+    purged = Purged()
+    purged.left += _needed_by_others(work, versions)
+    if purged.left:
+        return purged
+    _announce(work, versions)
+    for table in (*PINNED, *_BOOKS):
+        _purge_table(work, files, table, persons, versions.get(table.name), now, purged)
+    for since, person in persons:
+        _purge_candidates(work, files, person, since, now, purged)
+    _purge_derived(work, files, persons, purged)
+    _purge_reports(work, files, persons, purged)
+    return purged
+
+
+def _needed_by_others(work: Work, versions: Mapping[str, int]) -> Iterator[str]:
+    """Yield what reads versions that are about to be given up."""
+    work.ledger.refresh()
+    releases = work.lake.book(
+        RELEASES, select=("release_id", "sequence", "released_at", "versions")
+    )
+    for need in read_back(work, releases):
+        if need.version < versions.get(need.table, 0):
+            yield f"version {need.version} of {need.table} is read yet: {need.why}; see tidegate held"
+
+
+def _announce(work: Work, versions: Mapping[str, int]) -> None:
+    """Write down what is given up before it is: nobody is to begin reading it."""
+    from tidegate.steps.work import new_id
+    from tidegate.steps.work import now as clock
+
+    before = kept_from(work)
+    rows: list[Row] = [
+        {
+            "maintenance_id": new_id(),
+            "part": "promise",
+            "place": place(table),
+            "kept_from": versions[table.name],
+            "note": "a person was erased from earlier versions",
+            "run_id": work.run_id,
+            "done_at": clock(),
+        }
+        for table in PINNED
+        if versions[table.name] > before.get(place(table), 0)
+    ]
+    work.lake.append(MAINTENANCE, rows)
+
+
+def _condition(table: Table, person: Person) -> str:
+    """Return DuckDB's predicate of the rows of a table's files that are of a person, or name them."""
+    match table.name:
+        case "events":
+            return person.is_of_event
+        case "sessions" | "session_aliases":
+            return person.is_in("user_key")
+        case "numbers":
+            return person.is_in("producer")
+        case _:
+            return person.is_in_text("words")
+
+
+def _purge_table(
+    work: Work,
+    files: LakeFiles,
+    table: Table,
+    persons: Sequence[tuple[int, Person]],
+    version: int | None,
+    now: datetime,
+    purged: Purged,
+) -> None:
+    where = place(table)
+    live = {_base(name) for name in work.lake.files(table)}
+    if version is not None:
+        live |= {_base(name) for name in work.lake.files(table, version)}
+        live |= work.lake.books.added(where, version)
+    committed = work.lake.books.added(where, -1)
+    listed = {
+        f"{where}/{each.name}": each
+        for each in files.below(where)
+        if each.name.endswith(".parquet") and not each.name.startswith("_")
+    }
+    purged.scanned += len(listed)
+    theirs = " OR ".join(_condition(table, person) for _, person in persons)
+    found = work.lake.books.holding(sorted(listed), theirs)
+    gone = []
+    for name in sorted(found):
+        file = listed[name]
+        if file.base in live:
+            continue  # `find` looks into what is published, row by row
+        if file.base in committed or file.modified <= now - IN_WORK:
+            gone.append(file)
+        else:
+            purged.left.append(f"a step that began before is writing {name}")
+    purged.remove(files, where, gone)
+
+
+def _purge_candidates(
+    work: Work, files: LakeFiles, person: Person, since: int, now: datetime, purged: Purged
+) -> None:
+    """Remove candidates of events that nothing will take any more."""
+    found = candidates(work, files, person, since)
+    for candidate, parts in found.files.items():
+        landing_id = str(candidate.landing_id)
+        known = landing_id in found.landings or max(p.modified for p in parts) <= now - IN_WORK
+        if landing_id in found.published:
+            continue  # told as published events
+        if known:
+            purged.remove(files, STAGING, list(parts))
+        else:
+            purged.left.append(f"a step that began before is landing {landing_id}")
+
+
+def _purge_derived(
+    work: Work, files: LakeFiles, persons: Sequence[tuple[int, Person]], purged: Purged
+) -> None:
+    """Remove candidates of derived tables, and what was put aside to make them: each step makes its own."""
+    listed = files.below(STAGING)
+    purged.scanned += len(listed)
+    names = {person.source.source for _, person in persons}
+    places = by_place(listed)
+    alike: dict[str, dict[str, Place]] = {}
+    for where, parts in places.items():
+        if where.kind != events.TABLE.name and where.source in names:
+            for part in parts:
+                if part.name.endswith(".parquet"):
+                    # What lies in folders of one name has the same columns.
+                    folder = "/".join([where.kind, *part.name.split("/")[3:-1]])
+                    alike.setdefault(folder, {})[f"{STAGING}/{part.name}"] = where
+    theirs = " OR ".join(person.is_in_text("words") for _, person in persons)
+    holding = {
+        of_place[name]
+        for of_place in alike.values()
+        for name in work.lake.books.holding(sorted(of_place), theirs)
+    }
+    for where in holding:
+        purged.remove(files, STAGING, places[where])
+
+
+def _purge_reports(
+    work: Work, files: LakeFiles, persons: Sequence[tuple[int, Person]], purged: Purged
+) -> None:
+    """Remove pages that name the person; `tidegate report` writes them again."""
+    listed = {f"{REPORTS}/{each.name}": each for each in files.below(REPORTS)}
+    pages = sorted(name for name in listed if name.endswith(".html"))
+    purged.scanned += len(pages)
+    for _, person in persons:
+        found = work.lake.books.naming(pages, person.pattern)
+        purged.remove(files, REPORTS, [listed[name] for name in found])
+        pages = [name for name in pages if name not in found]
+
+
+def _base(name: str) -> str:
+    return name.rpartition("/")[2]

@@ -1,0 +1,447 @@
+"""Erasure: nothing of a person is left in the lake, everything of others is, and no landing brings them back."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from compare import Row
+from conftest import CopyProject, MakeProject
+from project import HOUR, NOON, Project, event
+from tidegate import connect
+from tidegate.cli.app import app
+from tidegate.errors import EXIT_HELD, TidegateError
+from tidegate.lake import Lake
+from tidegate.report.files import write
+from tidegate.source import Source
+from tidegate.steps import erase as erasing
+from tidegate.steps.approve import approve, parse_slice
+from tidegate.steps.erase import Erasure
+from tidegate.steps.erase import run as erase_run
+from tidegate.steps.erasures import erased_from
+from tidegate.steps.land import land
+from tidegate.steps.publish import publish_events
+from tidegate.steps.rebuild import rebuild
+from tidegate.steps.rollback import roll_back
+from tidegate.steps.verify import verify
+from tidegate.tables import WAREHOUSE, events, session_aliases, sessions
+from tidegate.tables.books import (
+    AUDITS,
+    CORRECTIONS,
+    ERASURES,
+    LANDINGS,
+    NUMBERS,
+    QUARANTINE,
+    RELEASES,
+)
+
+MARK = "zq7"
+"""What every id of the person has, and nothing else does."""
+ANN, DEVICE = f"{MARK}-ann", f"{MARK}.device"
+HOURS = [NOON + n * HOUR for n in range(4)]
+MINUTE = timedelta(minutes=1)
+SUITE = """table: events
+owner: tests
+expectations:
+  - type: expect_column_values_to_be_between
+    args: {column: n, max_value: 9}
+    sources: web
+    severity: critical
+    why: A test makes it fail.
+  - type: expect_column_value_lengths_to_be_between
+    args: {column: user_id, max_value: 3}
+    severity: warning
+    why: It has examples of what is not so.
+"""
+
+
+def line(number: str, hour: int, minute: int, user: str | None, **more: Any) -> Row:
+    at = NOON + hour * HOUR + minute * MINUTE
+    client = {"client": user or "c", "no": int(number, 36)}
+    return event(number, at, user, **{"n": 1, **client, **more})
+
+
+def lines(hour: int) -> list[Row | str]:
+    """Return the lines of an hour: of Bob, of Ann and of her device before she signed in, good and bad ones."""
+    return [
+        line(f"{hour}a1", hour, 1, ANN, friend="bob"),
+        line(f"{hour}b1", hour, 2, "bob"),
+        line(f"{hour}a2", hour, 5, ANN, anon=DEVICE),
+        line(f"{hour}d1", hour, 6, None, anon=DEVICE),
+        line(f"{hour}b2", hour, 50, "bob"),
+        line(f"{hour}a3", hour, 7, ANN, n="many"),
+        line(f"{hour}b3", hour, 8, "bob", n="few"),
+        f'{{"id": "{hour}a4", "user": "{ANN}", "at',
+        "[]",
+    ]
+
+
+def web(project: Project, **keys: Any) -> Source:
+    return project.source(sequence={"producer": "client", "number": "no"}, **keys)
+
+
+def other(project: Project) -> Source:
+    return project.source(
+        "other-{dump_hour:%Y-%m-%d-%H}.csv",
+        source="other",
+        format={"type": "csv"},
+        fields={"event_id": "id", "event_time": "at", "user_id": "user"},
+        columns={},
+    )
+
+
+@pytest.fixture(scope="module")
+def published(make_project: MakeProject) -> Project:
+    """Publish some hours: one landed twice, one that renames sessions, one that is held, and another source's."""
+    project = make_project()
+    project.suite("events", SUITE)
+    source = web(project)
+    for n in (0, 1):
+        project.put_hour(HOURS[n], lines(n))
+        project.run(source, [HOURS[n]])
+    # Late events that come first give sessions other ids, and the old ones become aliases.
+    late = [line("2z1", 0, 0, ANN), line("2z2", 0, 0, "bob")]
+    project.put_hour(HOURS[2], [*lines(2), *late])
+    project.put_hour(HOURS[1], [*lines(1), line("1c1", 1, 9, "cy")])
+    project.run(source, HOURS[1:3])
+    project.put_hour(HOURS[3], [*lines(3), line("3c1", 3, 9, "cy", n=10)])
+    assert project.run(source, HOURS[3:]).held
+    project.put("other-2024-03-01-12.csv", ["id,at,user", "1,2024-03-01T12:00:00Z,bob"])
+    assert not project.run(other(project), [NOON]).held
+    write(project.settings, project.settings.lake + "/reports")
+    assert {row["user_key"] for row in project.table(session_aliases.TABLE)} >= {ANN, "bob"}
+    assert any(ANN in row["observed"] for row in project.table(AUDITS))
+    assert {row["producer"] for row in project.table(NUMBERS)} >= {ANN}
+    return project
+
+
+@pytest.fixture
+def project(published: Project, copy_project: CopyProject) -> Project:
+    return copy_project(published)
+
+
+@pytest.fixture(scope="module")
+def erased(published: Project, copy_project: CopyProject) -> tuple[Project, Erasure]:
+    """Erase the person by both ids."""
+    project = copy_project(published)
+    return project, erase(project)
+
+
+def erase(project: Project, *ids: str, **more: Any) -> Erasure:
+    sources = [web(project), other(project)]
+    return erasing.erase(project.work(), sources, ids or (ANN, DEVICE), by="bo", **more)
+
+
+def named_in(root: Path, word: str = MARK) -> list[str]:
+    """Return the files below a folder that have a word: in their bytes, or in a value of Parquet."""
+    found = []
+    for path in sorted(each for each in root.rglob("*") if each.is_file()):
+        body = path.read_bytes()
+        if path.suffix == ".parquet":
+            body += json.dumps(pq.ParquetFile(path).read().to_pylist(), default=str).encode()
+        if word.encode() in body:
+            found.append(str(path.relative_to(root)))
+    return found
+
+
+def without(rows: list[Row], *columns: str) -> list[Row]:
+    bare = [{k: v for k, v in row.items() if k not in columns} for row in rows]
+    return sorted(bare, key=repr)
+
+
+def test_no_file_of_the_lake_has_anything_of_the_person(
+    published: Project, erased: tuple[Project, Erasure]
+) -> None:
+    project, done = erased
+    assert named_in(published.root / "lake")
+    assert done.left == ()
+    assert done.exit_status == 0
+    assert named_in(project.root / "lake") == []
+    [found] = done.found
+    assert (found.events, found.quarantined, found.candidates) == (10, 8, 1)
+    assert found.hours == tuple(HOURS)
+    assert len(found.dumps) == 4
+    assert done.removed["files"] > 0
+    assert done.removed["scanned"] > done.removed["files"]
+
+
+def test_tables_are_those_of_dumps_in_which_the_lines_never_could_be_read(
+    erased: tuple[Project, Erasure], make_project: MakeProject
+) -> None:
+    project, _ = erased
+    plain = make_project()
+    plain.suite("events", SUITE)
+    for file in project.dumps.glob("*.json.gz"):
+        bare = [
+            b"{" if MARK.encode() in each else each
+            for each in gzip.decompress(file.read_bytes()).splitlines()
+        ]
+        plain.put(file.name, bare)
+    plain.run(web(plain), HOURS)
+    for table in WAREHOUSE[:-1]:
+        mine = [row for row in project.table(table) if row["source"] == "web"]
+        assert without(mine) == without(plain.table(table)), table.name
+    assert verify(project.work(), [web(project), other(project)]).holds
+
+
+def test_lines_stay_accounted_for_and_say_nothing(erased: tuple[Project, Erasure]) -> None:
+    project, _ = erased
+    last = {row["dump_hour"]: row for row in sorted(project.table(LANDINGS), key=repr)}
+    for row in project.table(LANDINGS):
+        if row["erasures"] is None:
+            continue
+        assert row["lines"] == row["events"] + row["duplicates"] + row["quarantined"]
+        assert row["quarantined_by_reason"]["erased"] >= 4
+        assert row["erasures"] == 1
+    assert len(last) == 4
+    bad = [row for row in project.table(QUARANTINE) if row["reason"] == "erased"]
+    assert {(row["raw"], row["detail"], row["raw_bytes"]) for row in bad} == {(None, None, None)}
+    # Whose a line is that could not be read nobody knows.
+    assert {row["raw"] is None for row in project.table(QUARANTINE) if row["reason"] == "not_json"}
+    kept = [row["raw"] for row in project.table(QUARANTINE) if row["reason"] == "bad_value"]
+    assert len(kept) == 4
+    assert all('"few"' in raw for raw in kept)
+
+
+def test_numbers_that_changed_are_corrections_with_their_cause(
+    erased: tuple[Project, Erasure],
+) -> None:
+    project, done = erased
+    newest = max(row["sequence"] for row in project.table(RELEASES))
+    rows = [row for row in project.table(CORRECTIONS) if row["sequence"] == newest]
+    assert {row["cause"] for row in rows} == {"erased"}
+    assert {row["metric"] for row in rows} >= {"events", "users", "sessions"}
+    assert done.release == rows[0]["release_id"]
+
+
+def test_earlier_releases_are_given_up_and_say_so(
+    published: Project, erased: tuple[Project, Erasure]
+) -> None:
+    project, done = erased
+    first = min(published.table(RELEASES), key=lambda row: row["sequence"])
+    with pytest.raises(TidegateError, match="can't be read any more"):
+        connect(project.settings.lake, first["release_id"])
+    with connect(project.settings.lake, done.release) as db:
+        assert db.sql("SELECT count(*) FROM events WHERE user_key = 'bob'").fetchall() == [(8,)]
+
+
+def test_the_receipt_has_what_there_was_but_not_who(erased: tuple[Project, Erasure]) -> None:
+    project, done = erased
+    asked, receipt = sorted(project.table(ERASURES), key=lambda row: row["status"])
+    assert (asked["status"], receipt["status"]) == ("asked", "done")
+    assert asked["erasure_id"] == receipt["erasure_id"] == done.receipts["web"]
+    assert receipt["removed"]["events"] == 10
+    assert all(uri.endswith(".json.gz") for uri in receipt["dumps"])
+    assert len(receipt["persons"]) == 4  # hashed they would be somebody else's
+    assert MARK not in json.dumps([asked, receipt])
+
+
+def test_landing_the_same_dumps_again_brings_nothing_back(
+    erased: tuple[Project, Erasure], copy_project: CopyProject
+) -> None:
+    project = copy_project(erased[0])
+    source = web(project)
+    before = without(project.table(sessions.TABLE))
+    work = project.work()
+    land(work, source, HOURS[:3], anew=True)
+    publish_events(work, source, HOURS[:3])
+    project.put_hour(HOURS[0], [*lines(0), line("0a9", 0, 30, ANN)])  # the dump is uploaded again
+    project.put_hour(HOURS[3], lines(3))
+    later = HOURS[3] + HOUR
+    project.put_hour(later, [line("4a1", 4, 0, ANN)])
+    assert not project.run(source, [HOURS[0], HOURS[3], later]).held
+    assert {row["user_key"] for row in project.table(events.TABLE)} == {"bob", "cy"}
+    assert len(project.table(sessions.TABLE)) > len(before)
+    # Nor does another configuration, by which the ids are other ones.
+    rebuild(project.work(), events.TABLE, web(project, pii={"user": "hash", "anon": "hash"}))
+    assert len({row["user_key"] for row in project.table(events.TABLE)}) == 3  # of both sources
+    assert named_in(project.root / "lake") == []
+
+
+def test_an_erasure_that_was_done_is_found_again_and_does_no_harm(
+    erased: tuple[Project, Erasure], copy_project: CopyProject
+) -> None:
+    project = copy_project(erased[0])
+    again = erase(project)
+    assert again.left == ()
+    assert again.receipts == erased[1].receipts
+    assert not again.found[0].is_anywhere
+    assert {row["sequence"] for row in project.table(ERASURES)} == {1}
+
+
+def test_who_is_not_there_is_an_error_and_nothing_is_written(project: Project) -> None:
+    before = project.versions()
+    with pytest.raises(TidegateError, match="nobody has such an id"):
+        erase(project, f"{MARK}-nobody")
+    with pytest.raises(TidegateError, match="no id of a person"):
+        erase(project, " ")
+    assert project.versions() == before
+    assert project.table(ERASURES) == []
+    assert project.table(events.TABLE)
+
+
+WRITES = 29
+"""From the word that the person is to be erased to the receipt."""
+IN_SHORT = (8, 28)
+"""The kills of the default run: a publication without its row, and history announced but not removed."""
+
+
+@pytest.mark.parametrize(
+    "write_number",
+    [
+        pytest.param(n, marks=() if n in IN_SHORT else pytest.mark.slow)
+        for n in range(1, WRITES + 1)
+    ],
+)
+def test_a_kill_at_any_write_is_made_good_by_asking_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch, write_number: int
+) -> None:
+    written = 0
+
+    def dying(write: Callable[..., Any]) -> Callable[..., Any]:
+        def do(*arguments: Any, **keys: Any) -> Any:
+            nonlocal written
+            written += 1
+            if written == write_number:
+                raise KeyboardInterrupt
+            return write(*arguments, **keys)
+
+        return do
+
+    with monkeypatch.context() as patched:
+        for name in ("replace", "append", "append_next"):
+            patched.setattr(Lake, name, dying(getattr(Lake, name)))
+        with pytest.raises(KeyboardInterrupt):
+            erase(project)
+        assert written >= write_number
+    # Once it was asked for, no run makes it worse; the next try ends it.
+    done = erase(project)
+    assert done.left == ()
+    assert named_in(project.root / "lake") == []
+    assert verify(project.work(), [web(project), other(project)]).holds
+
+
+def test_an_hour_that_is_held_leaves_it_open_until_somebody_approves(project: Project) -> None:
+    critical = SUITE.replace(
+        "max_value: 3}\n    severity: warning", "min_value: 4}\n    severity: critical"
+    )
+    project.suite("events", critical)
+    done = erase(project)
+    assert done.exit_status == EXIT_HELD
+    assert any("is held" in each for each in done.left)
+    assert {row["status"] for row in project.table(ERASURES)} == {"asked"}
+    assert named_in(project.root / "lake")
+    for hour in HOURS[:3]:
+        slice_ = parse_slice(f"web/{hour:%Y-%m-%dT%H}")
+        approve(project.work(), web(project), slice_, by="bo", reason="a person was erased")
+    done = erase(project)
+    assert done.left == ()
+    assert named_in(project.root / "lake") == []
+
+
+def test_an_hour_whose_dump_is_gone_is_thinned_from_its_candidate(project: Project) -> None:
+    before = without([row for row in project.table(events.TABLE) if row["user_key"] == "bob"])
+    for file in project.dumps.glob("2024-03-01-1[23]*"):
+        file.unlink()
+    done = erase(project)
+    assert done.left == ()
+    assert named_in(project.root / "lake") == []
+    rows = [row for row in project.table(events.TABLE) if row["user_key"] == "bob"]
+    assert without(rows) == before
+    landings = [row for row in project.table(LANDINGS) if row["erasures"]]
+    assert len(landings) == 4
+    for row in landings:
+        assert row["lines"] == row["events"] + row["duplicates"] + row["quarantined"]
+        assert [each["lines"] for each in row["files"]] == [row["lines"]]
+
+
+def test_while_an_earlier_release_is_shown_nobody_is_erased(project: Project) -> None:
+    first = min(project.table(RELEASES), key=lambda row: row["sequence"])
+    roll_back(project.work(), first["release_id"], by="ann", reason="a test")
+    with pytest.raises(TidegateError, match="earlier release"):
+        erase(project)
+    assert project.table(ERASURES) == []
+
+
+def test_by_one_id_the_events_of_the_other_stay(project: Project) -> None:
+    done = erase(project, DEVICE)
+    assert done.found[0].events == 6
+    assert {row["user_key"] for row in project.table(events.TABLE) if row["source"] == "web"} == {
+        ANN,
+        "bob",
+        "cy",
+    }
+    assert named_in(project.root / "lake", DEVICE) == []
+
+
+def _die(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_landing_that_an_erasure_overtook_is_not_published_as_it_is(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = web(project)
+    later = HOURS[3] + HOUR
+    project.put_hour(later, [line("4a1", 4, 0, ANN), line("4b1", 4, 0, "bob")])
+    [landed] = land(project.work(), source, [later])
+    assert landed.events == 2
+    with monkeypatch.context() as patched:  # nothing but that it was asked for
+        patched.setattr(erase_run, "_land_anew", _die)
+        with pytest.raises(KeyboardInterrupt):
+            erase(project)
+    done = publish_events(project.work(), source, [later])
+    assert done.publication is not None
+    assert [part.rows for part in done.publication.slices if part.slice == later] == [1]
+    erase(project)
+    assert named_in(project.root / "lake") == []
+
+
+def test_without_the_key_nothing_is_landed(
+    erased: tuple[Project, Erasure], copy_project: CopyProject
+) -> None:
+    project = copy_project(erased[0])
+    (project.settings.home / "pii.key").unlink()
+    project.put_hour(HOURS[0], lines(0)[:3])
+    with pytest.raises(TidegateError, match="is not here"):
+        land(project.work(), web(project), HOURS[:1])
+    assert erased_from(erased[0].work(), "other") is None
+
+
+def test_the_command(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_PROJECT", str(project.root))
+    for name, value in project.environment.items():
+        if name.startswith("TIDEGATE_"):
+            monkeypatch.setenv(name, value)
+    (project.settings.sources / "web.yml").write_text(json.dumps(raw_source(project)))
+    runner = CliRunner()
+    looked = runner.invoke(app, ["erase", ANN, DEVICE, "--dry-run"])
+    assert looked.exit_code == 0, looked.output
+    assert "web: 10 events" in looked.stdout
+    assert project.table(ERASURES) == []
+    refused = runner.invoke(app, ["erase", ANN])
+    assert isinstance(refused.exception, TidegateError)
+    done = runner.invoke(app, ["erase", "-", "--yes", "--json"], input=f"{ANN}\n{DEVICE}\n")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["done"]
+    assert told["found"][0]["events"] == 10
+    assert named_in(project.root / "lake") == []
+
+
+def raw_source(project: Project) -> dict[str, Any]:
+    from project import LINES
+
+    return {
+        **LINES,
+        "dumps": f"{project.dumps}/{{dump_hour:%Y-%m-%d-%H}}*.json*",
+        "sequence": {"producer": "client", "number": "no"},
+    }
