@@ -220,6 +220,7 @@ def test_numbers_that_changed_are_corrections_with_their_cause(
     assert {row["cause"] for row in rows} == {"erased"}
     assert {row["metric"] for row in rows} >= {"events", "users", "sessions"}
     assert done.release == rows[0]["release_id"]
+    assert done.gives_up
 
 
 def test_earlier_releases_are_given_up_and_say_so(
@@ -238,7 +239,8 @@ def test_the_receipt_has_what_there_was_but_not_who(erased: tuple[Project, Erasu
     asked, receipt = sorted(project.table(ERASURES), key=lambda row: row["status"])
     assert (asked["status"], receipt["status"]) == ("asked", "done")
     assert asked["erasure_id"] == receipt["erasure_id"] == done.receipts["web"]
-    assert receipt["removed"]["events"] == 10
+    assert receipt["found"]["events"] == asked["found"]["events"] == 10
+    assert receipt["removed"]["scanned"] == done.removed["scanned"]
     assert all(uri.endswith(".json.gz") for uri in receipt["dumps"])
     assert len(receipt["persons"]) == 4  # hashed they would be somebody else's
     assert MARK not in json.dumps([asked, receipt])
@@ -274,7 +276,7 @@ def test_an_erasure_that_was_done_is_found_again_and_does_no_harm(
     assert again.left == ()
     assert again.receipts == erased[1].receipts
     assert not again.found[0].is_anywhere
-    assert {row["sequence"] for row in project.table(ERASURES)} == {1}
+    assert len(project.table(ERASURES)) == 2
 
 
 def test_who_is_not_there_is_an_error_and_nothing_is_written(project: Project) -> None:
@@ -327,6 +329,8 @@ def test_a_kill_at_any_write_is_made_good_by_asking_again(
     assert done.left == ()
     assert named_in(project.root / "lake") == []
     assert verify(project.work(), [web(project), other(project)]).holds
+    [receipt] = [row for row in project.table(ERASURES) if row["status"] == "done"]
+    assert receipt["found"]["events"] == 10
 
 
 def test_an_hour_that_is_held_leaves_it_open_until_somebody_approves(project: Project) -> None:
@@ -403,6 +407,19 @@ def test_a_landing_that_an_erasure_overtook_is_not_published_as_it_is(
     assert [part.rows for part in done.publication.slices if part.slice == later] == [1]
     erase(project)
     assert named_in(project.root / "lake") == []
+
+
+def test_who_is_in_quarantine_only_costs_no_release(project: Project) -> None:
+    before = sorted(project.table(RELEASES), key=lambda row: row["sequence"])[-1]["release_id"]
+    project.put_hour(
+        HOURS[3] + HOUR, [f'{{"id": "x", "user": "{MARK}-ken"', line("4b1", 4, 0, "bob")]
+    )
+    project.run(web(project), [HOURS[3] + HOUR])
+    done = erase(project, f"{MARK}-ken")
+    assert (done.found[0].events, done.found[0].quarantined) == (0, 1)
+    assert not done.gives_up
+    connect(project.settings.lake, before).close()
+    assert named_in(project.root / "lake", f"{MARK}-ken") == []
 
 
 def test_without_the_key_nothing_is_landed(

@@ -11,6 +11,7 @@ import typer
 from tidegate.cli.options import DumpsOpt, FirstOpt, JsonOpt, LakeOpt, LastOpt, SourceArg, teller
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_range, hour_text, parse_hour
+from tidegate.landing.erased import REASON as ERASED
 from tidegate.landing.parse import REASONS
 from tidegate.nearest import hint
 from tidegate.settings import load_settings
@@ -178,11 +179,13 @@ def _described(found: Sequence[Quarantined], by_hour: bool) -> Iterator[str]:
             yield f"  {hour}  {each.hours[hour]:,} of {each.read[hour]:,}"
         if by_hour and len(hours) > _SCREEN:
             yield f"  … and {len(hours) - _SCREEN:,} hours more"
-        for sample in each.samples:
+        for sample in () if each.reason == ERASED else each.samples:
             yield f"  {sample.file}:{sample.line}  {sample.detail}"
             if sample.raw:  # of personal data it is not kept
                 yield f"    {sample.raw}"
-        if at + 1 == len(found) or found[at + 1].source != each.source:
+        is_last = at + 1 == len(found) or found[at + 1].source != each.source
+        mine = {other.reason for other in found if other.source == each.source}
+        if is_last and mine != {ERASED}:  # which nobody is to bring back
             yield f"  next  {todo(each.source)}"
 
 

@@ -69,7 +69,8 @@ QUARANTINE = Table(
         Column(
             "raw",
             "string",
-            "the line, bytes that are not UTF-8 replaced; with pii, what that keeps of it, or NULL",
+            "the line, bytes that are not UTF-8 replaced; with pii, what that keeps of it, or NULL; NULL where "
+            "it is, or may be, of somebody who was erased",
         ),
         Column("raw_bytes", "binary", "the line's bytes, where it is not UTF-8"),
     ),
@@ -350,18 +351,19 @@ ERASURES = Table(
         Column("done_by", "string", "who asked, or finished it"),
         Column("done_at", "timestamp", "when, UTC"),
         Column("run_id", "string", "the run"),
+        Column("found", "map<string,bigint>", "what there was of the person"),
         Column(
             "removed",
             "map<string,bigint>",
-            "of a receipt: what there was of the person and is gone, and the files that were scanned for it",
+            "of a receipt: files of earlier versions and candidates, their bytes, and the files scanned",
         ),
         Column(
             "dumps",
             "array<string>",
-            "of a receipt: the dumps' files that still have lines of the person",
+            "the dumps' files that have lines of the person, and are not touched",
         ),
     ),
-    key=("erasure_id", "status"),
+    key=("erasure_id", "status", "done_at"),
     slice=(),
     partition=(),
     statistics=("sequence",),

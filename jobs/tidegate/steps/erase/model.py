@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from tidegate.pii_key import PiiKey
     from tidegate.source import Source
 
+_SHOWN = 20
+"""Files of dumps that are named on a screen."""
+
 
 @dataclass(frozen=True)
 class Person:
@@ -126,6 +129,15 @@ class Found:
         where = f", dumps of {hours_text(self.hours)}" if self.hours else ""
         return f"{self.source}: {', '.join(parts)}{where}"
 
+    def counts(self) -> dict[str, int]:
+        """Return the numbers of what is to go, by name."""
+        return {
+            "events": self.events,
+            "sessions": self.sessions,
+            "quarantined": self.quarantined,
+            "candidates": self.candidates,
+        }
+
     def as_json(self) -> dict[str, Any]:
         """Return it for scripts."""
         return {
@@ -146,6 +158,7 @@ class Erasure:
             `scanned` files.
         left: what is not erased yet, and why, each in words.
         release: that readers see now.
+        gives_up: whether earlier ones can't be read any more.
     """
 
     found: tuple[Found, ...]
@@ -153,6 +166,7 @@ class Erasure:
     removed: Mapping[str, int]
     left: tuple[str, ...]
     release: str
+    gives_up: bool = False
 
     @property
     def exit_status(self) -> int:
@@ -162,19 +176,15 @@ class Erasure:
     def lines(self) -> list[str]:
         """Return it in words."""
         out = [each.describe() for each in self.found]
-        removed = self.removed
-        out.append(
-            f"history: {counted(removed.get('files', 0), 'file')}, {size_text(removed.get('bytes', 0))}, "
-            "of earlier versions and candidates removed; releases before "
-            f"{self.release} can't be read any more"
-        )
+        files, size = self.removed["files"], size_text(self.removed["bytes"])
+        out.append(f"{counted(files, 'file')} of earlier versions and candidates removed, {size}")
+        if self.gives_up:
+            out.append(f"releases before {self.release} can't be read any more")
         if self.left:
             out += [f"not erased yet: {each}" for each in self.left]
             out.append("then run the same command again")
             return out
-        out.append(
-            f"scanned: {counted(removed.get('scanned', 0), 'file')} of the lake; none has it"
-        )
+        out.append(f"{counted(self.removed['scanned'], 'file')} scanned; none has it")
         for each in self.found:
             if each.mentions:
                 out.append(
@@ -183,7 +193,9 @@ class Erasure:
                 )
             if each.dumps:
                 out.append("the dumps still have it, and are yours to clean:")
-                out += [f"  {uri}" for uri in each.dumps]
+                out += [f"  {uri}" for uri in each.dumps[:_SHOWN]]
+                if len(each.dumps) > _SHOWN:
+                    out.append(f"  and {len(each.dumps) - _SHOWN:,} more: in ops.erasures")
         out += [f"receipt of {source}: {receipt}" for source, receipt in self.receipts.items()]
         return out
 

@@ -5,7 +5,7 @@ What other versions have is left alone, and so is what a step may be at.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -32,12 +32,20 @@ REPORTS = "reports"
 
 @dataclass
 class Purged:
-    """What was removed, what was scanned, and what is left, in words."""
+    """What was removed, what was scanned, and what is left, in words.
+
+    With `gives_up` versions of published tables can't be read any more.
+    """
 
     files: int = 0
     bytes: int = 0
     scanned: int = 0
+    gives_up: bool = False
     left: list[str] = field(default_factory=list)
+
+    def counts(self) -> dict[str, int]:
+        """Return the numbers by name."""
+        return {"files": self.files, "bytes": self.bytes, "scanned": self.scanned}
 
     def remove(self, files: LakeFiles, folder: str, gone: Sequence[LakeFile]) -> None:
         """Remove files of a folder, and count them."""
@@ -63,10 +71,6 @@ def purge(
         now: the time.
     """
     purged = Purged()
-    purged.left += _needed_by_others(work, versions)
-    if purged.left:
-        return purged
-    _announce(work, versions)
     for table in (*PINNED, *_BOOKS):
         _purge_table(work, files, table, persons, versions.get(table.name), now, purged)
     for since, person in persons:
@@ -76,37 +80,36 @@ def purge(
     return purged
 
 
-def _needed_by_others(work: Work, versions: Mapping[str, int]) -> Iterator[str]:
-    """Yield what reads versions that are about to be given up."""
+def _needed_by_others(work: Work, table: Table, version: int) -> list[str]:
+    """Return what reads versions of a table that are about to be given up, in words."""
     work.ledger.refresh()
     releases = work.lake.book(
         RELEASES, select=("release_id", "sequence", "released_at", "versions")
     )
-    for need in read_back(work, releases):
-        if need.version < versions.get(need.table, 0):
-            yield f"version {need.version} of {need.table} is read yet: {need.why}; see tidegate held"
+    return [
+        f"version {need.version} of {table.name} is read yet: {need.why}; see tidegate held"
+        for need in read_back(work, releases)
+        if need.table == table.name and need.version < version
+    ]
 
 
-def _announce(work: Work, versions: Mapping[str, int]) -> None:
+def _announce(work: Work, table: Table, version: int) -> None:
     """Write down what is given up before it is: nobody is to begin reading it."""
     from tidegate.steps.work import new_id
     from tidegate.steps.work import now as clock
 
-    before = kept_from(work)
-    rows: list[Row] = [
-        {
-            "maintenance_id": new_id(),
-            "part": "promise",
-            "place": place(table),
-            "kept_from": versions[table.name],
-            "note": "a person was erased from earlier versions",
-            "run_id": work.run_id,
-            "done_at": clock(),
-        }
-        for table in PINNED
-        if versions[table.name] > before.get(place(table), 0)
-    ]
-    work.lake.append(MAINTENANCE, rows)
+    if version <= kept_from(work).get(place(table), 0):
+        return
+    row: Row = {
+        "maintenance_id": new_id(),
+        "part": "promise",
+        "place": place(table),
+        "kept_from": version,
+        "note": "a person was erased from earlier versions",
+        "run_id": work.run_id,
+        "done_at": clock(),
+    }
+    work.lake.append(MAINTENANCE, [row])
 
 
 def _condition(table: Table, person: Person) -> str:
@@ -132,29 +135,42 @@ def _purge_table(
     purged: Purged,
 ) -> None:
     where = place(table)
-    live = {_base(name) for name in work.lake.files(table)}
-    if version is not None:
-        live |= {_base(name) for name in work.lake.files(table, version)}
-        live |= work.lake.books.added(where, version)
-    committed = work.lake.books.added(where, -1)
     listed = {
         f"{where}/{each.name}": each
         for each in files.below(where)
         if each.name.endswith(".parquet") and not each.name.startswith("_")
     }
+    committed = work.lake.books.added(where, -1)
     purged.scanned += len(listed)
     theirs = " OR ".join(_condition(table, person) for _, person in persons)
     found = work.lake.books.holding(sorted(listed), theirs)
-    gone = []
-    for name in sorted(found):
-        file = listed[name]
-        if file.base in live:
-            continue  # `find` looks into what is published, row by row
-        if file.base in committed or file.modified <= now - IN_WORK:
-            gone.append(file)
-        else:
-            purged.left.append(f"a step that began before is writing {name}")
+    # Asked for last: what was committed meanwhile is not to be taken for something of earlier versions.
+    live = _live(work, table, version)
+    # `find` looks into what is published, row by row.
+    dead = [listed[name] for name in sorted(found) if listed[name].base not in live]
+    gone = [file for file in dead if file.base in committed or file.modified <= now - IN_WORK]
+    if gone and version is not None:
+        needed = _needed_by_others(work, table, version)
+        if needed:
+            purged.left += needed
+            return
+        _announce(work, table, version)
+        purged.gives_up = True
     purged.remove(files, where, gone)
+    purged.left += [
+        f"a step that began before is writing {where}/{file.name}"
+        for file in dead
+        if file not in gone
+    ]
+
+
+def _live(work: Work, table: Table, version: int | None) -> set[str]:
+    """Return the names, without folders, of the files of a table as it is, and from a version on."""
+    names = {_base(name) for name in work.lake.files(table)}
+    if version is not None:
+        names |= {_base(name) for name in work.lake.files(table, version)}
+        names |= work.lake.books.added(place(table), version)
+    return names
 
 
 def _purge_candidates(

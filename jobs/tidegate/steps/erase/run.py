@@ -6,14 +6,16 @@ killed, and is finished by asking again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.hours import hours_text
-from tidegate.lake import Row
+from tidegate.lake import Row, literal
 from tidegate.lake_files import LakeFiles, open_files
+from tidegate.pii_key import LEAST_BYTES, PiiKey, find_key
 from tidegate.steps.derive import derive
 from tidegate.steps.erase.clean import clean_aliases, clean_books
 from tidegate.steps.erase.find import find
@@ -35,24 +37,22 @@ if TYPE_CHECKING:
 _ATTEMPTS = 20
 
 
+@dataclass(frozen=True)
+class _Known:
+    """A person in one source, where they are, and the erasure that was asked for before."""
+
+    person: Person
+    found: Found
+    before: Row | None
+
+
 def look(work: Work, sources: Sequence[Source], ids: Sequence[str]) -> list[Found]:
-    """Return where a person is, source by source; nothing is changed, and no key is made.
+    """Return where a person is, source by source; nothing is changed.
 
     Raises:
         TidegateError: nobody has such an id, it is no id, or the lake can't be read like that.
     """
-    files = _files(work)
-    work.ledger.refresh()
-    found = []
-    for source in sources:
-        person = _person(work, source, ids)
-        before = _asked(work, person)
-        each = find(work, files, person, before["sequence"] if before else None)
-        if each.is_anywhere:
-            found.append(each)
-    if not found:
-        raise _nobody(work, sources)
-    return found
+    return [each.found for each in _known(work, _files(work), sources, ids)]
 
 
 def erase(
@@ -79,21 +79,17 @@ def erase(
     """
     _refuse_rolled_back(work)
     files = _files(work)
-    work.ledger.refresh()
-    persons: dict[str, Person] = {}
-    found: dict[str, Found] = {}
-    rows: dict[str, Row] = {}
-    for source in sources:
-        person = _person(work, source, ids)
-        before = _asked(work, person)
-        known = find(work, files, person, before["sequence"] if before else None)
-        if before is None and not known.is_anywhere:
-            continue
-        name = source.source
-        persons[name], found[name] = person, known
-        rows[name] = before or _ask(work, person, by, reason)
-    if not persons:
-        raise _nobody(work, sources)
+    known = _known(work, files, sources, ids)
+    found = {each.found.source: each.found for each in known}
+    key = work.pii_key()
+    persons = {
+        name: person_of(each.person.source, ids, key)
+        for name, each in zip(found, known, strict=True)
+    }
+    rows = {
+        name: each.before or _ask(work, persons[name], each.found, by, reason)
+        for name, each in zip(found, known, strict=True)
+    }
     left = [
         told
         for name, person in persons.items()
@@ -117,10 +113,17 @@ def erase(
         left += _still_there(work, files, numbered)
     if not left:
         for name, row in rows.items():
-            _receipt(work, row, found[name], purged, by)
-    removed = {"files": purged.files, "bytes": purged.bytes, "scanned": purged.scanned}
+            if found[name].is_anywhere or purged.files or not _is_done(work, row):
+                _receipt(work, row, found[name], purged, by)
     receipts = {name: row["erasure_id"] for name, row in rows.items()}
-    return Erasure(tuple(found.values()), receipts, removed, tuple(left), made.release_id)
+    return Erasure(
+        tuple(found.values()),
+        receipts,
+        purged.counts(),
+        tuple(left),
+        made.release_id,
+        purged.gives_up,
+    )
 
 
 def _land_anew(work: Work, person: Person, since: int, files: LakeFiles) -> list[str]:
@@ -185,7 +188,7 @@ def _asked(work: Work, person: Person) -> Row | None:
     return max(theirs, key=lambda row: row["sequence"], default=None)
 
 
-def _ask(work: Work, person: Person, by: str, reason: str) -> Row:
+def _ask(work: Work, person: Person, found: Found, by: str, reason: str) -> Row:
     """Write down that a person is to be erased: from now on their lines become no events."""
     from tidegate.steps.work import new_id
 
@@ -203,6 +206,8 @@ def _ask(work: Work, person: Person, by: str, reason: str) -> Row:
             "done_by": by,
             "done_at": _now(),
             "run_id": work.run_id,
+            "found": found.counts(),
+            "dumps": found.dumps,
         }
         work.lake.append_next(ERASURES, [row], f"erase/{name}", sequence)
         if any(each["erasure_id"] == row["erasure_id"] for each in asked(work, name)):
@@ -215,31 +220,51 @@ def _ask(work: Work, person: Person, by: str, reason: str) -> Row:
     )
 
 
+def _is_done(work: Work, row: Row) -> bool:
+    where = f"erasure_id = {literal(row['erasure_id'])} and status = 'done'"
+    return bool(work.lake.book(ERASURES, where))
+
+
 def _receipt(work: Work, row: Row, found: Found, purged: Purged, by: str) -> None:
-    """Write down that it is done, and what there was."""
-    removed: Mapping[str, int] = {
-        "events": found.events,
-        "sessions": found.sessions,
-        "quarantined": found.quarantined,
-        "candidates": found.candidates,
-        "files": purged.files,
-        "bytes": purged.bytes,
-        "scanned_files": purged.scanned,
+    """Write down that it is done; what a try before had found already counts too."""
+    counts = found.counts()
+    done: Row = {
+        **row,
+        "status": "done",
+        "done_by": by,
+        "done_at": _now(),
+        "run_id": work.run_id,
+        "found": {name: max(n, row["found"][name]) for name, n in counts.items()},
+        "removed": purged.counts(),
+        "dumps": sorted({*found.dumps, *row["dumps"]}),
     }
-    told = {"status": "done", "done_by": by, "done_at": _now(), "run_id": work.run_id}
-    done = {**row, **told, "removed": removed, "dumps": found.dumps}
     work.lake.append(ERASURES, [done])
 
 
 # -- who, and where ---------------------------------------------------------------------------------
 
 
-def _person(work: Work, source: Source, ids: Sequence[str]) -> Person:
+def _known(
+    work: Work, files: LakeFiles, sources: Sequence[Source], ids: Sequence[str]
+) -> list[_Known]:
+    """Return where a person is, or was erased from before. No key is made to look for somebody."""
     if not ids or any(not value.strip() for value in ids):
         raise TidegateError(
             "no id of a person", expected="a user's or visitor's id, as the dumps have it", got="''"
         )
-    return person_of(source, ids, work.pii_key())
+    work.ledger.refresh()
+    # Without a key nothing was hashed by one, so that any will do.
+    key = find_key(work.settings.home) or PiiKey(bytes(LEAST_BYTES))
+    out = []
+    for source in sources:
+        person = person_of(source, ids, key)
+        before = _asked(work, person)
+        found = find(work, files, person, before["sequence"] if before else None)
+        if before is not None or found.is_anywhere:
+            out.append(_Known(person, found, before))
+    if not out:
+        raise _nobody(work, sources)
+    return out
 
 
 def _files(work: Work) -> LakeFiles:
