@@ -128,6 +128,21 @@ def _open(lake: str, s3: S3Access) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+@dataclass(frozen=True)
+class Looked:
+    """What a look into data files came to: how many rows met the condition, by file; and what can't be read."""
+
+    rows: Mapping[str, int]
+    unreadable: Sequence[str]
+
+
+def _unreadable_errors() -> tuple[type[Exception], ...]:
+    """Return what DuckDB raises of a file that is not whole, or not there any more."""
+    import duckdb
+
+    return duckdb.InvalidInputException, duckdb.IOException, duckdb.HTTPException
+
+
 class Books:
     """A quick look at small tables of a lake and at the commits of its tables.
 
@@ -207,26 +222,49 @@ class Books:
                 }
         return found
 
-    def holding(self, files: Sequence[str], condition: str) -> dict[str, int]:
-        """Return how many rows of Parquet files meet a condition, for those files that have any.
+    def holding(self, files: Sequence[str], condition: str) -> Looked:
+        """Look for rows that meet a condition in Parquet files.
 
         Args:
             files: their places below the lake; of one kind, though some may lack columns.
-            condition: predicate; `words` is all that a row says, as text.
+            condition: predicate; `_words` is all that a row says, as text.
         """
-        words = "concat_ws(chr(10), *COLUMNS(* EXCLUDE (filename)))"
         found: dict[str, int] = {}
-        for at in range(0, len(files), _FILES_AT_ONCE):
-            listed = ", ".join(
-                literal(f"{self._base}/{name}") for name in files[at : at + _FILES_AT_ONCE]
-            )
+        unreadable: list[str] = []
+        waiting = [files[at : at + _FILES_AT_ONCE] for at in range(0, len(files), _FILES_AT_ONCE)]
+        while waiting:
+            part = waiting.pop()
+            try:
+                found |= self._holding(part, condition)
+            except _unreadable_errors():
+                if len(part) == 1:
+                    unreadable += part
+                else:  # which of them it is, halves tell
+                    waiting += [part[: len(part) // 2], part[len(part) // 2 :]]
+        return Looked(found, unreadable)
+
+    def _holding(self, files: Sequence[str], condition: str) -> dict[str, int]:
+        if not files:
+            return {}
+        listed = ", ".join(literal(f"{self._base}/{name}") for name in files)
+        words = "concat_ws(chr(10), *COLUMNS(* EXCLUDE (_file)))"
+        rows = self._fetch(
+            f"SELECT _file, count(*) FROM (SELECT *, {words} AS _words FROM read_parquet([{listed}], "
+            "union_by_name = true, filename = '_file', hive_partitioning = false)) "
+            f"WHERE {condition} GROUP BY _file"
+        )
+        return {str(name).removeprefix(f"{self._base}/"): int(n) for name, n in rows}
+
+    def columns(self, file: str) -> list[str]:
+        """Return the columns of a Parquet file below the lake; none where it can't be read."""
+        path = literal(f"{self._base}/{file}")
+        try:
             rows = self._fetch(
-                f"SELECT filename, count(*) FROM (SELECT *, {words} AS words FROM read_parquet([{listed}], "
-                f"union_by_name = true, filename = true, hive_partitioning = false)) "
-                f"WHERE {condition} GROUP BY filename"
+                f"DESCRIBE SELECT * FROM read_parquet({path}, hive_partitioning = false)"
             )
-            found |= {str(name).removeprefix(f"{self._base}/"): int(n) for name, n in rows}
-        return found
+        except _unreadable_errors():
+            return []
+        return [str(row[0]) for row in rows]
 
     def naming(self, files: Sequence[str], pattern: str) -> list[str]:
         """Return which files, below the lake, have bytes that match a regular expression."""

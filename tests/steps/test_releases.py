@@ -12,6 +12,8 @@ from conftest import MakeProject
 from project import HOUR, NOON, Project, event
 from tidegate import connect
 from tidegate.settings import Settings
+from tidegate.steps.derive import derive
+from tidegate.steps.release import release
 from together import assert_together
 
 STEP = timedelta(minutes=7)
@@ -75,7 +77,24 @@ def test_who_joins_while_hours_are_published_sees_whole_releases_only(published:
     every = releases(published.settings)
     assert len(every) >= 4
     counts = []
-    for release in every:
-        with connect(lake, release) as db:
+    for each in every:
+        with connect(lake, each) as db:
             counts.append(assert_together(db))
     assert seen <= set(counts)
+
+
+def test_a_slow_run_does_not_take_events_back_that_a_faster_one_has_released(
+    make_project: MakeProject,
+) -> None:
+    project = make_project()
+    source = project.source()
+    put(project, 0, 1)
+    project.run(source, [NOON])
+    work = project.work()
+    slow = derive(work, [source])  # it has taken what there is by now
+    put(project, 1, 2)
+    fast = project.run(source, [NOON + HOUR]).release
+    late = release(work, slow)
+    assert late.versions["events"] == fast.versions["events"] > slow.version
+    with connect(project.settings.lake) as db:
+        assert_together(db)

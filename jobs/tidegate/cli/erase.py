@@ -25,7 +25,11 @@ def erase(
     ],
     source: Annotated[
         str | None,
-        typer.Option("--source", metavar="SOURCE", help="Only from this source; else from all."),
+        typer.Option(
+            "--source",
+            metavar="SOURCE",
+            help="Only from this source; else from all, those to come included.",
+        ),
     ] = None,
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="Why; kept in ops.erasures.")
@@ -54,12 +58,12 @@ def erase(
     from tidegate.steps.work import working
 
     settings = load_settings(lake=lake, dumps=dumps)
-    every = load_sources(settings.sources)
-    wanted = [find_source(source, settings.sources)] if source else every
+    sources = load_sources(settings.sources)
+    only = find_source(source, settings.sources) if source else None
     ids = [line for line in sys.stdin.read().splitlines() if line] if user == ["-"] else user
     with working(settings, tell=teller()) as work:
         if dry_run or not yes:
-            found = look(work, wanted, ids)
+            found = look(work, sources, ids, only)
             if dry_run:
                 told = [each.as_json() for each in found]
                 lines = [each.describe() for each in found]
@@ -68,7 +72,8 @@ def erase(
             for each in found:
                 typer.echo(each.describe(), err=True)
             _confirm()
-        done = do(work, wanted, ids, by=by or getpass.getuser(), reason=reason.strip(), every=every)
+        who = by or getpass.getuser()
+        done = do(work, sources, ids, by=who, reason=reason.strip(), only=only)
     typer.echo(json.dumps(done.as_json(), indent=2) if as_json else "\n".join(done.lines()))
     if done.exit_status:
         raise typer.Exit(done.exit_status)

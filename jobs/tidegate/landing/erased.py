@@ -38,7 +38,7 @@ class Erased:
     Attributes:
         key: that their ids are hashed by.
         persons: the hashes of their ids, as events have those.
-        number: of the last erasure of the source.
+        number: of the last erasure that is of the source, or of all.
     """
 
     key: PiiKey

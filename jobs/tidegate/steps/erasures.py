@@ -41,8 +41,9 @@ def erased_from(work: Work, source: str) -> Erased | None:
 
 
 def asked(work: Work, source: str) -> list[Row]:
-    """Return the erasures that were asked for of a source."""
-    return work.lake.book(ERASURES, f"source = {literal(source)} and status = 'asked'")
+    """Return the erasures that were asked for of a source, or of all."""
+    of_it = f"(source = {literal(source)} or source is null)"
+    return work.lake.book(ERASURES, f"{of_it} and status = 'asked'")
 
 
 def knows(landing: Row, erased: Erased | None) -> bool:

@@ -247,6 +247,9 @@ def _land_batch(
     with work.stage("read lines"):
         cause = _stage(work, source, dumps, batch, place, erased)
     if cause is None:
+        since = erased_from(work, source.source)
+        if since != erased:  # somebody asked to be forgotten meanwhile
+            return _land_batch(work, source, dumps, batch, since)
         return account(work, source, batch, token, place, erased)
     if len(batch) == 1:
         return [_unreadable(work, source, batch[0], cause)]

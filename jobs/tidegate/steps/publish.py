@@ -20,6 +20,7 @@ from tidegate.steps.audit import Audit, audit_plan, audit_rows, suite_of
 from tidegate.steps.in_force import in_force, record, refuse_outdated
 from tidegate.steps.land import land
 from tidegate.steps.plan import Plan, PlannedSlice, make_plan, rows_of
+from tidegate.steps.thin import land_without_dump
 from tidegate.tables import events
 from tidegate.tables.books import AUDITS
 
@@ -160,7 +161,9 @@ def _land_again(work: Work, source: Source, hours: Sequence[datetime]) -> None:
     ]
     if others:
         for each in land(work, source, others):
-            work.tell(each.describe())
+            gone = each.outcome == "missing" and each.hour in known
+            landed = land_without_dump(work, source, each) if gone else each
+            work.tell(landed.describe())
 
 
 def _to_blame(source: Source, plan: Plan, failed: PlannedSlice) -> set[datetime]:

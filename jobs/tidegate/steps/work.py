@@ -94,6 +94,19 @@ class Work:
         """Return the key of hashed personal data; the first time that one is needed, it is made.
 
         Raises:
+            TidegateError: as `known_pii_key`.
+        """
+        found = self.known_pii_key()
+        if found is not None:
+            return found
+        home = self.settings.home
+        self.tell(f"making a key for hashed personal data: {key_file(home)}; keep a copy of it")
+        return make_key(home)
+
+    def known_pii_key(self) -> PiiKey | None:
+        """Return the key of hashed personal data; None where none was ever needed.
+
+        Raises:
             TidegateError: what is there is no key; or there is none, but the lake holds what was hashed.
         """
         home = self.settings.home
@@ -103,8 +116,7 @@ class Work:
         known = self._known_key()
         if known is not None:
             raise lost_key_error(home, known)
-        self.tell(f"making a key for hashed personal data: {key_file(home)}; keep a copy of it")
-        return make_key(home)
+        return None
 
     def _known_key(self) -> str | None:
         """Return the fingerprint of the key that something in the lake was hashed by last, if anything was."""

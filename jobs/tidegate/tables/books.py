@@ -45,7 +45,7 @@ LANDINGS = Table(
             "lines without a number of a producer; NULL where the source has no sequence",
         ),
         Column(
-            "erasures", "bigint", "erasures of the source that it took into account; NULL: none"
+            "erasures", "bigint", "number of the last erasure that it took into account; NULL: none"
         ),
     ),
     key=("landing_id",),
@@ -340,8 +340,12 @@ ERASURES = Table(
     area="ops",
     columns=(
         Column("erasure_id", "string", "id of the erasure"),
-        Column("source", "string", "name of the source that the person is erased from"),
-        Column("sequence", "bigint", "number of the erasure within its source, from 1"),
+        Column(
+            "source",
+            "string",
+            "name of the source that the person is erased from; NULL: all, those to come included",
+        ),
+        Column("sequence", "bigint", "number of the erasure, from 1"),
         Column("status", "string", "asked; done: its receipt"),
         Column(
             "persons", "array<string>", "keyed hashes of the ids; the ids themselves are nowhere"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
-from tidegate import quoting
 from tidegate.lake import Row, literal, parse_time, slices_where
 from tidegate.landing.erased import MARK, Erased, marked
 from tidegate.steps.candidates import Candidate, Taken, by_slice, new_place
@@ -16,42 +15,48 @@ from tidegate.tables import Table, session_aliases
 from tidegate.tables.books import ALERTS, AUDITS, NUMBERS
 
 if TYPE_CHECKING:
+    from tidegate.source import Source
     from tidegate.steps.audit import Audit
     from tidegate.steps.work import Work
 
-GONE = "erased"
-"""What stands in the text of an audit or an alert where an id of the person was."""
 _ATTEMPTS = 5
+_TEXTS = ((AUDITS, "audit_id", ("observed", "why")), (ALERTS, "alert_id", ("text", "error")))
+"""Books whose texts may quote a person: their key, and those texts."""
 
 
-def clean_books(work: Work, person: Person) -> None:
+def clean_books(work: Work, source: Source, person: Person) -> None:
     """Take a person out of audits and alerts, and out of the producers whose numbers landings received."""
-    mine = f"source = {literal(person.source.source)}"
-    for table, key, column in ((AUDITS, "audit_id", "observed"), (ALERTS, "alert_id", "text")):
-        theirs = f"{mine} AND ({_quoted_in(person, column)})"
-        _rewrite(work, table, key, theirs, lambda row: _unnamed(person, row))
+    for table, key, columns in _TEXTS:
+        theirs = _in_texts(source, person, columns)
+        _rewrite(work, table, key, theirs, partial(_unnamed, person, columns))
     _rewrite(
         work,
         NUMBERS,
         "landing_id",
-        f"{mine} AND {person.is_in('producer')}",
+        f"source = {literal(source.source)} AND {person.is_in('producer')}",
         lambda row: None if row["producer"] in person.ids else row,
     )
 
 
-def _quoted_in(person: Person, column: str) -> str:
-    """Return DuckDB's predicate: a text has one of the ids as JSON has texts."""
-    words = (quoting.literal(json.dumps(value)) for value in person.ids)
-    return " OR ".join(f"contains({column}, {word})" for word in words)
+def still_in_books(work: Work, source: Source, person: Person) -> list[str]:
+    """Return the books that name a person yet."""
+    asked = [(table, _in_texts(source, person, columns)) for table, _, columns in _TEXTS]
+    mine = f"source = {literal(source.source)} AND {person.is_in('producer')}"
+    return [
+        f"{table.area}/{table.name}"
+        for table, theirs in (*asked, (NUMBERS, mine))
+        if work.lake.books.rows(f"{table.area}/{table.name}", f"{theirs} LIMIT 1")
+    ]
 
 
-def _unnamed(person: Person, row: Row) -> Row:
-    """Return a row of a book without the person in its texts."""
-    texts = {name: text for name, text in row.items() if isinstance(text, str)}
-    for value in person.ids:
-        word, instead = json.dumps(value), json.dumps(GONE)
-        texts = {name: text.replace(word, instead) for name, text in texts.items()}
-    return {**row, **texts}
+def _in_texts(source: Source, person: Person, columns: Sequence[str]) -> str:
+    quoted = " OR ".join(person.is_quoted_in(column) for column in columns)
+    return f"source = {literal(source.source)} AND ({quoted})"
+
+
+def _unnamed(person: Person, columns: Sequence[str], row: Row) -> Row:
+    """Return a row of a book without the person in some of its texts."""
+    return {**row, **{name: person.taken_out_of(row[name]) for name in columns if row[name]}}
 
 
 def _rewrite(
@@ -66,9 +71,9 @@ def _rewrite(
     work.lake.replace(table, work.lake.frame(kept, table.ddl).coalesce(1), where)
 
 
-def clean_aliases(work: Work, person: Person, erased: Erased) -> Audit | None:
+def clean_aliases(work: Work, source: Source, person: Person, erased: Erased) -> Audit | None:
     """Publish aliases without those of erased persons' sessions; return the audit if it holds that."""
-    table, name = session_aliases.TABLE, person.source.source
+    table, name = session_aliases.TABLE, source.source
     for _ in range(_ATTEMPTS):
         work.ledger.refresh()
         theirs = f"source = {literal(name)} AND {person.is_in('user_key')}"
@@ -88,10 +93,10 @@ def clean_aliases(work: Work, person: Person, erased: Erased) -> Audit | None:
         counts = by_slice(work, table, place)
         slices = {hour: counts[hour]["n"] if hour in counts else 0 for hour in hours}
         facts = {"rows": sum(slices.values()), "unaccounted": 0, "dangling": 0}
-        taken = Taken(person.source, last.input_versions, (), last)
+        taken = Taken(source, last.input_versions, (), last)
         publication, audit = publish_candidate(work, Candidate(table, place, slices, facts), taken)
         if audit.held:
             return audit
         if publication is not None:
             return None
-    raise beaten_error(table, person.source)
+    raise beaten_error(table, source)

@@ -1,4 +1,4 @@
-"""Where a person is: in published rows, in quarantine, and in candidates that wait.
+"""Where a person is: in published rows, in quarantine, and in candidates.
 
 DuckDB looks for it, in this process: what Spark is asked stands in its logs.
 """
@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tidegate import quoting
 from tidegate.lake import Row, literal, parse_time
 from tidegate.lake_files import LakeFile, LakeFiles
+from tidegate.landing.erased import ID_COLUMNS
 from tidegate.ledger import published_landings
 from tidegate.steps.erase.model import Found, Person
 from tidegate.steps.maintain.candidates import STAGING, Place, by_place
@@ -18,6 +20,7 @@ from tidegate.tables import events, session_aliases, sessions
 from tidegate.tables.books import LANDINGS, QUARANTINE
 
 if TYPE_CHECKING:
+    from tidegate.source import Source
     from tidegate.steps.work import Work
 
 
@@ -29,37 +32,40 @@ class Candidates:
         files: by candidate, its files.
         landings: by id, the landings of the source.
         published: ids of the landings that are published.
+        unfinished: files that can't be read: of a landing that goes on, or was killed.
     """
 
     files: Mapping[Place, Sequence[LakeFile]]
     landings: Mapping[str, Row]
     published: frozenset[str]
+    unfinished: Sequence[LakeFile]
 
-    def waiting(self) -> list[Row]:
-        """Return the landings of those that a publication may take: the latest of their hours."""
+    def standing(self) -> list[Row]:
+        """Return the landings of those that are published, or that a publication may take: the latest ones."""
         latest: dict[str, Row] = {}
         for row in self.landings.values():
             hour = row["dump_hour"]
             if hour not in latest or _age(row) > _age(latest[hour]):
                 latest[hour] = row
-        mine = {place.landing_id for place in self.files}
+        stand = {row["landing_id"] for row in latest.values()} | self.published
         return [
-            row
-            for row in latest.values()
-            if row["landing_id"] in mine and row["landing_id"] not in self.published
+            self.landings[str(place.landing_id)]
+            for place in self.files
+            if place.landing_id in stand
         ]
 
 
-def find(work: Work, files: LakeFiles, person: Person, since: int | None) -> Found:
-    """Return where a person is.
+def find(work: Work, files: LakeFiles, source: Source, person: Person, since: int | None) -> Found:
+    """Return where a person is in a source.
 
     Args:
         work: where; its ledger has to be fresh.
         files: of its lake.
+        source: whose.
         person: who.
         since: number of the person's erasure; landings that knew of it left the lines out. None: not asked for.
     """
-    name = person.source.source
+    name = source.source
     books, mine = work.lake.books, f"source = {literal(name)}"
     [of_events] = books.rows(
         "warehouse/events",
@@ -70,16 +76,12 @@ def find(work: Work, files: LakeFiles, person: Person, since: int | None) -> Fou
     for table in (sessions.TABLE, session_aliases.TABLE):
         theirs = f"{mine} AND {person.is_in('user_key')}"
         owned += books.rows(f"warehouse/{table.name}", theirs, ("count(*) AS n",))[0]["n"]
-    [others] = books.rows(
-        "warehouse/events",
-        f"{mine} AND NOT {person.is_of_event} AND {person.is_in_text('properties')}",
-        ("count(*) AS n",),
-    )
-    lines = quarantined(work, person, since)
-    waiting = candidates(work, files, person, since).waiting()
+    lines = quarantined(work, source, person, since)
+    standing = candidates(work, files, source, person, since).standing()
+    published = {parse_time(hour) for hour in of_events["hours"] or ()}
     hours = {
-        *(parse_time(hour) for hour in of_events["hours"] or ()),
-        *(parse_time(each["dump_hour"]) for each in (*lines, *waiting)),
+        *published,
+        *(parse_time(each["dump_hour"]) for each in (*lines, *standing)),
     }
     names = {*(of_events["files"] or ()), *(line["file"] for line in lines)}
     landed = work.lake.book(LANDINGS, f"{mine} AND files IS NOT NULL", ("dump_hour", "files"))
@@ -88,71 +90,104 @@ def find(work: Work, files: LakeFiles, person: Person, since: int | None) -> Fou
         for row in landed
         if parse_time(row["dump_hour"]) in hours
         for each in row["files"]
-        if each["name"] in names
+        if each["name"] in names or parse_time(row["dump_hour"]) not in published
     }
     return Found(
         name,
         of_events["n"],
         owned,
         len(lines),
-        len(waiting),
+        sum(parse_time(each["dump_hour"]) not in published for each in standing),
         tuple(sorted(hours)),
         tuple(sorted(uris)),
-        others["n"],
     )
 
 
-def quarantined(work: Work, person: Person, since: int | None) -> list[Row]:
-    """Return the lines in quarantine that name a person, but for those of landings that left theirs out.
+def strangers(work: Work, person: Person, known: Sequence[Source]) -> dict[str, int]:
+    """Return how many events of a person there are of sources that have no file any more."""
+    names = ", ".join(literal(source.source) for source in known) or "''"
+    rows = work.lake.books.rows(
+        "warehouse/events",
+        f"source NOT IN ({names}) AND {person.is_of_event}",
+        ("source",),
+    )
+    return {
+        name: sum(row["source"] == name for row in rows) for name in {r["source"] for r in rows}
+    }
 
-    What those still name the person in are lines of others, like their events.
-    """
-    aware = {row["landing_id"] for row in _landings(work, person) if _aware(row, since)}
+
+def mentions(work: Work, source: Source, person: Person) -> int:
+    """Return how many published events of others name a person in their properties."""
+    where = (
+        f"source = {literal(source.source)} AND NOT {person.is_of_event} "
+        f"AND {person.is_named_in('properties')}"
+    )
+    return int(work.lake.books.rows("warehouse/events", where, ("count(*) AS n",))[0]["n"])
+
+
+def quarantined(work: Work, source: Source, person: Person, since: int | None) -> list[Row]:
+    """Return the lines in quarantine that are, or may be, a person's, but for those of landings that knew."""
+    aware = {row["landing_id"] for row in _landings(work, source) if _aware(row, since)}
     rows = work.lake.books.rows(
         f"{QUARANTINE.area}/{QUARANTINE.name}",
-        f"source = {literal(person.source.source)} "
-        f"AND ({person.is_in_text('raw')} OR {person.is_in_text('detail')})",
+        f"source = {literal(source.source)} AND {person.is_of_line(source, 'raw')}",
         ("dump_hour", "file", "line", "landing_id"),
     )
     return [row for row in rows if row["landing_id"] not in aware]
 
 
-def candidates(work: Work, files: LakeFiles, person: Person, since: int | None) -> Candidates:
+def candidates(
+    work: Work, files: LakeFiles, source: Source, person: Person, since: int | None
+) -> Candidates:
     """Return the candidates of events that have something of a person."""
-    name = person.source.source
-    by_id = {row["landing_id"]: row for row in _landings(work, person)}
-    near = work.ledger.publications(events.TABLE, name)
-    published = {str(record.landing_id) for record, _ in published_landings(near).values()}
+    name = source.source
+    by_id = {row["landing_id"]: row for row in _landings(work, source)}
+    published = published_landings(work.ledger.publications(events.TABLE, name))
     places = {
         place: parts
-        for place, parts in by_place(files.below(f"{STAGING}")).items()
-        if (place.kind, place.source) == (events.TABLE.name, name) and place.dump is not None
+        for place, parts in by_place(files.below(STAGING)).items()
+        if (place.kind, place.source) == (events.TABLE.name, name)
+        and not _aware(by_id.get(str(place.landing_id)), since)
     }
     of_place = {
         f"{STAGING}/{part.name}": place
         for place, parts in places.items()
         for part in parts
-        if part.name.endswith(".parquet")
+        if part.name.endswith(".parquet") and place.dump is not None
     }
-    theirs = (
-        f"{person.is_of_event} OR {person.is_in_text('_raw')} OR {person.is_in_text('_detail')}"
-    )
-    holding = {of_place[file] for file in work.lake.books.holding(sorted(of_place), theirs)}
+    # What of a landing is not whole yet lies in folders of Spark's own.
+    begun = {
+        f"{STAGING}/{part.name}": part
+        for place, parts in places.items()
+        for part in parts
+        if "/_temporary/" in part.name
+    }
+    theirs = f"{person.is_of_event} OR {person.is_of_line(source, '_raw')}"
+    looked = work.lake.books.holding([*sorted(of_place), *sorted(begun)], theirs)
+    unfinished = [*looked.unreadable, *(each for each in looked.rows if each in begun)]
+    every = {f"{STAGING}/{part.name}": part for parts in places.values() for part in parts}
     return Candidates(
-        {
-            place: places[place]
-            for place in holding
-            if not _aware(by_id.get(str(place.landing_id)), since)
-        },
+        {of_place[file]: places[of_place[file]] for file in looked.rows if file in of_place},
         by_id,
-        frozenset(published),
+        frozenset(str(record.landing_id) for record, _ in published.values()),
+        [every[each] for each in unfinished],
     )
 
 
-def _landings(work: Work, person: Person) -> list[Row]:
+def of_columns(person: Person, columns: Sequence[str]) -> str:
+    """Return DuckDB's predicate of rows of a person, by what of these columns there is."""
+    named = [name for name in (*ID_COLUMNS, "user_key") if name in columns]
+    theirs = [person.is_in(*named)] if named else []
+    if "k" in columns:  # `tables.sessions.KEY`
+        listed = ", ".join(quoting.literal(f"u:{value}") for value in person.ids)
+        theirs.append(f"coalesce(k IN ({listed}), false)")
+    return " OR ".join(theirs) or "false"
+
+
+def _landings(work: Work, source: Source) -> list[Row]:
     return work.lake.book(
         LANDINGS,
-        f"source = {literal(person.source.source)}",
+        f"source = {literal(source.source)}",
         ("landing_id", "dump_hour", "landed_at", "erasures"),
     )
 

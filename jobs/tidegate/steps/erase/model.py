@@ -7,9 +7,10 @@ import hmac
 import html
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import EXIT_HELD
@@ -23,22 +24,24 @@ if TYPE_CHECKING:
     from tidegate.pii_key import PiiKey
     from tidegate.source import Source
 
+GONE = "erased"
+"""What stands in a text where an id of the person was."""
 _SHOWN = 20
 """Files of dumps that are named on a screen."""
+_TELLING = 6
+"""Digits from which on a number in a text is taken for the id that it equals; shorter ones only in quotes."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """The ids of a person in one source, and the words by which they are looked for. It does not show itself.
+    """The ids of a person, and the words by which they are looked for. It does not show itself.
 
     Attributes:
-        source: whose.
         ids: as events may have them: as they are, and hashed.
         hashes: what is kept of them.
         key: that those are made by.
     """
 
-    source: Source
     ids: tuple[str, ...] = field(repr=False)
     hashes: tuple[str, ...]
     key: PiiKey
@@ -53,31 +56,84 @@ class Person:
         """DuckDB's predicate of the person's events."""
         return self.is_in(*ID_COLUMNS)
 
-    def is_in_text(self, text: str) -> str:
+    def is_named_in(self, text: str) -> str:
         """Return DuckDB's predicate: a text has one of the ids as a word of its own."""
-        return f"coalesce(regexp_matches({text}, {literal(self.pattern)}), false)"
+        pattern = f"(^|[^A-Za-z0-9_])({self._words(self.ids)})($|[^A-Za-z0-9_])"
+        return f"coalesce(regexp_matches({text}, {literal(pattern)}), false)"
 
-    @property
-    def pattern(self) -> str:
-        """A regular expression of the ids as words of their own, in text or JSON or HTML."""
-        spelled = {
-            way
-            for value in self.ids
-            for way in (
-                value,
-                json.dumps(value)[1:-1],
-                json.dumps(value, ensure_ascii=False)[1:-1],
-                html.escape(value),
-            )
-        }
-        words = "|".join(re.escape(each) for each in sorted(spelled))
-        return f"(^|[^A-Za-z0-9_])({words})($|[^A-Za-z0-9_])"
+    def is_of_line(self, source: Source, text: str) -> str:
+        """Return DuckDB's predicate: a line of a dump is the person's, or may be, where it can't be read.
+
+        Args:
+            source: how lines are read.
+            text: the line.
+        """
+        refs = [source.fields.user_id, source.fields.anonymous_id]
+        known = [ref for ref in refs if ref is not None]
+        if source.format.type == "csv" or any(ref.path is None for ref in known):
+            return self.is_named_in(text)
+        places = ["$" + "".join(f'."{name}"' for name in ref.names()) for ref in known]
+        values = [f"trim(json_extract_string({text}, {literal(place)}))" for place in places]
+        theirs = self.is_in(*values) if values else "false"
+        return f"CASE WHEN json_valid({text}) THEN {theirs} ELSE {self.is_named_in(text)} END"
+
+    @cached_property
+    def quoted(self) -> re.Pattern[str]:
+        """The ids where a text of ours quotes them; Python and DuckDB read it alike."""
+        short = [value for value in self.ids if value.isdigit() and len(value) < _TELLING]
+        telling = [value for value in self.ids if value not in short]
+        # A text that was cut may end in the midst of one.
+        parts = [v[:n] for v in telling for n in range(max(3, 3 * len(v) // 5), len(v))]
+        ways = [
+            rf"(?P<before>^|[^A-Za-z0-9_])({self._words(telling)})(?P<after>$|[^A-Za-z0-9_])",
+            rf"(?P<start>^|[^A-Za-z0-9_])({self._words(parts)})…?$",
+            rf"(?P<open>[\"'])({self._words(short)})(?P<close>\\?[\"'])",
+        ]
+        given = (telling, parts, short)
+        return re.compile("|".join(way for way, any_ in zip(ways, given, strict=True) if any_))
+
+    def is_quoted_in(self, text: str) -> str:
+        """Return DuckDB's predicate: a text of ours quotes one of the ids."""
+        return f"coalesce(regexp_matches({text}, {literal(self.quoted.pattern)}), false)"
+
+    def taken_out_of(self, text: str) -> str:
+        """Return a text of ours without the ids."""
+
+        def instead(found: re.Match[str]) -> str:
+            around = found.groupdict()
+            before = around.get("before") or around.get("start") or around.get("open") or ""
+            return f"{before}{GONE}{around.get('after') or around.get('close') or ''}"
+
+        while (
+            shorter := self.quoted.sub(instead, text)
+        ) != text:  # what lies between two counts once
+            text = shorter
+        return text
+
+    def page_pattern(self) -> str:
+        """Return the regular expression of the ids as words of a page of the report."""
+        return f"(^|[^A-Za-z0-9_])({self._words(self.ids)})($|[^A-Za-z0-9_])"
+
+    @staticmethod
+    def _words(values: Sequence[str]) -> str:
+        spelled = {way for value in values for way in _spellings(value)}
+        return "|".join(re.escape(each) for each in sorted(spelled))
 
 
-def person_of(source: Source, ids: Sequence[str], key: PiiKey) -> Person:
-    """Return a person by ids that the dumps of a source have.
+def _spellings(value: str) -> Iterator[str]:
+    """Yield how JSON and HTML write a text."""
+    escaped = json.dumps(value)[1:-1]
+    yield from (value, escaped, json.dumps(value, ensure_ascii=False)[1:-1])
+    yield value.replace("/", "\\/")
+    yield re.sub(r"\\u([0-9a-f]{4})", lambda m: f"\\u{m[1].upper()}", escaped)
+    page = html.escape(value)
+    yield from (page, page.replace("&#x27;", "&#39;").replace("&quot;", "&#34;"))
 
-    Hashed they are looked for too, and kept in mind, whether or not the source hashes: it may have, or may come to.
+
+def person_of(ids: Sequence[str], key: PiiKey) -> Person:
+    """Return a person by ids that dumps have.
+
+    Hashed they are looked for too, and kept in mind, whether or not a source hashes: it may have, or may come to.
     """
     bare = [value.strip() for value in ids]
     hashed = [
@@ -85,7 +141,7 @@ def person_of(source: Source, ids: Sequence[str], key: PiiKey) -> Person:
         for value in bare
     ]
     every = tuple(dict.fromkeys((*bare, *hashed)))
-    return Person(source, every, tuple(hashed_id(key, value) for value in every), key)
+    return Person(every, tuple(hashed_id(key, value) for value in every), key)
 
 
 @dataclass(frozen=True)
@@ -96,11 +152,10 @@ class Found:
         source: its name.
         events: published events.
         sessions: published sessions, and aliases of former ones.
-        quarantined: lines in quarantine that name the person.
-        candidates: candidates that have events of the person, and are not published.
+        quarantined: lines in quarantine that are, or may be, of the person.
+        candidates: candidates that have events of the person: such as wait, or were withheld as duplicates.
         hours: the dump hours of all these: to be landed anew.
         dumps: the dumps' files that the events and lines are of.
-        mentions: published events of others whose properties name the person: they stay.
     """
 
     source: str
@@ -110,12 +165,11 @@ class Found:
     candidates: int = 0
     hours: tuple[datetime, ...] = ()
     dumps: tuple[str, ...] = ()
-    mentions: int = 0
 
     @property
     def is_anywhere(self) -> bool:
         """Whether there is anything to erase."""
-        return bool(self.events or self.sessions or self.quarantined or self.candidates)
+        return any(self.counts().values())
 
     def describe(self) -> str:
         """Return it in a line."""
@@ -125,7 +179,7 @@ class Found:
             counted(self.quarantined, "quarantined line"),
         ]
         if self.candidates:
-            parts.append(counted(self.candidates, "candidate that waits", "candidates that wait"))
+            parts.append(counted(self.candidates, "candidate"))
         where = f", dumps of {hours_text(self.hours)}" if self.hours else ""
         return f"{self.source}: {', '.join(parts)}{where}"
 
@@ -152,21 +206,23 @@ class Erasure:
     """What an erasure came to.
 
     Attributes:
+        erasure_id: its id; its receipt is written if nothing is `left`.
         found: by source, what there was.
-        receipts: by source the id of the erasure; done, if nothing is `left`.
         removed: files of earlier versions and of candidates that were removed, their `bytes`, and the
             `scanned` files.
         left: what is not erased yet, and why, each in words.
         release: that readers see now.
         gives_up: whether earlier ones can't be read any more.
+        mentions: published events of others whose properties name the person: they stay.
     """
 
+    erasure_id: str
     found: tuple[Found, ...]
-    receipts: Mapping[str, str]
     removed: Mapping[str, int]
     left: tuple[str, ...]
     release: str
-    gives_up: bool = False
+    gives_up: bool
+    mentions: int
 
     @property
     def exit_status(self) -> int:
@@ -185,27 +241,23 @@ class Erasure:
             out.append("then run the same command again")
             return out
         out.append(f"{counted(self.removed['scanned'], 'file')} scanned; none has it")
-        for each in self.found:
-            if each.mentions:
-                out.append(
-                    f"{counted(each.mentions, 'event')} of others in {each.source} "
-                    "name the person in their properties; they stay"
-                )
-            if each.dumps:
-                out.append("the dumps still have it, and are yours to clean:")
-                out += [f"  {uri}" for uri in each.dumps[:_SHOWN]]
-                if len(each.dumps) > _SHOWN:
-                    out.append(f"  and {len(each.dumps) - _SHOWN:,} more: in ops.erasures")
-        out += [f"receipt of {source}: {receipt}" for source, receipt in self.receipts.items()]
-        return out
+        if self.mentions:
+            told = counted(self.mentions, "event")
+            out.append(f"{told} of others name the person in their properties; they stay")
+        dumps = [uri for each in self.found for uri in each.dumps]
+        if dumps:
+            out.append("the dumps still have it, and are yours to clean:")
+            out += [f"  {uri}" for uri in dumps[:_SHOWN]]
+            if len(dumps) > _SHOWN:
+                out.append(f"  and {len(dumps) - _SHOWN:,} more: in ops.erasures")
+        return [*out, f"receipt {self.erasure_id}"]
 
     def as_json(self) -> dict[str, Any]:
         """Return it for scripts."""
         return {
+            **vars(self),
             "done": not self.left,
             "found": [each.as_json() for each in self.found],
-            "receipts": dict(self.receipts),
             "removed": dict(self.removed),
             "left": list(self.left),
-            "release": self.release,
         }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tidegate.lake import Row
 from tidegate.lake_files import LakeFile, LakeFiles
-from tidegate.steps.erase.find import candidates
+from tidegate.steps.erase.find import candidates, of_columns
 from tidegate.steps.erase.model import Person
 from tidegate.steps.maintain.candidates import STAGING, Place, by_place
 from tidegate.steps.maintain.model import IN_WORK
@@ -21,6 +21,7 @@ from tidegate.tables import Table, events, session_aliases, sessions
 from tidegate.tables.books import ALERTS, AUDITS, MAINTENANCE, NUMBERS, QUARANTINE, RELEASES
 
 if TYPE_CHECKING:
+    from tidegate.source import Source
     from tidegate.steps.work import Work
 
 PINNED = (events.TABLE, sessions.TABLE, session_aliases.TABLE)
@@ -54,29 +55,34 @@ class Purged:
         self.bytes += sum(each.size for each in gone)
 
 
+@dataclass(frozen=True)
+class Erasing:
+    """Who is being erased, from which sources, and the number of the erasure."""
+
+    person: Person
+    sources: Sequence[Source]
+    number: int
+
+
 def purge(
-    work: Work,
-    files: LakeFiles,
-    persons: Sequence[tuple[int, Person]],
-    versions: Mapping[str, int],
-    now: datetime,
+    work: Work, files: LakeFiles, who: Erasing, versions: Mapping[str, int], now: datetime
 ) -> Purged:
-    """Remove the files that readers of today's release have no need of, and that name a person.
+    """Remove the files that readers of today's release have no need of, and that have something of a person.
 
     Args:
         work: where.
         files: of its lake.
-        persons: who, and the number of the erasure in their source.
+        who: the person.
         versions: of the published tables, from which on all stays readable.
         now: the time.
     """
     purged = Purged()
     for table in (*PINNED, *_BOOKS):
-        _purge_table(work, files, table, persons, versions.get(table.name), now, purged)
-    for since, person in persons:
-        _purge_candidates(work, files, person, since, now, purged)
-    _purge_derived(work, files, persons, purged)
-    _purge_reports(work, files, persons, purged)
+        _purge_table(work, files, table, who.person, versions.get(table.name), now, purged)
+    for source in who.sources:
+        _purge_candidates(work, files, source, who, now, purged)
+    _purge_derived(work, files, who, purged)
+    _purge_reports(work, files, who.person, purged)
     return purged
 
 
@@ -122,14 +128,14 @@ def _condition(table: Table, person: Person) -> str:
         case "numbers":
             return person.is_in("producer")
         case _:
-            return person.is_in_text("words")
+            return person.is_named_in("_words")
 
 
 def _purge_table(
     work: Work,
     files: LakeFiles,
     table: Table,
-    persons: Sequence[tuple[int, Person]],
+    person: Person,
     version: int | None,
     now: datetime,
     purged: Purged,
@@ -142,12 +148,14 @@ def _purge_table(
     }
     committed = work.lake.books.added(where, -1)
     purged.scanned += len(listed)
-    theirs = " OR ".join(_condition(table, person) for _, person in persons)
-    found = work.lake.books.holding(sorted(listed), theirs)
-    # Asked for last: what was committed meanwhile is not to be taken for something of earlier versions.
-    live = _live(work, table, version)
     # `find` looks into what is published, row by row.
-    dead = [listed[name] for name in sorted(found) if listed[name].base not in live]
+    earlier = _live(work, table, version)
+    others = sorted(name for name, file in listed.items() if file.base not in earlier)
+    looked = work.lake.books.holding(others, _condition(table, person))
+    # Once more: what was committed meanwhile is not to be taken for something of earlier versions.
+    live = _live(work, table, version)
+    found = sorted({*looked.rows, *looked.unreadable})
+    dead = [listed[name] for name in found if listed[name].base not in live]
     gone = [file for file in dead if file.base in committed or file.modified <= now - IN_WORK]
     if gone and version is not None:
         needed = _needed_by_others(work, table, version)
@@ -158,7 +166,7 @@ def _purge_table(
         purged.gives_up = True
     purged.remove(files, where, gone)
     purged.left += [
-        f"a step that began before is writing {where}/{file.name}"
+        f"a step that goes on, or was killed of late, has written {where}/{file.name}"
         for file in dead
         if file not in gone
     ]
@@ -174,28 +182,37 @@ def _live(work: Work, table: Table, version: int | None) -> set[str]:
 
 
 def _purge_candidates(
-    work: Work, files: LakeFiles, person: Person, since: int, now: datetime, purged: Purged
+    work: Work, files: LakeFiles, source: Source, who: Erasing, now: datetime, purged: Purged
 ) -> None:
     """Remove candidates of events that nothing will take any more."""
-    found = candidates(work, files, person, since)
+    found = candidates(work, files, source, who.person, who.number)
     for candidate, parts in found.files.items():
         landing_id = str(candidate.landing_id)
-        known = landing_id in found.landings or max(p.modified for p in parts) <= now - IN_WORK
         if landing_id in found.published:
-            continue  # told as published events
-        if known:
+            continue  # `find` tells of it
+        if landing_id in found.landings or max(p.modified for p in parts) <= now - IN_WORK:
             purged.remove(files, STAGING, list(parts))
         else:
-            purged.left.append(f"a step that began before is landing {landing_id}")
+            purged.left.append(
+                f"a step that goes on, or was killed of late, has landed {landing_id}"
+            )
+    over = [file for file in found.unfinished if file.modified <= now - IN_WORK]
+    purged.remove(files, STAGING, over)
+    purged.left += [
+        f"a step that goes on, or was killed of late, has written {STAGING}/{file.name}"
+        for file in found.unfinished
+        if file not in over
+    ]
 
 
-def _purge_derived(
-    work: Work, files: LakeFiles, persons: Sequence[tuple[int, Person]], purged: Purged
-) -> None:
-    """Remove candidates of derived tables, and what was put aside to make them: each step makes its own."""
+def _purge_derived(work: Work, files: LakeFiles, who: Erasing, purged: Purged) -> None:
+    """Remove candidates of derived tables that have the person.
+
+    They were made of events before the ones that are published now, so no publication can take them.
+    """
     listed = files.below(STAGING)
     purged.scanned += len(listed)
-    names = {person.source.source for _, person in persons}
+    names = {source.source for source in who.sources}
     places = by_place(listed)
     alike: dict[str, dict[str, Place]] = {}
     for where, parts in places.items():
@@ -205,27 +222,23 @@ def _purge_derived(
                     # What lies in folders of one name has the same columns.
                     folder = "/".join([where.kind, *part.name.split("/")[3:-1]])
                     alike.setdefault(folder, {})[f"{STAGING}/{part.name}"] = where
-    theirs = " OR ".join(person.is_in_text("words") for _, person in persons)
-    holding = {
-        of_place[name]
-        for of_place in alike.values()
-        for name in work.lake.books.holding(sorted(of_place), theirs)
-    }
+    holding: set[Place] = set()
+    for of_place in alike.values():
+        theirs = of_columns(who.person, work.lake.books.columns(min(of_place)))
+        holding |= {
+            of_place[name] for name in work.lake.books.holding(sorted(of_place), theirs).rows
+        }
     for where in holding:
         purged.remove(files, STAGING, places[where])
 
 
-def _purge_reports(
-    work: Work, files: LakeFiles, persons: Sequence[tuple[int, Person]], purged: Purged
-) -> None:
+def _purge_reports(work: Work, files: LakeFiles, person: Person, purged: Purged) -> None:
     """Remove pages that name the person; `tidegate report` writes them again."""
     listed = {f"{REPORTS}/{each.name}": each for each in files.below(REPORTS)}
     pages = sorted(name for name in listed if name.endswith(".html"))
     purged.scanned += len(pages)
-    for _, person in persons:
-        found = work.lake.books.naming(pages, person.pattern)
-        purged.remove(files, REPORTS, [listed[name] for name in found])
-        pages = [name for name in pages if name not in found]
+    found = work.lake.books.naming(pages, person.page_pattern())
+    purged.remove(files, REPORTS, [listed[name] for name in found])
 
 
 def _base(name: str) -> str:

@@ -7,7 +7,6 @@ killed, and is finished by asking again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -15,18 +14,18 @@ from tidegate.errors import TidegateError, TryAgainError
 from tidegate.hours import hours_text
 from tidegate.lake import Row, literal
 from tidegate.lake_files import LakeFiles, open_files
-from tidegate.pii_key import LEAST_BYTES, PiiKey, find_key
-from tidegate.steps.derive import derive
-from tidegate.steps.erase.clean import clean_aliases, clean_books
-from tidegate.steps.erase.find import find
+from tidegate.pii_key import LEAST_BYTES, PiiKey
+from tidegate.steps.derive import DERIVED, derive
+from tidegate.steps.erase.clean import clean_aliases, clean_books, still_in_books
+from tidegate.steps.erase.find import find, mentions, strangers
 from tidegate.steps.erase.model import Erasure, Found, Person, person_of
-from tidegate.steps.erase.purge import Purged, purge
-from tidegate.steps.erase.thin import land_thinned
-from tidegate.steps.erasures import asked, erased_from
-from tidegate.steps.in_force import in_force
-from tidegate.steps.land import Landed, land
+from tidegate.steps.erase.purge import Erasing, Purged, purge
+from tidegate.steps.erasures import erased_from
+from tidegate.steps.in_force import in_force, is_outdated, outdated_text
+from tidegate.steps.land import land
 from tidegate.steps.publish import publish_events
-from tidegate.steps.release import describe_rollback, release, repaired
+from tidegate.steps.release import Release, describe_rollback, release, repaired
+from tidegate.steps.thin import land_without_dump
 from tidegate.tables import events
 from tidegate.tables.books import ERASURES
 
@@ -37,22 +36,27 @@ if TYPE_CHECKING:
 _ATTEMPTS = 20
 
 
-@dataclass(frozen=True)
-class _Known:
-    """A person in one source, where they are, and the erasure that was asked for before."""
-
-    person: Person
-    found: Found
-    before: Row | None
-
-
-def look(work: Work, sources: Sequence[Source], ids: Sequence[str]) -> list[Found]:
+def look(
+    work: Work, sources: Sequence[Source], ids: Sequence[str], only: Source | None = None
+) -> list[Found]:
     """Return where a person is, source by source; nothing is changed.
 
+    Args:
+        work: where.
+        sources: all of the project.
+        ids: of the person, as they are in the dumps.
+        only: the one source to look at.
+
     Raises:
-        TidegateError: nobody has such an id, it is no id, or the lake can't be read like that.
+        TidegateError: nobody has such an id, it is no id, the key that ids were hashed by is not here, or the
+            lake can't be read like that.
     """
-    return [each.found for each in _known(work, _files(work), sources, ids)]
+    person = _person(work, [only] if only else sources, ids)
+    before = _asked(work, person, only)
+    found = _found(work, _files(work), [only] if only else sources, person, before)
+    if not any(each.is_anywhere for each in found):
+        raise _nobody(work, found)
+    return [each for each in found if each.is_anywhere]
 
 
 def erase(
@@ -62,90 +66,95 @@ def erase(
     *,
     by: str,
     reason: str = "",
-    every: Sequence[Source] = (),
+    only: Source | None = None,
 ) -> Erasure:
-    """Erase a person from sources in which one of the ids is, and from what is derived of them.
+    """Erase a person from all sources, those to come included, or from one; and from what is derived of them.
 
     Args:
         work: where.
-        sources: those.
+        sources: all of the project: what is derived of them follows in the same release.
         ids: of the person, as they are in the dumps.
         by: who asks.
         reason: why.
-        every: all sources of the lake: what is derived of them follows in the same release.
+        only: the one source to erase the person from.
 
     Raises:
         TidegateError: as `look`, or readers are shown an earlier release.
     """
     _refuse_rolled_back(work)
     files = _files(work)
-    known = _known(work, files, sources, ids)
-    found = {each.found.source: each.found for each in known}
-    key = work.pii_key()
-    persons = {
-        name: person_of(each.person.source, ids, key)
-        for name, each in zip(found, known, strict=True)
-    }
-    rows = {
-        name: each.before or _ask(work, persons[name], each.found, by, reason)
-        for name, each in zip(found, known, strict=True)
-    }
+    mine = [only] if only else list(sources)
+    person = _person(work, mine, ids)
+    row = _asked(work, person, only)
+    found = _found(work, files, mine, person, row)
+    if row is None:
+        if not any(each.is_anywhere for each in found):
+            raise _nobody(work, found)
+        person = person_of(ids, work.pii_key())
+        row = _ask(work, person, only, found, by, reason)
+    since = row["sequence"]
     left = [
         told
-        for name, person in persons.items()
-        for told in _land_anew(work, person, rows[name]["sequence"], files)
+        for source, each in zip(mine, found, strict=True)
+        for told in _land_anew(work, files, source, person, since, each)
     ]
-    derived = derive(work, list({each.source: each for each in (*every, *sources)}.values()))
-    left += [audit.describe() for audit in derived.held]
-    left += list(derived.outdated)
-    for person in persons.values():
-        erased = erased_from(work, person.source.source)
+    derived = derive(work, list({each.source: each for each in (*sources, *mine)}.values()))
+    names = {source.source for source in mine}
+    left += [audit.describe() for audit in derived.held if audit.source in names]
+    for source in mine:
+        left += [
+            outdated_text(work, source, table)
+            for table in DERIVED
+            if is_outdated(work, source, table)
+        ]
+        erased = erased_from(work, source.source)
         assert erased is not None, "it was asked for"
-        held = clean_aliases(work, person, erased)
+        held = clean_aliases(work, source, person, erased)
         left += [held.describe()] if held else []
-        clean_books(work, person)
+        clean_books(work, source, person)
     made = release(work, derived)
     purged = Purged()
     if not left:
-        numbered = [(rows[name]["sequence"], person) for name, person in persons.items()]
-        purged = purge(work, files, numbered, made.versions, _now())
-        left += purged.left
-        left += _still_there(work, files, numbered)
+        left += _overtaken(work, made)
     if not left:
-        for name, row in rows.items():
-            if found[name].is_anywhere or purged.files or not _is_done(work, row):
-                _receipt(work, row, found[name], purged, by)
-    receipts = {name: row["erasure_id"] for name, row in rows.items()}
+        purged = purge(work, files, Erasing(person, mine, since), made.versions, _now())
+        left += [*purged.left, *_still_there(work, files, mine, person, since)]
+        left += [] if only else _of_strangers(work, person, sources)
+    if not left and (any(each.is_anywhere for each in found) or not _is_done(work, row)):
+        _receipt(work, row, found, purged, by)
     return Erasure(
-        tuple(found.values()),
-        receipts,
+        row["erasure_id"],
+        tuple(each for each in found if each.is_anywhere),
         purged.counts(),
         tuple(left),
         made.release_id,
         purged.gives_up,
+        0 if left else sum(mentions(work, source, person) for source in mine),
     )
 
 
-def _land_anew(work: Work, person: Person, since: int, files: LakeFiles) -> list[str]:
+def _land_anew(
+    work: Work, files: LakeFiles, source: Source, person: Person, since: int, found: Found
+) -> list[str]:
     """Land the hours that have something of a person, and publish them; return what is left, and why."""
-    source = person.source
-    work.ledger.refresh()
-    hours = find(work, files, person, since).hours
+    hours = found.hours
     if not hours:
         return []
     work.tell(f"landing {source.source} {hours_text(hours)} without the person")
-    landed = [
-        _without_dump(work, source, each) if each.outcome == "missing" else each
-        for each in land(work, source, hours, anew=True)
-    ]
-    for each in landed:
-        work.tell(each.describe())
+    rules = in_force(work, source)
+    landed = []
+    for each in land(work, source, hours, anew=True):
+        done = land_without_dump(work, rules, each) if each.outcome == "missing" else each
+        work.tell(done.describe())
+        landed.append(done)
     lost = [each for each in landed if each.outcome in ("missing", "unreadable")]
     published = publish_events(work, source, [each.hour for each in landed if each not in lost])
+    if not lost and not published.held_hours:
+        return []
     work.ledger.refresh()
-    there = set(find(work, files, person, since).hours)
+    there = set(find(work, files, source, person, since).hours)
     return [
-        *(each.describe() for each in lost if each.hour in there),
+        *(f"{source.source} {each.describe()}" for each in lost if each.hour in there),
         *(
             f"{hours_text([hour])} of {source.source} is held: {audit.describe()}"
             for hour, audits in published.held_hours.items()
@@ -155,49 +164,64 @@ def _land_anew(work: Work, person: Person, since: int, files: LakeFiles) -> list
     ]
 
 
-def _without_dump(work: Work, source: Source, missing: Landed) -> Landed:
-    """Land an hour whose dump is gone from its own candidate; where there is none, it stays missing."""
-    rules = in_force(work, source)
-    mine = work.fingerprint(rules, events.TABLE)
-    known = work.ledger.landings(source.source, (missing.hour, missing.hour), mine)
-    landing = known.get(missing.hour)
-    erased = erased_from(work, source.source)
-    if landing is None or landing["status"] != "landed" or erased is None:
-        return missing
-    work.tell(f"{missing.describe()}; it is landed from its candidate")
-    return land_thinned(work, rules, landing, erased)
+# -- whether it is over -----------------------------------------------------------------------------
 
 
-def _still_there(work: Work, files: LakeFiles, persons: Sequence[tuple[int, Person]]) -> list[str]:
-    """Return where persons are after all was done, in words: a run that began before may have come in between."""
+def _overtaken(work: Work, made: Release) -> list[str]:
+    """Return in words that readers are shown other versions than those of the release of the erasure."""
+    newest = repaired(work)
+    assert newest is not None, "a release was made"
+    if newest.get("rolled_back_to"):
+        return [describe_rollback(newest)]
+    if any(newest["versions"][name] < version for name, version in made.versions.items()):
+        return [f"release {newest['release_id']}, made meanwhile, shows earlier versions"]
+    return []
+
+
+def _still_there(
+    work: Work, files: LakeFiles, sources: Sequence[Source], person: Person, since: int
+) -> list[str]:
+    """Return where a person is after all was done, in words: a run that began before may have come in between."""
     work.ledger.refresh()
-    found = [find(work, files, person, since) for since, person in persons]
-    return [f"still there in {each.describe()}" for each in found if each.is_anywhere]
+    found = [find(work, files, source, person, since) for source in sources]
+    told = [f"still there in {each.describe()}" for each in found if each.is_anywhere]
+    books = {name for source in sources for name in still_in_books(work, source, person)}
+    return [*told, *(f"still there in {name}" for name in sorted(books))]
+
+
+def _of_strangers(work: Work, person: Person, sources: Sequence[Source]) -> list[str]:
+    """Return in words what there is of a person in sources that have no file."""
+    return [
+        f"{n:,} events of {name}, which has no source file: bring it back, so that its hours can be landed anew"
+        for name, n in strangers(work, person, sources).items()
+    ]
 
 
 # -- the book ---------------------------------------------------------------------------------------
 
 
-def _asked(work: Work, person: Person) -> Row | None:
-    """Return the erasure of a person that was asked for before, the last one."""
-    theirs = [
-        row
-        for row in asked(work, person.source.source)
-        if set(person.hashes) <= set(row["persons"])
-    ]
+def _asked(work: Work, person: Person, only: Source | None) -> Row | None:
+    """Return the last erasure of a person, from all sources or the one, that was asked for before."""
+    where = "source is null"
+    if only is not None:
+        where = f"(source is null or source = {literal(only.source)})"
+    rows = work.lake.book(ERASURES, f"status = 'asked' and {where}")
+    theirs = [row for row in rows if set(person.hashes) <= set(row["persons"])]
     return max(theirs, key=lambda row: row["sequence"], default=None)
 
 
-def _ask(work: Work, person: Person, found: Found, by: str, reason: str) -> Row:
+def _ask(
+    work: Work, person: Person, only: Source | None, found: Sequence[Found], by: str, reason: str
+) -> Row:
     """Write down that a person is to be erased: from now on their lines become no events."""
     from tidegate.steps.work import new_id
 
-    name = person.source.source
     for _ in range(_ATTEMPTS):
-        sequence = max((row["sequence"] for row in asked(work, name)), default=0) + 1
+        known = work.lake.book(ERASURES, select=("sequence",))
+        sequence = max((row["sequence"] for row in known), default=0) + 1
         row: Row = {
             "erasure_id": new_id(),
-            "source": name,
+            "source": only.source if only else None,
             "sequence": sequence,
             "status": "asked",
             "persons": person.hashes,
@@ -206,11 +230,11 @@ def _ask(work: Work, person: Person, found: Found, by: str, reason: str) -> Row:
             "done_by": by,
             "done_at": _now(),
             "run_id": work.run_id,
-            "found": found.counts(),
-            "dumps": found.dumps,
+            "found": _summed(found),
+            "dumps": sorted({uri for each in found for uri in each.dumps}),
         }
-        work.lake.append_next(ERASURES, [row], f"erase/{name}", sequence)
-        if any(each["erasure_id"] == row["erasure_id"] for each in asked(work, name)):
+        work.lake.append_next(ERASURES, [row], "erase", sequence)
+        if work.lake.book(ERASURES, f"erasure_id = {literal(row['erasure_id'])}"):
             return row
     raise TryAgainError(
         "others asked for erasures faster, again and again",
@@ -225,46 +249,64 @@ def _is_done(work: Work, row: Row) -> bool:
     return bool(work.lake.book(ERASURES, where))
 
 
-def _receipt(work: Work, row: Row, found: Found, purged: Purged, by: str) -> None:
+def _receipt(work: Work, row: Row, found: Sequence[Found], purged: Purged, by: str) -> None:
     """Write down that it is done; what a try before had found already counts too."""
-    counts = found.counts()
     done: Row = {
         **row,
         "status": "done",
         "done_by": by,
         "done_at": _now(),
         "run_id": work.run_id,
-        "found": {name: max(n, row["found"][name]) for name, n in counts.items()},
+        "found": {name: max(n, row["found"][name]) for name, n in _summed(found).items()},
         "removed": purged.counts(),
-        "dumps": sorted({*found.dumps, *row["dumps"]}),
+        "dumps": sorted({*row["dumps"], *(uri for each in found for uri in each.dumps)}),
     }
     work.lake.append(ERASURES, [done])
+
+
+def _summed(found: Sequence[Found]) -> dict[str, int]:
+    return {name: sum(each.counts()[name] for each in found) for name in Found("").counts()}
 
 
 # -- who, and where ---------------------------------------------------------------------------------
 
 
-def _known(
-    work: Work, files: LakeFiles, sources: Sequence[Source], ids: Sequence[str]
-) -> list[_Known]:
-    """Return where a person is, or was erased from before. No key is made to look for somebody."""
+def _person(work: Work, sources: Sequence[Source], ids: Sequence[str]) -> Person:
+    """Return the person of some ids. No key is made to look for somebody.
+
+    Raises:
+        TidegateError: an id is none, or the key that ids of the lake were hashed by is not here.
+    """
     if not ids or any(not value.strip() for value in ids):
         raise TidegateError(
             "no id of a person", expected="a user's or visitor's id, as the dumps have it", got="''"
         )
     work.ledger.refresh()
+    key = work.known_pii_key()
+    for source in sources if key is not None else ():
+        erased_from(work, source.source)
+        if source.hashes and work.ledger.last(events.TABLE, source.source) is not None:
+            work.key_of(in_force(work, source))
     # Without a key nothing was hashed by one, so that any will do.
-    key = find_key(work.settings.home) or PiiKey(bytes(LEAST_BYTES))
-    out = []
-    for source in sources:
-        person = person_of(source, ids, key)
-        before = _asked(work, person)
-        found = find(work, files, person, before["sequence"] if before else None)
-        if before is not None or found.is_anywhere:
-            out.append(_Known(person, found, before))
-    if not out:
-        raise _nobody(work, sources)
-    return out
+    return person_of(ids, key or PiiKey(bytes(LEAST_BYTES)))
+
+
+def _found(
+    work: Work, files: LakeFiles, sources: Sequence[Source], person: Person, before: Row | None
+) -> list[Found]:
+    since = before["sequence"] if before else None
+    return [find(work, files, source, person, since) for source in sources]
+
+
+def _nobody(work: Work, found: Sequence[Found]) -> TidegateError:
+    names = ", ".join(each.source for each in found)
+    return TidegateError(
+        "nobody has such an id",
+        where=work.lake.root,
+        expected=f"the user_id or anonymous_id of a published event, or of a line in quarantine, of {names}",
+        got="none; nothing was changed, and nothing written down",
+        todo='check its spelling and capitals: tidegate sql "SELECT DISTINCT user_id FROM events LIMIT 20"',
+    )
 
 
 def _files(work: Work) -> LakeFiles:
@@ -276,17 +318,6 @@ def _files(work: Work) -> LakeFiles:
             expected="a lake on S3 or in a local folder, whose files can be looked into and removed",
         )
     return found
-
-
-def _nobody(work: Work, sources: Sequence[Source]) -> TidegateError:
-    names = ", ".join(source.source for source in sources)
-    return TidegateError(
-        "nobody has such an id",
-        where=work.lake.root,
-        expected=f"the user_id or anonymous_id of a published event, or of a line in quarantine, of {names}",
-        got="none; nothing was changed, and nothing written down",
-        todo='check its spelling and capitals: tidegate sql "SELECT DISTINCT user_id FROM events LIMIT 20"',
-    )
 
 
 def _refuse_rolled_back(work: Work) -> None:

@@ -8,7 +8,10 @@ from tidegate.dumps import DumpFile
 from tidegate.lake import Row, parse_time
 from tidegate.landing.erased import ID_COLUMNS, MARK, PRODUCER_MARK, REASON, Erased, marked
 from tidegate.landing.parse import event_columns, staged_schema
+from tidegate.ledger import published_landings
+from tidegate.steps.erasures import erased_from
 from tidegate.steps.land import Dump, Landed, account, candidate_folder
+from tidegate.tables import events
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -20,7 +23,30 @@ _PLACE = ("source", "dump_hour", "dump_date", "file", "line")
 """Columns that every line keeps."""
 
 
-def land_thinned(work: Work, source: Source, landing: Row, erased: Erased) -> Landed:
+def land_without_dump(work: Work, source: Source, missing: Landed) -> Landed:
+    """Land an hour whose dump is gone from its own candidate; where there is none, it stays missing.
+
+    Args:
+        work: where; its ledger has to be fresh.
+        source: whose, as it is in force.
+        missing: what came of landing it.
+    """
+    hour = missing.hour
+    mine = work.fingerprint(source, events.TABLE)
+    latest = work.ledger.landings(source.source, (hour, hour), mine).get(hour)
+    if latest is None or latest["status"] != "landed":
+        near = work.ledger.publications(events.TABLE, source.source, slices=(hour, hour))
+        record = published_landings(near).get(hour)
+        ids = [str(record[0].landing_id)] if record else []
+        latest = next(iter(work.ledger.landings_by_id(ids).values()), None)
+    erased = erased_from(work, source.source)
+    if latest is None or erased is None or latest["configuration"] != mine:
+        return missing
+    work.tell(f"{missing.describe()}; it is landed from its candidate")
+    return _land_thinned(work, source, latest, erased)
+
+
+def _land_thinned(work: Work, source: Source, landing: Row, erased: Erased) -> Landed:
     """Land an hour from the candidate of an earlier landing; lines of erased persons become quarantined ones.
 
     Of lines that were in quarantine already the text goes: nobody can tell any more whose they are.
