@@ -89,8 +89,8 @@ object Statements {
     "Intersect", "Join", "LateralJoin", "LimitAll", "LocalLimit", "LocalRelation", "NearestByJoin", "Offset",
     "OneRowRelation", "Pivot", "Project", "RebalancePartitions", "Repartition", "RepartitionByExpression",
     "ResolvedInlineTable", "Sample", "Sort", "SubqueryAlias", "Union", "Unpivot", "UnresolvedHaving", "UnresolvedHint",
-    "UnresolvedInlineTable", "UnresolvedOrdinalPlan", "UnresolvedSubqueryColumnAliases", "UnresolvedTVFAliases",
-    "UnresolvedWith", "Window", "WithCTE", "WithWindowDefinition", "PipeOperator")
+    "UnresolvedInlineTable", "UnresolvedOrdinalPlan", "UnresolvedQualify", "UnresolvedSubqueryColumnAliases",
+    "UnresolvedTVFAliases", "UnresolvedWith", "Window", "WithCTE", "WithWindowDefinition", "PipeOperator")
 
   def check(plan: LogicalPlan): LogicalPlan = {
     plan match {

@@ -3,6 +3,7 @@ package org.apache.spark.sql.hive.thriftserver.tidegate
 import java.util.Locale
 import java.util.regex.Pattern
 
+import com.fasterxml.jackson.databind.ObjectMapper
 import com.google.common.cache.{Cache, CacheBuilder, RemovalListener}
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.Path
@@ -18,6 +19,8 @@ import org.apache.spark.sql.classic.{SparkSession => ClassicSession}
 import org.apache.spark.sql.delta.{DeltaLog, Snapshot}
 import org.apache.spark.sql.execution.datasources.LogicalRelation
 import org.apache.spark.sql.functions.{col, max}
+import org.apache.spark.sql.internal.SQLConf
+import org.apache.spark.sql.types.{DataType, StructType}
 
 object Lake {
   val Latest = "latest"
@@ -60,6 +63,30 @@ class Lake(address: String, hadoop: => Configuration) {
   }
 }
 
+/** A query that stands beside the tables: of a release, `{version}` in its text is that of events, `{release}` its id. */
+case class Query(meaning: String, columns: StructType, text: String) {
+  def of(release: Release): Option[Query] = release.versions.get("events").map { version =>
+    val id = release.id.replaceAll("[^A-Za-z0-9_-]", "") // it stands between quotes
+    copy(text = text.replace("{version}", version.toString).replace("{release}", id))
+  }
+}
+
+object Query {
+  /** The schema of those that each release has. */
+  val OfReleases = "main"
+
+  def read(told: String): Query = {
+    val tree = new ObjectMapper().readTree(told)
+    val columns = DataType.fromJson(tree.get("columns").toString).asInstanceOf[StructType]
+    Query(tree.get("meaning").asText, columns, tree.get("text").asText)
+  }
+}
+
+/** What a name of a schema stands for. */
+sealed trait Shown
+case class Pinned(place: String, version: Option[Long]) extends Shown
+case class Asked(query: Query) extends Shown
+
 /** A release: versions of the warehouse's tables that belong together. */
 case class Release(id: String, sequence: Long, versions: Map[String, Long]) {
   val schema: String = Lake.ReleasePrefix + id.toLowerCase(Locale.ROOT).replaceAll("[^a-z0-9]", "_")
@@ -70,9 +97,15 @@ case class Release(id: String, sequence: Long, versions: Map[String, Long]) {
  *
  * @param owner a session without a guard
  * @param books the names of the system's own books
+ * @param queries what there is beside tables and books: schema -> name -> query
  * @param shown how many of the newest are listed; any other that is kept is found by its name
  */
-class Releases(owner: => ClassicSession, val lake: Lake, val books: Seq[String], shown: Int) {
+class Releases(
+    owner: => ClassicSession,
+    val lake: Lake,
+    val books: Seq[String],
+    val queries: Map[String, Map[String, Query]],
+    shown: Int) {
   private case class Known(seen: (Long, Long), newestFirst: Vector[Release], kept: Map[String, Long]) {
     val byId: Map[String, Release] = newestFirst.map(each => each.id -> each).toMap
     val bySchema: Map[String, Release] = newestFirst.map(each => each.schema -> each).toMap
@@ -163,14 +196,16 @@ object Pin {
 class ReleaseCatalog(conf: SparkConf, hadoop: Configuration, releases: => Releases)
     extends InMemoryCatalog(conf, hadoop) {
 
-  /** What is in a schema: by table its place and version; None where there is no such schema. */
-  private def content(schema: String): Option[Map[String, (String, Option[Long])]] = schema match {
+  /** What is in a schema; None where there is no such schema. */
+  private def content(schema: String): Option[Map[String, Shown]] = schema match {
     case Lake.Latest | Lake.Default =>
-      Some(pinned.fold(Map.empty[String, (String, Option[Long])])(tables))
-    case Lake.Books => Some(releases.books.map(name => name -> (s"ops/$name", None)).toMap)
+      Some(pinned.fold(Map.empty[String, Shown])(ofRelease))
+    case Lake.Books =>
+      val books = releases.books.map(name => name -> Pinned(s"ops/$name", None))
+      Some(books.toMap ++ queries(Lake.Books).view.mapValues(Asked))
     case name if name.startsWith(Lake.ReleasePrefix) =>
       // A session's own stays its own: maintenance keeps for days what queries have begun with.
-      pinned.filter(_.schema == name).orElse(releases.bySchema(name)).map(tables)
+      pinned.filter(_.schema == name).orElse(releases.bySchema(name)).map(ofRelease)
     case _ => None
   }
 
@@ -180,24 +215,41 @@ class ReleaseCatalog(conf: SparkConf, hadoop: Configuration, releases: => Releas
     Pin.of(session).flatMap(releases.byId)
   }
 
-  private def tables(release: Release): Map[String, (String, Option[Long])] =
-    release.versions.map { case (name, version) => name -> (s"warehouse/$name", Some(version)) }
+  private def ofRelease(release: Release): Map[String, Shown] = {
+    val asked = for ((name, query) <- queries(Query.OfReleases); its <- query.of(release)) yield name -> Asked(its)
+    asked ++ release.versions.map { case (name, version) => name -> Pinned(s"warehouse/$name", Some(version)) }
+  }
+
+  private def queries(schema: String): Map[String, Query] = releases.queries.getOrElse(schema, Map.empty)
 
   private def view(schema: String, name: String): Option[CatalogTable] =
-    for {
-      tables <- content(schema)
-      (place, version) <- tables.get(name)
-      found <- releases.snapshot(place, version)
-    } yield CatalogTable(
-        TableIdentifier(name, Some(schema)),
+    content(schema).flatMap(_.get(name)).flatMap {
+      case Pinned(place, version) =>
+        releases.snapshot(place, version).map { found =>
+          table(schema, name, found.schema, releases.lake.viewText(place, version), Option(found.metadata.description))
+        }
+      case Asked(query) =>
+        val told = table(schema, name, query.columns, query.text, Some(query.meaning))
+        Some(told.copy(properties = asWritten ++ CatalogTable.catalogAndNamespaceToProps("spark_catalog", Seq(schema))))
+    }
+
+  /** How a query of ours is read, whatever its session has set: a date is one of UTC. */
+  private val asWritten = Map(
+    SQLConf.SESSION_LOCAL_TIMEZONE.key -> "UTC", SQLConf.ANSI_ENABLED.key -> "true"
+  ).map { case (key, value) => s"${CatalogTable.VIEW_SQL_CONFIG_PREFIX}$key" -> value }
+
+  private def table(
+      schema: String, name: String, columns: StructType, text: String, meaning: Option[String]): CatalogTable =
+    CatalogTable(
+      TableIdentifier(name, Some(schema)),
       CatalogTableType.VIEW,
       CatalogStorageFormat.empty,
-        found.schema,
-        viewText = Some(releases.lake.viewText(place, version)),
-        viewOriginalText = Some(releases.lake.viewText(place, version)),
-        comment = Option(found.metadata.description),
-        owner = "",
-        createTime = 0)
+      columns,
+      viewText = Some(text),
+      viewOriginalText = Some(text),
+      comment = meaning,
+      owner = "",
+      createTime = 0)
 
   override def databaseExists(schema: String): Boolean = content(schema).isDefined
 

@@ -35,7 +35,7 @@ import org.apache.spark.sql.internal.SharedState
  * A SQL server for BI tools: Spark's Thrift server (the protocol of HiveServer2) on published tables.
  *
  * Its one argument is a file of properties: those that begin with `spark.` and `hive.` go where they belong,
- * `s3a.` is how the storage is reached, the rest is of `Settings`.
+ * `s3a.` is how the storage is reached, `view.` are queries, the rest is of `Settings`.
  */
 object SqlServer {
   @volatile var settings: Settings = _
@@ -45,7 +45,7 @@ object SqlServer {
     val context = new SparkContext(settings.spark)
     settings.storage.foreach { case (key, value) => context.hadoopConfiguration.set(key, value) }
     lazy val lake = new Lake(settings.lake, context.hadoopConfiguration)
-    lazy val releases: Releases = new Releases(owner, lake, settings.books, settings.shown)
+    lazy val releases: Releases = new Releases(owner, lake, settings.books, settings.queries, settings.shown)
     lazy val shared: SharedState = new SharedState(context, Map.empty[String, String]) {
       override lazy val externalCatalog = new ExternalCatalogWithListener(
         new ReleaseCatalog(context.conf, context.hadoopConfiguration, releases))
@@ -112,6 +112,10 @@ class Settings(told: Map[String, String]) {
   val look: Long = 10
   /** The system's own books. */
   val books: Seq[String] = told("books").split(',').toSeq
+  /** Queries that stand beside tables and books: schema -> name -> query. */
+  val queries: Map[String, Map[String, Query]] =
+    told.toSeq.collect { case (s"view.$schema.$name", query) => (schema, name, Query.read(query)) }
+      .groupMap(_._1)(each => each._2 -> each._3).view.mapValues(_.toMap).toMap
   /** Releases that are listed. */
   val shown: Int = told("releases").toInt
 

@@ -1,16 +1,50 @@
-"""Completeness: how every hour of a source stands, and which days are partial. Views of DuckDB.
+"""Completeness: how every hour of a source stands, and which days are partial. Views of DuckDB and of Spark.
 
 `ops.hours` is what the books say now, of each hour that was landed. `completeness_by_hour` and
 `completeness_by_day` are for analysts: of each hour from a source's first to its last, whether the tables of
 their release have it. `freshness` is how far each source's published events reach.
+
+Both engines get the same text but for a few words, so that a BI tool and a notebook are told the same.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import duckdb
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What DuckDB and Spark say in different words, to be filled in by `str.format`.
+
+    Attributes:
+        each: the elements of an array, a row each.
+        hours: the hours from one to another, as an array.
+        joined: texts of a group joined, in their order.
+        seconds: how many there are between two times.
+    """
+
+    each: str
+    hours: str
+    joined: str
+    seconds: str
+
+
+DUCKDB = Dialect(
+    each="unnest({})",
+    hours="generate_series({}, {}, INTERVAL 1 HOUR)",
+    joined="string_agg({}, '; ' ORDER BY {})",
+    seconds="epoch({1} - ({0}))",
+)
+SPARK = Dialect(
+    each="explode({})",
+    hours="sequence({}, {}, INTERVAL 1 HOUR)",
+    joined="string_agg({}, '; ') WITHIN GROUP (ORDER BY {})",
+    seconds="timestampdiff(MICROSECOND, {0}, {1}) / 1000000.0D",
+)
 
 BOOKS = frozenset({"landings", "publications", "audits", "releases"})
 """The books that the views are made from."""
@@ -28,26 +62,37 @@ QUALIFY row_number() OVER (
 """
 """The landing that stands for each hour, of those `where`: the latest by the configuration in force."""
 
-_HOURS = f"""
-CREATE VIEW ops.hours AS
+
+def texts(dialect: Dialect, version: str, release: str) -> dict[str, str]:
+    """Return the views' queries by their names, each after those that it is made from.
+
+    Args:
+        dialect: whose.
+        version: of `events` that the release pins, as SQL.
+        release: its id, as SQL.
+    """
+    slices = dialect.each.format("slices")
+    hours = dialect.each.format(dialect.hours.format("min(dump_hour)", "max(dump_hour)"))
+    failed = "expectation || ': expected ' || expected || ', observed ' || observed || ' (' || why || ')'"
+    age = dialect.seconds.format("newest_hour + INTERVAL 1 HOUR", "now()")
+    return {
+        "hours": f"""
 WITH latest AS ({STANDING.format(where="true")}), published AS (
     SELECT source, s.slice AS dump_hour, s.landing_id AS landing_id, s.rows AS rows, delta_version,
            publication_id
-    FROM (SELECT source, sequence, delta_version, publication_id, unnest(slices) AS s
+    FROM (SELECT source, sequence, delta_version, publication_id, {slices} AS s
           FROM ops.publications WHERE table_name = 'events')
     QUALIFY row_number() OVER (PARTITION BY source, s.slice ORDER BY sequence DESC) = 1
 ), failure AS (
-    SELECT source, dump_hour, audited_at,
-           string_agg(expectation || ': expected ' || expected || ', observed ' || observed
-                      || ' (' || why || ')', '; ' ORDER BY expectation) AS why
-    FROM (SELECT *, unnest(slices) AS dump_hour FROM ops.audits
+    SELECT source, dump_hour, audited_at, {dialect.joined.format(failed, "expectation")} AS why
+    FROM (SELECT *, {slices} AS dump_hour FROM ops.audits
           WHERE table_name = 'events' AND NOT success AND severity = 'critical')
     GROUP BY source, dump_hour, audited_at
 ), failed AS (
     SELECT l.source, l.dump_hour, max_by(f.why, f.audited_at) AS why, min(f.audited_at) AS since
     FROM latest l JOIN failure f
       ON f.source = l.source AND f.dump_hour = l.dump_hour AND f.audited_at >= l.landed_at
-    GROUP BY ALL
+    GROUP BY l.source, l.dump_hour
 )
 SELECT l.source, l.dump_hour,
        CASE WHEN p.landing_id IS NOT DISTINCT FROM l.landing_id THEN 'published'
@@ -61,17 +106,15 @@ SELECT l.source, l.dump_hour,
 FROM latest l
 LEFT JOIN published p USING (source, dump_hour)
 LEFT JOIN failed f USING (source, dump_hour)
-"""
-
-_BY_HOUR = """
-CREATE VIEW completeness_by_hour AS
+""",
+        "completeness_by_hour": f"""
 WITH shown AS (
     SELECT source, s.slice AS dump_hour, s.rows AS rows, s.landing_id AS landing_id
-    FROM (SELECT source, sequence, unnest(slices) AS s FROM ops.publications
+    FROM (SELECT source, sequence, {slices} AS s FROM ops.publications
           WHERE table_name = 'events' AND delta_version <= {version})
     QUALIFY row_number() OVER (PARTITION BY source, s.slice ORDER BY sequence DESC) = 1
 ), every AS (
-    SELECT source, unnest(generate_series(min(dump_hour), max(dump_hour), INTERVAL 1 HOUR)) AS dump_hour
+    SELECT source, {hours} AS dump_hour
     FROM ops.hours GROUP BY source
 )
 SELECT e.source, e.dump_hour, CAST(e.dump_hour AS DATE) AS dump_date,
@@ -86,27 +129,22 @@ SELECT e.source, e.dump_hour, CAST(e.dump_hour AS DATE) AS dump_date,
 FROM every e
 LEFT JOIN ops.hours h USING (source, dump_hour)
 LEFT JOIN shown s USING (source, dump_hour)
-"""
-
-_BY_DAY = """
-CREATE VIEW completeness_by_day AS
+""",
+        "completeness_by_day": """
 SELECT source, dump_date,
-       count(*) FILTER (state = 'published') < 24 AS is_partial,
-       count(*) FILTER (state = 'published') AS hours_published,
-       count(*) FILTER (state IN ('held', 'unreadable')) AS hours_held,
-       count(*) FILTER (state = 'waiting') AS hours_waiting,
-       count(*) FILTER (state = 'missing') AS hours_missing,
+       count(*) FILTER (WHERE state = 'published') < 24 AS is_partial,
+       count(*) FILTER (WHERE state = 'published') AS hours_published,
+       count(*) FILTER (WHERE state IN ('held', 'unreadable')) AS hours_held,
+       count(*) FILTER (WHERE state = 'waiting') AS hours_waiting,
+       count(*) FILTER (WHERE state = 'missing') AS hours_missing,
        24 - count(*) AS hours_outside,
-       sum(rows)::BIGINT AS rows
+       CAST(sum(rows) AS BIGINT) AS rows
 FROM completeness_by_hour GROUP BY source, dump_date
-"""
-
-
-_FRESHNESS = """
-CREATE VIEW freshness AS
+""",
+        "freshness": f"""
 WITH shown AS (
-    SELECT source, max(dump_hour) FILTER (state = 'published') AS newest_hour,
-           coalesce(min(dump_hour) FILTER (state <> 'published') - INTERVAL 1 HOUR, max(dump_hour)) AS whole_to,
+    SELECT source, max(dump_hour) FILTER (WHERE state = 'published') AS newest_hour,
+           coalesce(min(dump_hour) FILTER (WHERE state <> 'published') - INTERVAL 1 HOUR, max(dump_hour)) AS whole_to,
            min(dump_hour) AS first_hour
     FROM completeness_by_hour GROUP BY source
 ), made AS (
@@ -114,10 +152,11 @@ WITH shown AS (
     WHERE table_name = 'events' AND delta_version <= {version} GROUP BY source
 )
 SELECT source, newest_hour, CASE WHEN whole_to >= first_hour THEN whole_to END AS whole_to, published_at,
-       (SELECT released_at FROM ops.releases WHERE release_id = getvariable('tidegate_release')) AS released_at,
-       epoch(now() - newest_hour - INTERVAL 1 HOUR) AS age_s
+       (SELECT released_at FROM ops.releases WHERE release_id = {release}) AS released_at,
+       {age} AS age_s
 FROM shown LEFT JOIN made USING (source)
-"""
+""",
+    }
 
 
 def make_views(connection: duckdb.DuckDBPyConnection, version: int | None) -> None:
@@ -127,8 +166,7 @@ def make_views(connection: duckdb.DuckDBPyConnection, version: int | None) -> No
         connection: where.
         version: of `events` that its other views are pinned to; None for the latest.
     """
-    newest = 2**62 if version is None else int(version)
-    connection.execute(_HOURS)
-    connection.execute(_BY_HOUR.format(version=newest))
-    connection.execute(_BY_DAY)
-    connection.execute(_FRESHNESS.format(version=newest))
+    newest = str(2**62 if version is None else int(version))
+    for name, text in texts(DUCKDB, newest, "getvariable('tidegate_release')").items():
+        view = f"ops.{name}" if name == "hours" else name
+        connection.execute(f"CREATE VIEW {view} AS {text}")

@@ -1,11 +1,13 @@
-"""What analysts can query beside the published tables: views of DuckDB, each with what it and its columns mean."""
+"""What analysts can query beside the published tables: views, each with what it and its columns mean."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tidegate import completeness
 from tidegate.quoting import literal, quoted
 from tidegate.tables import OPS, WAREHOUSE
 
@@ -120,6 +122,61 @@ VIEWS: tuple[View, ...] = (
     ),
 )
 """In the order in which they are made."""
+
+
+_SPARK_TYPES = {
+    "source": "string",
+    "dump_hour": "timestamp",
+    "dump_date": "date",
+    "state": "string",
+    "why": "string",
+    "rows": "long",
+    "is_latest": "boolean",
+    "is_partial": "boolean",
+    "hours_published": "long",
+    "hours_held": "long",
+    "hours_waiting": "long",
+    "hours_missing": "long",
+    "hours_outside": "long",
+    "newest_hour": "timestamp",
+    "whole_to": "timestamp",
+    "published_at": "timestamp",
+    "released_at": "timestamp",
+    "age_s": "double",
+    "since": "timestamp",
+    "landing_id": "string",
+    "landed_at": "timestamp",
+    "published_landing_id": "string",
+    "publication_id": "string",
+    "delta_version": "long",
+}
+
+
+def spark_views() -> dict[str, str]:
+    """Return the views that the SQL server has too, as it is told them.
+
+    Returns:
+        `<schema>.<name>` -> JSON of `meaning`, `columns` (Spark's JSON of a struct) and `text`, in which `{version}`
+        stands for the version of `events` and `{release}` for the id of the release. Those of `main` are in each
+        release.
+    """
+    found = {}
+    texts = completeness.texts(completeness.SPARK, "{version}", "'{release}'")
+    for view in VIEWS:
+        if view.name not in texts:
+            continue
+        fields = [
+            {"name": n, "type": _SPARK_TYPES[n], "nullable": True, "metadata": {"comment": told}}
+            for n, told in view.columns.items()
+        ]
+        found[f"{view.schema}.{view.name}"] = json.dumps(
+            {
+                "meaning": f"One row is {view.meaning}.",
+                "columns": {"type": "struct", "fields": fields},
+                "text": texts[view.name],
+            }
+        )
+    return found
 
 
 def describe(connection: duckdb.DuckDBPyConnection) -> None:

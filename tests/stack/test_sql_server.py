@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import socket
 import time
 from collections.abc import Iterator
@@ -17,65 +16,37 @@ from typing import Any
 import psutil
 import pytest
 from sql_lake import MEANING, SqlLake, schema
+from sql_server import SqlServer, ask, sql_server
 from test_stack_processes import check_secrets, kill_and_wait, one, processes
 
-from project import REPO
 from s3server import s3_client
 from tidegate.settings import S3Access, SqlLimits
-from tidegate.stack.ports import Ports
 from tidegate.stack.private import ANALYST, load_sql_secrets
-from tidegate.stack.process import Child, end_marked
+from tidegate.stack.process import end_marked
 from tidegate.stack.run import HOME_MARK, running_stack
-from tidegate.stack.sql import HOST, SqlPlan, build_sql_server, launch_sql, wait_for_sql
+from tidegate.stack.sql import HOST
 
 ROWS = 1000
 LISTED = 2
 
 
 @dataclass
-class Server:
+class Server(SqlServer):
     """A running server, and the lake it reads."""
 
-    port: int
-    password: str
     lake: SqlLake
     home: Path
-
-    def connect(self, **more: Any) -> Any:
-        """Connect as PyHive does."""
-        login = {"username": ANALYST, "password": self.password, "auth": "CUSTOM"}
-        return import_module("pyhive.hive").connect(HOST, self.port, **{**login, **more})
-
-    def connect_impala(self, password: str | None = None) -> Any:
-        """Connect as impyla does."""
-        return import_module("impala.dbapi").connect(
-            HOST,
-            self.port,
-            user=ANALYST,
-            password=password or self.password,
-            auth_mechanism="PLAIN",
-        )
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Run a server on a lake made by hand, in which there are three releases."""
-    os.environ.setdefault("TIDEGATE_JARS", str(REPO / ".tidegate" / "jars"))
     home = tmp_path_factory.mktemp("sql")
     lake = SqlLake(home / "lake", tmp_path_factory.mktemp("whole"))
     for _ in range(3):
         lake.release()
-    secrets = load_sql_secrets(home)
-    port = Ports(home).choose("sql")
-    limits = SqlLimits(rows=ROWS, memory="1g", releases=LISTED)
-    children: list[Child] = []
-    jar = build_sql_server(home, REPO, children.append)
-    child = launch_sql(SqlPlan(home, REPO, str(lake.root), port, secrets, limits), jar)
-    try:
-        wait_for_sql(child, port)
-        yield Server(port, secrets.password, lake, home)
-    finally:
-        child.stop(0.0)
+    with sql_server(home, lake.root, SqlLimits(rows=ROWS, memory="1g", releases=LISTED)) as made:
+        yield Server(made.port, made.password, lake, home)
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +54,6 @@ def cursor(server: Server) -> Iterator[Any]:
     """Give a cursor that many tests share."""
     with contextlib.closing(server.connect()) as connection:
         yield connection.cursor()
-
-
-def ask(cursor: Any, statement: str) -> list[tuple[Any, ...]]:
-    """Return the rows of a statement."""
-    cursor.execute(statement)
-    return list(cursor.fetchall()) if cursor.description else []
 
 
 def refusal(cursor: Any, statement: str) -> str:
@@ -359,6 +324,7 @@ WITH RECURSIVE t(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM t WHERE n < 5) SE
 FROM events |> WHERE worth > 0 |> AGGREGATE count(*) GROUP BY user_key
 SELECT a, grouping(a), count(*) FROM VALUES (1), (2) AS t(a) GROUP BY CUBE (a) HAVING count(*) > 0 LIMIT 2 OFFSET 1
 SELECT user_key, row_number() OVER (PARTITION BY user_key ORDER BY event_time) FROM events
+SELECT user_key FROM events QUALIFY row_number() OVER (PARTITION BY user_key ORDER BY event_time) = 1
 SELECT * FROM events PIVOT (count(*) FOR user_key IN ('u0'))
 SELECT * FROM (SELECT 1 AS a, 2 AS b) UNPIVOT (v FOR k IN (a, b))
 SELECT event_id, x FROM events LATERAL VIEW explode(array(1, 2)) t AS x

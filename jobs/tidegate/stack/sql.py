@@ -29,6 +29,7 @@ from tidegate.stack.spark import (
     work_folder,
 )
 from tidegate.tables import OPS
+from tidegate.views import spark_views
 
 HOST = "127.0.0.1"
 START_S = 180.0
@@ -223,6 +224,7 @@ def sql_conf(plan: SqlPlan, work: Path) -> dict[str, str]:
         "user": ANALYST,
         "password": plan.secrets.password,
         "books": ",".join(table.name for table in OPS),
+        **{f"view.{name}": told for name, told in spark_views().items()},
         "rows": str(limits.rows),
         "timeout_s": seconds,
         "releases": str(limits.releases),
