@@ -54,6 +54,19 @@ _ADDED_MEANWHILE = (*_CONFLICTS, "[DELTA_DUPLICATE_COLUMNS_FOUND", "[FIELD_ALREA
 
 
 @dataclass(frozen=True)
+class Staged:
+    """Rows that were written down under staging, so that they are computed once.
+
+    Attributes:
+        rows: the rows.
+        place: where they are.
+    """
+
+    rows: DataFrame
+    place: str
+
+
+@dataclass(frozen=True)
 class Compacted:
     """What putting files together came to: how many there were and are, and their bytes."""
 
@@ -397,6 +410,29 @@ class Lake:
         if partition:
             writer = writer.partitionBy(*partition)
         writer.parquet(path)
+
+    def keep(self, frame: DataFrame, place: str, schema: str) -> Staged:
+        """Write rows down under staging, to be asked for often."""
+        self.stage(frame, place)
+        return Staged(self.staged(place, schema=schema), place)
+
+    def look(self, query: str, **places: str) -> list[Row]:
+        """Return the rows of a query of what is staged, quickly.
+
+        Args:
+            query: in words that Spark and DuckDB both know, `explode`, `unix_micros` and `unix_seconds` among
+                them; `{name}` stands for the rows of a place.
+            places: name -> where rows were staged, without partitions.
+
+        Returns:
+            Times are ISO 8601 text (see `parse_time`).
+        """
+        if self._by_duckdb:
+            return self.books.look(
+                query, {name: place.removeprefix(f"{self.root}/") for name, place in places.items()}
+            )
+        frames: dict[str, Any] = {name: self.staged(place) for name, place in places.items()}
+        return self.rows(self.spark.sql(query, **frames))
 
     def staged(self, *paths: str, base: str | None = None, schema: str | None = None) -> DataFrame:
         """Read Parquet from staging."""

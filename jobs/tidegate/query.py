@@ -143,6 +143,14 @@ def _unreadable_errors() -> tuple[type[Exception], ...]:
     return duckdb.InvalidInputException, duckdb.IOException, duckdb.HTTPException
 
 
+_SPARKS = {
+    "unix_seconds(t)": "CAST(epoch(t) AS BIGINT)",
+    "unix_micros(t)": "epoch_us(t)",
+    "explode(l)": "unnest(l)",
+}
+"""Functions of Spark that DuckDB has under other names."""
+
+
 class Books:
     """A quick look at small tables of a lake and at the commits of its tables.
 
@@ -157,6 +165,8 @@ class Books:
     def __init__(self, lake: str, s3: S3Access) -> None:
         self._base = _duckdb_uri(lake)
         self._connection = _open(lake, s3)
+        for name, meant in _SPARKS.items():
+            self._connection.execute(f"CREATE MACRO {name} AS {meant}")
         # Not the pool of threads that waits on the network: Python threads share the connection.
         self._lock = threading.Lock()
 
@@ -183,6 +193,24 @@ class Books:
             f"SELECT to_json(t) FROM (SELECT {', '.join(select)} FROM "
             f"delta_scan({literal(f'{self._base}/{table}')}{pin}) WHERE {where}) t"
         )
+        return [json.loads(row[0]) for row in found]
+
+    def look(self, query: str, places: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Return the rows of a query of Parquet files that Spark wrote.
+
+        Args:
+            query: `{name}` in it stands for the rows of a place.
+            places: name -> folder below the lake, whose files have the same columns.
+
+        Returns:
+            Values as JSON has them; times as ISO 8601 text in UTC.
+        """
+        read = {
+            name: f"read_parquet({literal(f'{self._base}/{place}/*.parquet')}, "
+            "hive_partitioning = false)"
+            for name, place in places.items()
+        }
+        found = self._fetch(f"SELECT to_json(t) FROM ({query.format(**read)}) t")
         return [json.loads(row[0]) for row in found]
 
     def commits(self, table: str, limit: int) -> list[tuple[int, str | None]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -220,6 +221,40 @@ def test_a_book_says_the_same_whoever_reads_it(
     assert found[0] == found[1]
     assert found[0][0] == rows[1:]
     assert found[0][1] == [{"n": 1, "m": 2}]
+
+
+def test_what_is_staged_says_the_same_whoever_reads_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = tmp_path / "a 'b"
+    root.mkdir()
+    lake = Lake(project.spark, str(root))
+    rows = [
+        {"h": NOON + n * HOUR, "d": date(2024, 2, 28 + n), "t": NOON, "hs": [NOON, NOON + n * HOUR]}
+        for n in range(2)
+    ]
+    rows.append({"h": None, "d": None, "t": None, "hs": []})
+    ddl = "h timestamp, d date, t timestamp, hs array<timestamp>"
+    kept = lake.keep(lake.frame(rows, ddl).repartition(2), lake.staging("x", "kept"), ddl)
+    none = lake.keep(lake.frame([], ddl), lake.staging("x", "none"), ddl)
+    assert lake.rows(none.rows) == []
+    queries = (
+        "SELECT unix_seconds(h) AS s, unix_micros(t) AS us, CAST(d AS string) AS d FROM {kept} ORDER BY s NULLS FIRST",
+        "SELECT unix_seconds(CAST(d AS timestamp)) AS s, count(*) AS n, count(*) FILTER (WHERE t >= h) AS c "
+        "FROM {kept} GROUP BY 1 ORDER BY 1 NULLS FIRST",
+        "SELECT DISTINCT unix_seconds(h) AS s FROM (SELECT explode(hs) AS h FROM {kept}) t ORDER BY s NULLS FIRST",
+        "SELECT count(*) AS n FROM {kept} k WHERE NOT EXISTS (SELECT 1 FROM {none} n WHERE n.h = k.h)",
+        "SELECT (SELECT count(*) FROM {kept}) - (SELECT count(*) FROM {none}) AS n",
+        "SELECT coalesce(max(unix_micros(t)) > 0, false) AS cut, max(CASE WHEN false THEN t END) AS m FROM {none}",
+    )
+    found = []
+    for quick in (True, False):
+        monkeypatch.setattr(Lake, "_by_duckdb", quick)
+        found.append([lake.look(each, kept=kept.place, none=none.place) for each in queries])
+        times = lake.look("SELECT h FROM {kept} WHERE h IS NOT NULL ORDER BY h", kept=kept.place)
+        assert [parse_time(row["h"]) for row in times] == [NOON, NOON + HOUR]
+    assert found[0] == found[1]
+    assert found[0][3:] == [[{"n": 3}], [{"n": 3}], [{"cut": False, "m": None}]]
 
 
 def test_a_table_that_does_not_exist_is_told_with_those_that_do() -> None:

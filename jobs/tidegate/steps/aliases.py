@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tidegate.durations import parse_duration
-from tidegate.lake import literal, slices_where
+from tidegate.lake import Staged, literal, slices_where
 from tidegate.landing.erased import MARK, marked
 from tidegate.ledger import Publication
-from tidegate.steps.candidates import Candidate, by_slice, hours_in, in_dumps, new_place
+from tidegate.steps.candidates import Candidate, by_slice, hours_staged, in_dumps, new_place
 from tidegate.steps.erasures import erased_from
 from tidegate.steps.stretches import fold, sessions_near
 from tidegate.tables import events, session_aliases, sessions
@@ -49,49 +50,50 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
     name = source.source
     place = new_place(work, _ALIASES, name)
 
-    def kept(what: str, frame: DataFrame, schema: str) -> DataFrame:
+    def kept(what: str, frame: DataFrame, schema: str) -> Staged:
         """Return rows that are few and asked for often as they are staged: Delta plans each read anew."""
-        work.lake.stage(frame, f"{place}/{what}")
-        return work.lake.staged(f"{place}/{what}", schema=schema)
+        return work.lake.keep(frame, f"{place}/{what}", schema)
 
     where = slices_where(sessions.TABLE, name, [each.slice for each in change.slices])
     whole = sessions.TABLE.ddl
     old = kept("old", _sessions_at(work, name, change.delta_version - 1, where), whole)
     new = kept("new", _sessions_at(work, name, change.delta_version, where), whole)
     before = work.ledger.numbered(sessions.TABLE, name, change.sequence - 1)
-    gone = old.join(new.select("session_id"), "session_id", "left_anti")
+    gone = old.rows.join(new.rows.select("session_id"), "session_id", "left_anti")
     # Of a person who asked to be forgotten no id leads anywhere.
     gone = marked(gone, erased_from(work, name), ["user_key"]).where(f"not `{MARK}`").drop(MARK)
     lost = kept("lost", gone, whole)
-    were = kept("were", session_aliases.members(_events_of(work, name, before, lost), lost), _IN)
-    near_by = near(work, source, old.unionByName(new).selectExpr(*SPAN))
+    then = _events_of(work, name, before, lost)
+    were = kept("were", session_aliases.members(then, lost.rows), _IN)
+    near_by = near(work, source, (old, SPAN), (new, SPAN))
     mine = kept("mine", work.lake.read(_ALIASES).where(near_by), _ALIASES.ddl)
     # Few events are looked for: those of ids that are no more.
-    wanted = were.select("event_id").unionByName(
-        mine.selectExpr("explode(events) as e").select("e.event_id")
+    wanted = were.rows.select("event_id").unionByName(
+        mine.rows.selectExpr("explode(events) as e").select("e.event_id")
     )
-    looked_at = _events_of(work, name, change, new).join(wanted.distinct(), "event_id", "left_semi")
-    moved = kept("moved", session_aliases.members(looked_at, new), _IN)
-    touched = kept("touched", _touched(mine, old, new, moved), _ALIASES.ddl)
+    now = _events_of(work, name, change, new)
+    looked_at = now.join(wanted.distinct(), "event_id", "left_semi")
+    moved = kept("moved", session_aliases.members(looked_at, new.rows), _IN)
+    touched = kept("touched", _touched(mine.rows, old.rows, new.rows, moved.rows), _ALIASES.ddl)
     built = session_aliases.build(
-        lost.join(session_aliases.listed(were), "session_id"),
-        touched.join(new.select("session_id"), "session_id", "left_anti"),
-        old.select("session_id"),
-        moved,
+        lost.rows.join(session_aliases.listed(were.rows), "session_id"),
+        touched.rows.join(new.rows.select("session_id"), "session_id", "left_anti"),
+        old.rows.select("session_id"),
+        moved.rows,
         source.duplicates.within,
     )
     rows = kept("built", built, _ALIASES.ddl)
-    slices = hours_in(touched.select("start_hour").unionByName(rows.select("start_hour")))
+    slices = hours_staged(work, "start_hour", touched, rows)
     if slices:
         # A slice is replaced whole: what of it is not touched goes in again as it is.
         rest = (
             work.lake.read(_ALIASES)
             .where(slices_where(_ALIASES, name, sorted(slices)))
-            .join(touched.select("session_id"), "session_id", "left_anti")
+            .join(touched.rows.select("session_id"), "session_id", "left_anti")
             .select(*_ALIASES.column_names)
         )
     target = f"{place}/candidate"
-    work.lake.stage((rows.unionByName(rest) if slices else rows).coalesce(1), target)
+    work.lake.stage((rows.rows.unionByName(rest) if slices else rows.rows).coalesce(1), target)
     counts = {hour: each["n"] for hour, each in by_slice(work, _ALIASES, target).items()}
     return Candidate(
         _ALIASES,
@@ -99,11 +101,11 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
         {hour: counts.get(hour, 0) for hour in sorted(slices)},
         {
             "rows": sum(counts.values()),
-            "unaccounted": lost.count() - rows.join(lost, "session_id", "left_semi").count(),
-            "dangling": rows.where("live_session_id is not null")
+            "unaccounted": _unaccounted(work, lost, rows),
+            "dangling": rows.rows.where("live_session_id is not null")
             .join(
                 work.rows(sessions.TABLE, name, change.delta_version)
-                .where(near(work, source, rows.selectExpr(*SPAN)))
+                .where(near(work, source, (rows, SPAN)))
                 .selectExpr("session_id as live_session_id"),
                 "live_session_id",
                 "left_anti",
@@ -113,13 +115,24 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
     )
 
 
+def _unaccounted(work: Work, lost: Staged, built: Staged) -> int:
+    """Return how many more ids are no more than have an alias."""
+    [found] = work.lake.look(
+        "SELECT (SELECT count(*) FROM {lost}) - (SELECT count(*) FROM {built} b "
+        "WHERE b.session_id IN (SELECT session_id FROM {lost})) AS n",
+        lost=lost.place,
+        built=built.place,
+    )
+    return int(found["n"])
+
+
 def _sessions_at(work: Work, source: str, version: int, where: str) -> DataFrame:
     """Return sessions of a source as they were at a version of the table."""
     rows = work.rows(sessions.TABLE, source, version)
     return rows.where(where).select(*sessions.TABLE.column_names)
 
 
-def near(work: Work, source: Source, spans: DataFrame) -> str:
+def near(work: Work, source: Source, *spans: tuple[Staged, Sequence[str]]) -> str:
     """Return the predicate of sessions, or aliases, whose events can be those of some sessions.
 
     One id stands for one event only within the window of duplicates, so they are near in time. The source's
@@ -128,14 +141,22 @@ def near(work: Work, source: Source, spans: DataFrame) -> str:
     Args:
         work: where.
         source: whose.
-        spans: `start_hour`, `lo` and `hi` (µs, first and last event) of the sessions.
+        spans: staged sessions, and what of them is `start_hour`, `lo` and `hi` (µs, first and last event).
     """
     mine = f"source = {literal(source.source)}"
     if source.sessions.id is not None:
         return mine
     margin = _widest_window(work, source)
-    rows = spans.groupBy("start_hour").agg({"lo": "min", "hi": "max"}).collect()
-    stretches = fold(((_time(row["min(lo)"]), _time(row["max(hi)"])) for row in rows), 2 * margin)
+    rows = [
+        row
+        for staged, columns in spans
+        for row in work.lake.look(
+            "SELECT start_hour, min(lo) AS lo, max(hi) AS hi "
+            f"FROM (SELECT {', '.join(columns)} FROM {{rows}}) t GROUP BY start_hour",
+            rows=staged.place,
+        )
+    ]
+    stretches = fold(((_time(row["lo"]), _time(row["hi"])) for row in rows), 2 * margin)
     return f"{mine} and ({sessions_near(stretches, margin)})"
 
 
@@ -170,10 +191,8 @@ def _touched(mine: DataFrame, old: DataFrame, new: DataFrame, moved: DataFrame) 
     return mine.join(ids.unionByName(alive).distinct(), "session_id", "left_semi")
 
 
-def _events_of(work: Work, source: str, made: Publication, rows: DataFrame) -> DataFrame:
+def _events_of(work: Work, source: str, made: Publication, of: Staged) -> DataFrame:
     """Return the events that a publication made some sessions of: of those dumps, and maybe more."""
-    from pyspark.sql import functions as F
-
-    dumps = hours_in(rows.select(F.explode("dump_hours").alias("dump_hour")))
+    dumps = hours_staged(work, "explode(dump_hours)", of)
     version = made.input_versions[events.TABLE.name]
     return work.rows(events.TABLE, source, version).where(in_dumps(sorted(dumps)))

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tidegate.lake import Row, literal, parse_time
+from tidegate.lake import Row, literal
 from tidegate.ledger import Publication
 from tidegate.tables import Table, events
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from tidegate.lake import Staged
     from tidegate.source import Source
     from tidegate.steps.work import Work
 
@@ -67,16 +68,21 @@ class Taken:
 
 
 def by_slice(work: Work, table: Table, place: str, **sums: str) -> dict[datetime, Row]:
-    """Return by slice the number of staged rows, `n`, and aggregates of their columns (name = Spark SQL)."""
-    from pyspark.sql import functions as F
+    """Return by slice the number of staged rows, `n`, and aggregates of their columns.
 
-    time = F.col(table.slice_time).cast("timestamp").alias("slice")
-    grouped = (
-        work.lake.staged(place, schema=table.ddl)
-        .groupBy(time)
-        .agg(F.count(F.lit(1)).alias("n"), *(F.expr(a).alias(name) for name, a in sums.items()))
+    Args:
+        work: where.
+        table: whose rows they are.
+        place: where they are staged.
+        sums: name -> aggregate, in words that Spark and DuckDB both know.
+    """
+    listed = "".join(f", {aggregate} AS {name}" for name, aggregate in sums.items())
+    rows = work.lake.look(
+        f"SELECT unix_seconds(CAST({table.slice_time} AS timestamp)) AS slice, count(*) AS n{listed} "
+        "FROM {rows} GROUP BY 1",
+        rows=place,
     )
-    return {parse_time(row["slice"]): row for row in work.lake.rows(grouped)}
+    return {datetime.fromtimestamp(row["slice"], UTC): row for row in rows}
 
 
 def new_place(work: Work, table: Table, source: str) -> str:
@@ -103,3 +109,15 @@ def hours_in(frame: DataFrame) -> set[datetime]:
 
     rows = frame.select(F.unix_seconds(frame.columns[0]).alias("s")).distinct().collect()
     return {datetime.fromtimestamp(row["s"], UTC) for row in rows}
+
+
+def hours_staged(work: Work, hour: str, *kept: Staged) -> set[datetime]:
+    """Return the different hours that an expression gives in staged rows."""
+    found: set[datetime] = set()
+    for each in kept:
+        rows = work.lake.look(
+            f"SELECT DISTINCT unix_seconds(h) AS s FROM (SELECT {hour} AS h FROM {{rows}}) t",
+            rows=each.place,
+        )
+        found |= {datetime.fromtimestamp(row["s"], UTC) for row in rows}
+    return found

@@ -536,14 +536,14 @@ def _stage_repeats(
     found = events.repeats(
         staged.where("_outcome = 'event'").select("dump_hour", "event_id", "file", "line")
     )
-    repeated = f"{place}/{REPEATS}"
-    work.lake.stage(found.coalesce(1), repeated)
     from tidegate.lake import parse_time
 
-    counts = work.lake.rows(
-        work.lake.staged(repeated, schema=REPEATS_SCHEMA).groupBy("dump_hour").count()
+    repeated = f"{place}/{REPEATS}"
+    work.lake.stage(found.coalesce(1), repeated)
+    counts = work.lake.look(
+        "SELECT dump_hour, count(*) AS n FROM {repeated} GROUP BY dump_hour", repeated=repeated
     )
-    return {parse_time(row["dump_hour"]): row["count"] for row in counts}
+    return {parse_time(row["dump_hour"]): row["n"] for row in counts}
 
 
 def _quarantine(

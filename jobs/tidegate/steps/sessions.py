@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tidegate.hours import HOUR
-from tidegate.lake import Row, literal, slices_where
+from tidegate.lake import Row, Staged, literal, slices_where
 from tidegate.steps import aliases
 from tidegate.steps.candidates import (
     Candidate,
     Taken,
     by_slice,
-    hours_in,
+    hours_staged,
     in_dumps,
     new_place,
 )
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _STALE = (
     "session_id string, start_hour timestamp, lo bigint, hi bigint, dump_hours array<timestamp>"
 )
+_STALE_SPAN = ("start_hour", "lo", "hi")
 _STALE_COLUMNS = ("session_id", *aliases.SPAN, "dump_hours")
 _RANGES = "k string, lo bigint, hi bigint, last bigint, after bigint"
 _ENDED = "k string, lo bigint, hi bigint, is_resumed boolean"
@@ -50,21 +51,17 @@ class Affected:
     needed: DataFrame
     built: _Sessions
     fresh: _Sessions
-    stale: DataFrame | None
+    stale: Staged | None
 
 
 @dataclass(frozen=True)
-class _Sessions:
+class _Sessions(Staged):
     """Staged sessions.
 
     Attributes:
-        rows: the sessions.
-        place: where they are staged.
         by_slice: how many there are, `n`, of how many `events`, and how many of them are `long`: to be cut.
     """
 
-    rows: DataFrame
-    place: str
     by_slice: Mapping[datetime, Row]
 
     @property
@@ -81,12 +78,12 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
     published = work.rows(events.TABLE, name, taken.version).where("user_key is not null")
     if taken.whole or taken.last is None:
         built = _build(work, published, rules, place)
-        there = None if taken.last is None else _published(work, name)
+        there = None if taken.last is None else _published(work, name, f"{place}/stale")
         found = Affected(published, built, built, there)
     else:
         found = _affected(work, taken, published, rules, place)
 
-    stale_hours = hours_in(found.stale.select("start_hour")) if found.stale is not None else set()
+    stale_hours = hours_staged(work, "start_hour", *([found.stale] if found.stale else []))
     slices = sorted(stale_hours | found.fresh.by_slice.keys())
     target, counts = found.fresh.place, found.fresh.by_slice
     if found.stale is not None and slices and not taken.whole:
@@ -94,7 +91,7 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
         kept = (
             work.lake.read(sessions.TABLE)
             .where(slices_where(sessions.TABLE, name, slices))
-            .join(found.stale.select("session_id"), "session_id", "left_anti")
+            .join(found.stale.rows.select("session_id"), "session_id", "left_anti")
             .select(*sessions.TABLE.column_names)
         )
         target = f"{place}/candidate"
@@ -133,17 +130,22 @@ def _build(work: Work, needed: DataFrame, rules: sessions.Rules, place: str) -> 
 
 
 def _stage(work: Work, rows: DataFrame, place: str, long: str = "false") -> _Sessions:
-    work.lake.stage(rows, place)
+    kept = work.lake.keep(rows, place, sessions.TABLE.ddl)
     found = by_slice(
-        work, sessions.TABLE, place, events="sum(event_count)", long=f"count_if({long})"
+        work,
+        sessions.TABLE,
+        place,
+        events="sum(event_count)",
+        long=f"count(*) FILTER (WHERE {long})",
     )
-    return _Sessions(work.lake.staged(place, schema=sessions.TABLE.ddl), place, found)
+    return _Sessions(kept.rows, place, found)
 
 
-def _published(work: Work, source: str) -> DataFrame:
+def _published(work: Work, source: str, place: str) -> Staged:
     """Return all published sessions of a source, as `Affected.stale` has them."""
     mine = f"source = {literal(source)}"
-    return work.lake.read(sessions.TABLE).where(mine).selectExpr(*_STALE_COLUMNS)
+    there = work.lake.read(sessions.TABLE).where(mine).selectExpr(*_STALE_COLUMNS)
+    return work.lake.keep(there, place, _STALE)
 
 
 def _renames(work: Work, source: Source, found: Affected) -> bool:
@@ -152,19 +154,22 @@ def _renames(work: Work, source: Source, found: Affected) -> bool:
 
     if found.stale is None:
         return False
-    fresh = found.fresh.rows
-    if not found.stale.join(fresh, "session_id", "left_anti").isEmpty():
+    [gone] = work.lake.look(
+        "SELECT count(*) AS n FROM {stale} s "
+        "WHERE NOT EXISTS (SELECT 1 FROM {fresh} f WHERE f.session_id = s.session_id)",
+        stale=found.stale.place,
+        fresh=found.fresh.place,
+    )
+    if gone["n"]:
         return True
     mine = f"source = {literal(source.source)}"
     if not work.lake.book(session_aliases.TABLE, mine, ["count(*) as n"])[0]["n"]:
         return False
-    spans = found.stale.select("start_hour", "lo", "hi").unionByName(
-        fresh.selectExpr(*aliases.SPAN)
-    )
-    known = work.lake.read(session_aliases.TABLE).where(aliases.near(work, source, spans))
+    near = aliases.near(work, source, (found.stale, _STALE_SPAN), (found.fresh, aliases.SPAN))
+    known = work.lake.read(session_aliases.TABLE).where(near)
     led = known.select(F.explode("events").alias("e")).select("e.event_id", "e.session_id")
     return not (
-        led.join(found.stale, "session_id", "left_semi").isEmpty()
+        led.join(found.stale.rows, "session_id", "left_semi").isEmpty()
         and led.join(found.needed, "event_id", "left_semi").isEmpty()
     )
 
@@ -184,35 +189,32 @@ def _affected(
         # A session that a changed dump had fed may have lost any of its events.
         touched = gained.unionByName(near.where("fed").select("k", "lo", "hi"))
         old = near.join(touched.select("k").distinct(), "k", "left_semi")
-        ranges = _staged(work, sessions.affected(touched, old, rules), f"{place}/ranges", _RANGES)
+        ranges = work.lake.keep(sessions.affected(touched, old, rules), f"{place}/ranges", _RANGES)
         if not own_ids:
-            wider, cut = _wider(ranges, stretches, rules.gap)
+            wider, cut = _wider(work, ranges, stretches, rules.gap)
             if wider is not None:
                 stretches = wider
                 continue
-        stale = _staged(work, _within(near, ranges), f"{place}/stale", _STALE)
-        needed = _needed(published, ranges, changed, stale)
+        stale = work.lake.keep(_within(near, ranges.rows), f"{place}/stale", _STALE)
+        needed = _needed(work, published, ranges.rows, changed, stale)
         built = _build(work, needed, rules, place)
         if own_ids or not cut:
             return Affected(needed, built, built, stale)
         fresh = built.rows.selectExpr(*_STALE_COLUMNS, f"{sessions.KEY} as k")
-        ended = _staged(
-            work,
-            sessions.resumed(ranges, near, fresh),
-            f"{place}/resumed",
-            _ENDED,
+        ended = work.lake.keep(
+            sessions.resumed(ranges.rows, near, fresh), f"{place}/resumed", _ENDED
         )
-        wider, _ = _wider(ended.where("not is_resumed"), stretches, rules.gap, cut=True)
+        wider, _ = _wider(work, ended, stretches, rules.gap, cut=True)
         if wider is None:
             return Affected(
                 needed,
                 built,
                 _stage(
                     work,
-                    built.rows.join(_within(fresh, ended).select("session_id"), "session_id"),
+                    built.rows.join(_within(fresh, ended.rows).select("session_id"), "session_id"),
                     f"{place}/fresh",
                 ),
-                _within(near, ended),
+                work.lake.keep(_within(near, ended.rows), f"{place}/gone", _STALE),
             )
         # Its cuts fall elsewhere for now: look twice as far each time.
         stretches = fold((lo, hi + step) for lo, hi in wider)
@@ -255,12 +257,6 @@ def _near(
     )
 
 
-def _staged(work: Work, rows: DataFrame, place: str, schema: str) -> DataFrame:
-    """Write rows down, so that they are computed once."""
-    work.lake.stage(rows, place)
-    return work.lake.staged(place, schema=schema)
-
-
 def _within(found: DataFrame, ranges: DataFrame) -> DataFrame:
     """Return the sessions that start in the ranges, as `Affected.stale` has them."""
     return _inside(found, "lo", ranges).select("session_id", "start_hour", "lo", "hi", "dump_hours")
@@ -275,12 +271,14 @@ def _inside(rows: DataFrame, time: str, ranges: DataFrame) -> DataFrame:
 
 
 def _needed(
-    published: DataFrame, ranges: DataFrame, changed: Sequence[datetime], stale: DataFrame
+    work: Work,
+    published: DataFrame,
+    ranges: DataFrame,
+    changed: Sequence[datetime],
+    stale: Staged,
 ) -> DataFrame:
     """Return the events in the ranges: they came in changed dumps, or in those that fed what is stale."""
-    from pyspark.sql import functions as F
-
-    dumps = {*changed, *hours_in(stale.select(F.explode("dump_hours").alias("dump_hour")))}
+    dumps = {*changed, *hours_staged(work, "explode(dump_hours)", stale)}
     return _events_in(published.where(in_dumps(sorted(dumps))), ranges)
 
 
@@ -293,32 +291,31 @@ def _events_in(found: DataFrame, ranges: DataFrame) -> DataFrame:
 
 
 def _wider(
-    ranges: DataFrame, stretches: Sequence[Stretch], gap: timedelta, *, cut: bool = False
+    work: Work, ranges: Staged, stretches: Sequence[Stretch], gap: timedelta, *, cut: bool = False
 ) -> tuple[list[Stretch] | None, bool]:
     """Look for ranges that may reach beyond the sessions that were looked at.
 
     Only sessions cut at `max` follow each other without a pause, so this is rare.
 
     Args:
+        work: where.
         ranges: as `sessions.affected` or `sessions.resumed` gives them.
         stretches: near which sessions were looked at.
         gap: how near.
-        cut: whether to look at all ranges; else only at those without a session to resume at.
+        cut: whether to look at all ranges that are not resumed; else only at those without a session to
+            resume at.
 
     Returns:
         Wider stretches, or None; and whether any range has a session to resume at.
     """
-    from pyspark.sql import functions as F
-
-    which = "true" if cut else "after = 0"
-    beyond = [
-        F.expr(
-            f"max(if({which} and hi > {_us(hi)} and lo <= {_us(hi + gap)} and hi >= {_us(lo)}, hi, null))"
-        ).alias(f"s{n}")
+    which = "not is_resumed" if cut else "after = 0"
+    beyond = "".join(
+        f", max(CASE WHEN {which} AND hi > {_us(hi)} AND lo <= {_us(hi + gap)} AND hi >= {_us(lo)} "
+        f"THEN hi END) AS s{n}"
         for n, (lo, hi) in enumerate(stretches)
-    ]
-    some = F.lit(False) if cut else F.expr("coalesce(max(after) > 0, false)")
-    row = ranges.agg(some.alias("cut"), *beyond).collect()[0]
+    )
+    some = "false" if cut else "coalesce(max(after) > 0, false)"
+    [row] = work.lake.look(f"SELECT {some} AS cut{beyond} FROM {{ranges}}", ranges=ranges.place)
     ends = [row[f"s{n}"] for n in range(len(stretches))]
     if all(end is None for end in ends):
         return None, row["cut"]
