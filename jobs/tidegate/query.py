@@ -189,11 +189,10 @@ class Books:
             Values as JSON has them; times as ISO 8601 text in UTC.
         """
         pin = "" if version is None else f", version := {version}"
-        found = self._fetch(
-            f"SELECT to_json(t) FROM (SELECT {', '.join(select)} FROM "
-            f"delta_scan({literal(f'{self._base}/{table}')}{pin}) WHERE {where}) t"
+        return self._rows(
+            f"SELECT {', '.join(select)} FROM "
+            f"delta_scan({literal(f'{self._base}/{table}')}{pin}) WHERE {where}"
         )
-        return [json.loads(row[0]) for row in found]
 
     def look(self, query: str, places: Mapping[str, str]) -> list[dict[str, Any]]:
         """Return the rows of a query of Parquet files that Spark wrote.
@@ -210,8 +209,7 @@ class Books:
             "hive_partitioning = false)"
             for name, place in places.items()
         }
-        found = self._fetch(f"SELECT to_json(t) FROM ({query.format(**read)}) t")
-        return [json.loads(row[0]) for row in found]
+        return self._rows(query.format(**read))
 
     def commits(self, table: str, limit: int) -> list[tuple[int, str | None]]:
         """Return (version, user metadata) of a table's last commits, newest first."""
@@ -303,6 +301,10 @@ class Books:
             f"SELECT filename FROM read_text([{listed}]) WHERE regexp_matches(content, {literal(pattern)})"
         )
         return [str(name).removeprefix(f"{self._base}/") for (name,) in rows]
+
+    def _rows(self, query: str) -> list[dict[str, Any]]:
+        """Return rows as JSON has them."""
+        return [json.loads(row[0]) for row in self._fetch(f"SELECT to_json(t) FROM ({query}) t")]
 
     def _fetch(self, query: str) -> list[tuple[Any, ...]]:
         with self._lock:

@@ -25,6 +25,11 @@ class View:
     built_from: tuple[str, ...] = ()
     schema: str = "main"
 
+    @property
+    def comment(self) -> str:
+        """What it means, as a sentence."""
+        return f"One row is {self.meaning}."
+
 
 _HOUR = {"source": "name of the source", "dump_hour": "UTC hour of the dump"}
 VIEWS: tuple[View, ...] = (
@@ -171,7 +176,7 @@ def spark_views() -> dict[str, str]:
         ]
         found[f"{view.schema}.{view.name}"] = json.dumps(
             {
-                "meaning": f"One row is {view.meaning}.",
+                "meaning": view.comment,
                 "columns": {"type": "struct", "fields": fields},
                 "text": texts[view.name],
             }
@@ -207,4 +212,4 @@ def _meanings() -> Iterable[tuple[tuple[str, str], str, Mapping[str, str]]]:
         columns = {column.name: column.meaning for column in table.columns}
         yield (schema, table.name), f"One row is {table.meaning}.", columns
     for view in VIEWS:
-        yield (view.schema, view.name), f"One row is {view.meaning}.", view.columns
+        yield (view.schema, view.name), view.comment, view.columns

@@ -83,7 +83,7 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
     else:
         found = _affected(work, taken, published, rules, place)
 
-    stale_hours = hours_staged(work, "start_hour", *([found.stale] if found.stale else []))
+    stale_hours = hours_staged(work, "start_hour", found.stale) if found.stale else set()
     slices = sorted(stale_hours | found.fresh.by_slice.keys())
     target, counts = found.fresh.place, found.fresh.by_slice
     if found.stale is not None and slices and not taken.whole:
