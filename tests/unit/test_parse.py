@@ -100,6 +100,9 @@ FORM = {
     "a member after the object": _bad(f'{{{GOOD}}},"x":2', "not_json"),
     "a member after the object, twice": _bad(f'{{{GOOD}}},"x":2,"v":{{{GOOD}}}', "not_json"),
     "brackets closed and opened": _bad(f'{{{GOOD}}}],"v":[{{{GOOD}}}', "not_json"),
+    "a comma after the object": _bad(f"{{{GOOD}}},", "not_json"),
+    "two objects and an end mark": _bad(f'{{{GOOD}}},{{"~end of line~":1}}', "not_json"),
+    "an end mark of its own": _bad(f'{{{GOOD}}}],"~end of line~":1}}', "not_json"),
     "garbage after the object": _bad(f"{{{GOOD}}} garbage", "not_json"),
     "one brace too many": _bad('{"id":9}}', "not_json"),
     "one brace too many in a whole event": _bad(f"{{{GOOD}}}}}", "not_json"),
@@ -113,6 +116,9 @@ FORM = {
     "a leading zero": _bad(f'{{{GOOD},"i":007}}', "not_json"),
     "a control character in a text": _bad(f'{{{GOOD},"s":"a\x01b"}}', "not_json"),
     "a zero byte": _bad(f'{{{GOOD},"s":"a\x00b"}}', "not_json"),
+    "a carriage return in a text of a member": _bad(
+        f'{{{GOOD},"user":{{"id":"u\r}},"s":"x"}}', "not_json"
+    ),
     "a tab in a text": _bad(f'{{{GOOD},"s":"a\tb"}}', "not_json"),
     "a no-break space": _bad(f"\u00a0{{{GOOD}}}", "not_json"),
     "a byte order mark within the file": _bad(f"\ufeff{{{GOOD}}}", "not_json"),
@@ -125,6 +131,8 @@ FORM = {
     "a text": _bad('"x"', "not_object"),
     "true": _bad("true", "not_object"),
     "an escaped character": _with('"s":"\\u00e9\\n\\t\\u0001"', s="é\n\t\x01"),
+    "brackets in a text": _with('"s":"]}],"', s="]}],"),
+    "an end mark as a member": _with('"~end of line~":5'),
     "an emoji": _with('"s":"🌊"', s="🌊"),
     "a lone carriage return between members": _ok(f'{{{GOOD},\r"s":"x"}}', s="x"),
     "an unknown member": _with('"zzz":[1,{"a":2}]'),

@@ -51,6 +51,7 @@ REASONS: Mapping[str, str] = {
 """Why a line can't become an event."""
 
 _END = "~end of line~"
+_BROKEN = "~broken~"
 _KEPT = "~kept~"
 _ISO_TIME = (
     r"^\\d{4}-\\d{2}-\\d{2}[T ]\\d{2}:\\d{2}(:\\d{2}([.,]\\d{1,9})?)?"
@@ -58,9 +59,12 @@ _ISO_TIME = (
 )
 _USUAL_TIME = r"^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}([.]\\d{1,9})?Z$"
 """Those of `_ISO_TIME` that a cast takes as they are."""
-_JSON_OPTIONS = (
-    "map('mode', 'PERMISSIVE', 'allowSingleQuotes', 'false', 'allowNonNumericNumbers', 'false')"
-)
+_JSON_OPTIONS = {
+    "mode": "PERMISSIVE",
+    "allowSingleQuotes": "false",
+    "allowNonNumericNumbers": "false",
+    "columnNameOfCorruptRecord": _BROKEN,
+}
 
 
 def parse(
@@ -195,37 +199,55 @@ def _numbered() -> list[Column]:
 def _json(lines: DataFrame, source: Source) -> DataFrame:
     """Add `f` (the fields wanted, as text), `is_whole` (one JSON value and no more), `is_header`.
 
-    A line is parsed inside an object that ends in a member of ours: what closes a bracket too many
-    hides that member. What brings members of its own does not, and what Spark fails to read of a
-    member it leaves out: so the line is also counted as the elements of an array, which has to be one.
+    A line is parsed inside an object that ends in a member of ours: what closes a bracket too many hides
+    that member. One without `]` is parsed as the only element of an array, which nothing but ours can end:
+    so it is one object if the array has one element, and nothing of it was broken. Of others, what brings
+    members of its own does not hide ours, and what Spark fails to read of a member it leaves out: they are
+    also counted as the elements of an array.
     """
     from pyspark.sql import functions as F
 
     wanted = _struct(_tree(source.wanted()))
-    schema = f"v {wanted}, `{_END}` int"
     readable = f"bytes <= {MAX_LINE_BYTES} and is_valid_utf8(value)"
+    alone = f"{readable} and not contains(value, ']')"
     # A byte order mark at the start of a file is no part of its first line.
     clean = lines.withColumn("value", F.expr("if(line = 1, ltrim('\\uFEFF', value), value)"))
-    parsed = clean.withColumn(
-        "p",
-        F.expr(
-            f"from_json(if({readable}, concat('{{\"v\":', value, ',\"{_END}\":1}}'), null), "
-            f"{_text(schema)}, {_JSON_OPTIONS})"
-        ),
-    )
+    as_element = _from_json(alone, "'[', value, ']'", f"array<{wanted}>", f", `{_BROKEN}` string")
+    as_member = _from_json(readable, "value", wanted)
+    is_object = f"p.`{_END}` = 1 and p.`{_BROKEN}` is null and size(p.v) = 1"
     return (
-        parsed.withColumn(
+        clean.withColumn("p", F.expr(as_element))
+        .withColumn("is_object", F.expr(f"coalesce({is_object}, false)"))
+        .withColumn("q", F.expr(f"if(is_object, null, {as_member})"))
+        .withColumn(
             "is_whole",
             F.expr(
-                f"p.`{_END}` is not null "
-                "and coalesce(json_array_length(concat('[', value, ']')), 0) = 1"
+                f"is_object or (q.`{_END}` is not null "
+                "and coalesce(json_array_length(concat('[', value, ']')), 0) = 1)"
             ),
         )
-        .withColumn("f", F.expr("p.v"))
+        .withColumn("f", F.expr("if(is_object, get(p.v, 0), q.v)"))
         .withColumn("is_header", F.lit(False))
-        .withColumn("body", F.expr("trim(both ' \\t\\r' from value)"))
-        .drop("p")
+        .withColumn("body", F.expr(_trimmed("value")))
+        .drop("p", "q", "is_object")
     )
+
+
+def _from_json(which: str, value: str, kind: str, more: str = "") -> str:
+    """Return the Spark SQL of an object with a value as `v` and our member behind it; NULL of other lines."""
+    text = f"if({which}, concat('{{\"v\":', {value}, ',\"{_END}\":1}}'), null)"
+    options = ", ".join(f"{_text(k)}, {_text(v)}" for k, v in _JSON_OPTIONS.items())
+    return f"from_json({text}, {_text(f'v {kind}, `{_END}` int{more}')}, map({options}))"
+
+
+def _trimmed(text: str) -> str:
+    """Return the Spark SQL of a text without white space at its ends; Spark's trim copies the whole text."""
+    ends = " or ".join(
+        f"{side}({text}, '{each}')"
+        for each in (" ", "\\t", "\\r")
+        for side in ("startswith", "endswith")
+    )
+    return f"if({ends}, trim(both ' \\t\\r' from {text}), {text})"
 
 
 def _csv(lines: DataFrame, source: Source, header: Sequence[str]) -> DataFrame:
@@ -257,6 +279,7 @@ def _csv(lines: DataFrame, source: Source, header: Sequence[str]) -> DataFrame:
         f"bytes <= {MAX_LINE_BYTES} and is_valid_utf8(value) "
         f"and (octet_length(value) < {_MAX_COLUMNS} or {separators} < {_MAX_COLUMNS})"
     )
+    without_cr = "if(endswith(value, '\\r'), rtrim('\\r', value), value)"
     fields = {name or f"_c{at}": F.col(f"p.c{at}") for at, name in enumerate(header)}
     wanted = {split_path(path)[0] for path in source.wanted()}
     # What a file's header lacks, no line of it has a value for.
@@ -267,9 +290,7 @@ def _csv(lines: DataFrame, source: Source, header: Sequence[str]) -> DataFrame:
     return (
         clean.withColumn(
             "p",
-            F.expr(
-                f"from_csv(if({readable}, rtrim('\\r', value), null), {_text(schema)}, map({flat}))"
-            ),
+            F.expr(f"from_csv(if({readable}, {without_cr}, null), {_text(schema)}, map({flat}))"),
         )
         .withColumn("is_whole", F.expr(f"p.`{_END}` is null and p is not null"))
         .withColumn("f", F.struct(*(column.alias(name) for name, column in fields.items())))
@@ -485,7 +506,7 @@ def _problem(values: DataFrame, source: Source) -> Column:  # noqa: ARG001
             f"concat('expected at most {MAX_LINE_BYTES} bytes, got ', bytes)",
         ),
         ("not is_valid_utf8(value)", "not_utf8", "'expected UTF-8'"),
-        ("trim(both ' \\t\\r' from value) = ''", "blank_line", "'expected an event'"),
+        (f"{_trimmed('value')} = ''", "blank_line", "'expected an event'"),
     ]
     if is_csv:
         checks.append(

@@ -242,6 +242,9 @@ def java_options(work: Path) -> list[str]:
     return [
         "-XX:+IgnoreUnrecognizedVMOptions",  # Java 17 and 21 don't know all of these
         *(f"-XX:{name}={value}" for name, value in _JIT.items()),
+        # Spark makes one method of a whole stage, and Java leaves those of more than 8,000 bytes of code to
+        # its interpreter: a dozen columns in a source file are enough for that.
+        "-XX:-DontCompileHugeMethods",
         # Spark without memory goes on and answers every query with an error; ended, it is started again.
         "-XX:+ExitOnOutOfMemoryError",
         "-XX:+UseParallelGC",  # a heap of 2 GiB: G1's threads cost more than its short pauses are worth
