@@ -134,7 +134,9 @@ class Project:
         from tidegate.lake import Lake
         from tidegate.steps.work import Work
 
-        lake = Lake(spark or self.spark, self.settings.lake)
+        scratch = self.root / "scratch"
+        scratch.mkdir(exist_ok=True)
+        lake = Lake(spark or self.spark, self.settings.lake, scratch=scratch)
         return Work(self.settings, lake, "test")
 
     def run(self, source: Source, hours: Sequence[datetime]) -> Ran:

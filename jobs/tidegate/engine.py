@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from tidegate.errors import TidegateError, TryAgainError
@@ -61,6 +63,8 @@ _KEEPALIVE = {
     "grpc.keepalive_time_ms": 330_000,
     "grpc.keepalive_timeout_ms": 60_000,
 }
+_MEMORY = "1700m"
+"""Heap of a command's own server: with its Java and the command itself that is less than 3 GB."""
 _STOP_S = 10.0
 """Seconds that a server of a command's own may take to end."""
 
@@ -144,6 +148,28 @@ def connect(url: str) -> SparkSession:
     return spark
 
 
+@contextmanager
+def scratch(spark: SparkSession) -> Iterator[Path | None]:
+    """Yield a folder on the disk of a session's server, for what only this session asks for.
+
+    It is gone at the end of the block, and after a kill by the next one's beginning. None where the server
+    is another machine's, or computes on others.
+    """
+    from tidegate.stack.private import own_folder
+    from tidegate.stack.spark import SCRATCH
+
+    told = spark.conf.get(SCRATCH, None)
+    # Its name is the server's own, made of chance: a folder that is here is the one that is meant.
+    if told is None or not os.access(told, os.W_OK):
+        yield None
+        return
+    folder = own_folder(Path(told), "session")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def fit(spark: SparkSession, rows: int, *, much: int = LARGE_ROWS) -> None:
     """Set a session up for work on about so many rows. What it computes is the same.
 
@@ -164,7 +190,7 @@ def _private_server(
 ) -> Iterator[str]:
     from tidegate.stack.aot import MAKING
     from tidegate.stack.preload import STEPS, import_ahead
-    from tidegate.stack.spark import launch_spark, wait_for_spark
+    from tidegate.stack.spark import MEMORY, launch_spark, wait_for_spark
 
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -172,6 +198,7 @@ def _private_server(
         settings.home,
         s3=settings.s3,
         log=logs / f"spark-{os.getpid()}.log",
+        memory=os.environ.get(MEMORY) or _MEMORY,
         make_cache=True,
         progress=tell,
     )

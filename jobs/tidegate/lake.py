@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import TidegateError, TryAgainError
@@ -83,12 +84,20 @@ class Lake:
         spark: a session of the one server that writes this lake.
         root: URI or absolute path of the lake.
         s3: how S3 is reached, for a quick look at the books.
+        scratch: a folder of this session's own on the server's disk, if that is this machine's.
     """
 
-    def __init__(self, spark: SparkSession, root: str, s3: S3Access | None = None) -> None:
+    def __init__(
+        self,
+        spark: SparkSession,
+        root: str,
+        s3: S3Access | None = None,
+        scratch: Path | None = None,
+    ) -> None:
         self.spark = spark
         self.root = root.rstrip("/")
         self._s3 = s3 or S3Access()
+        self._scratch = scratch
         self._books: Books | None = None
 
     # -- places ---------------------------------------------------------------------------------
@@ -411,8 +420,18 @@ class Lake:
             writer = writer.partitionBy(*partition)
         writer.parquet(path)
 
-    def keep(self, frame: DataFrame, place: str, schema: str) -> Staged:
-        """Write rows down under staging, to be asked for often."""
+    def keep(self, frame: DataFrame, place: str, schema: str, *, lasting: bool = False) -> Staged:
+        """Write rows down, to be asked for often.
+
+        Args:
+            frame: the rows.
+            place: under staging; the same below this session's scratch folder takes its place where there is
+                one: a small write to S3 is some fifty requests.
+            schema: of the rows, as DDL.
+            lasting: whether they are to stay under staging after the session.
+        """
+        if self._scratch is not None and not lasting:
+            place = str(self._scratch / place.removeprefix(f"{self.root}/"))
         self.stage(frame, place)
         return Staged(self.staged(place, schema=schema), place)
 
@@ -422,7 +441,7 @@ class Lake:
         Args:
             query: in words that Spark and DuckDB both know, `explode`, `unix_micros` and `unix_seconds` among
                 them; `{name}` stands for the rows of a place.
-            places: name -> where rows were staged, without partitions.
+            places: name -> where rows were staged or kept, without partitions.
 
         Returns:
             Times are ISO 8601 text (see `parse_time`).

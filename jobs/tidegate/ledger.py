@@ -102,6 +102,12 @@ class Ledger:
         self.lake = lake
         self._books: dict[str, _Book] = {}
 
+    def apart(self) -> Ledger:
+        """Return a ledger that knows what this one has read, for another thread."""
+        other = Ledger(self.lake)
+        other._books.update(self._books)
+        return other
+
     def refresh(self) -> None:
         """Forget what was read, so that the next look is a fresh one."""
         self._books.clear()
@@ -234,8 +240,11 @@ class Ledger:
         if mine and min(version for version, _ in commits) <= book.version + 1:
             # The row may lose to another writer's: then it is repaired from the commit.
             self._append(table, book, records)
+        if mine:
+            self._books.pop(table.name, None)
+            return True
         self.refresh()
-        return bool(mine) or self._is_recorded(table, publication)
+        return self._is_recorded(table, publication)
 
     def _is_recorded(self, table: Table, publication: Publication) -> bool:
         """Return whether a publication's commit is among all of its table's; slow, rarely asked."""

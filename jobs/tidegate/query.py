@@ -168,7 +168,8 @@ class Books:
         for name, meant in _SPARKS.items():
             self._connection.execute(f"CREATE MACRO {name} AS {meant}")
         # Not the pool of threads that waits on the network: Python threads share the connection.
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._attached: dict[str, int] = {}
 
     def rows(
         self,
@@ -188,41 +189,62 @@ class Books:
         Returns:
             Values as JSON has them; times as ISO 8601 text in UTC.
         """
-        pin = "" if version is None else f", version := {version}"
-        return self._rows(
-            f"SELECT {', '.join(select)} FROM "
-            f"delta_scan({literal(f'{self._base}/{table}')}{pin}) WHERE {where}"
-        )
+        with self._lock:
+            if version is None:
+                found = self._latest(table)
+            else:
+                found = f"delta_scan({literal(f'{self._base}/{table}')}, version := {version})"
+            return self._rows(f"SELECT {', '.join(select)} FROM {found} WHERE {where}")
+
+    def _latest(self, table: str) -> str:
+        """Return the name of a table at its latest version, attached.
+
+        What is attached reads the table's log once: on S3 that is a request for each commit since the last
+        checkpoint. To see whether there is a newer version is a single one, since versions have no gaps.
+        """
+        known = self._attached.get(table)
+        version = max(self._commits(table), default=-1) if known is None else known
+        while known is not None and self._is_committed(table, version + 1):
+            version += 1
+        if version != known:
+            if known is not None:
+                self._connection.execute(f"DETACH {_attached_name(table, known)}")
+                del self._attached[table]
+            options = f"TYPE delta, PIN_SNAPSHOT, VERSION {max(version, 0)}"
+            where = literal(f"{self._base}/{table}")
+            self._connection.execute(
+                f"ATTACH {where} AS {_attached_name(table, version)} ({options})"
+            )
+            self._attached[table] = version
+        return _attached_name(table, version)
+
+    def _is_committed(self, table: str, version: int) -> bool:
+        """Return whether a version of a table is there."""
+        # As a pattern: a plain name is not looked for.
+        pattern = literal(f"{self._base}/{table}/_delta_log/{version:020}.jso*")
+        return bool(self._fetch(f"SELECT 1 FROM glob({pattern})"))
 
     def look(self, query: str, places: Mapping[str, str]) -> list[dict[str, Any]]:
         """Return the rows of a query of Parquet files that Spark wrote.
 
         Args:
             query: `{name}` in it stands for the rows of a place.
-            places: name -> folder below the lake, whose files have the same columns.
+            places: name -> folder below the lake, or of this machine, whose files have the same columns.
 
         Returns:
             Values as JSON has them; times as ISO 8601 text in UTC.
         """
         read = {
-            name: f"read_parquet({literal(f'{self._base}/{place}/*.parquet')}, "
-            "hive_partitioning = false)"
+            name: "read_parquet("
+            + literal(f"{place if place.startswith('/') else f'{self._base}/{place}'}/*.parquet")
+            + ", hive_partitioning = false)"
             for name, place in places.items()
         }
         return self._rows(query.format(**read))
 
     def commits(self, table: str, limit: int) -> list[tuple[int, str | None]]:
         """Return (version, user metadata) of a table's last commits, newest first."""
-        folder = f"{self._base}/{table}/_delta_log"
-        names = [
-            row[0]
-            for row in self._fetch(
-                f"SELECT file FROM glob({literal(folder + '/*.json')}) ORDER BY file DESC"
-            )
-        ]
-        versions = {
-            int(match[1]): name for name in names if (match := re.search(r"/(\d{20})\.json$", name))
-        }
+        versions = self._commits(table)
         wanted = sorted(versions, reverse=True)[:limit]
         if not wanted:
             return []
@@ -230,14 +252,18 @@ class Books:
         texts = dict(self._fetch(f"SELECT filename, content FROM read_text([{listed}])"))
         return [(version, _metadata(texts[versions[version]])) for version in wanted]
 
+    def _commits(self, table: str) -> dict[int, str]:
+        """Return the files of a table's commits by version."""
+        pattern = literal(f"{self._base}/{table}/_delta_log/*.json")
+        return {
+            int(match[1]): name
+            for (name,) in self._fetch(f"SELECT file FROM glob({pattern})")
+            if (match := re.search(r"/(\d{20})\.json$", name))
+        }
+
     def added(self, table: str, after: int) -> set[str]:
         """Return the names, without folders, of the data files that commits after a version put in."""
-        folder = f"{self._base}/{table}/_delta_log"
-        names = [
-            name
-            for (name,) in self._fetch(f"SELECT file FROM glob({literal(folder + '/*.json')})")
-            if (match := re.search(r"/(\d{20})\.json$", name)) and int(match[1]) > after
-        ]
+        names = [name for version, name in self._commits(table).items() if version > after]
         found: set[str] = set()
         for at in range(0, len(names), _COMMITS_AT_ONCE):
             listed = ", ".join(literal(name) for name in names[at : at + _COMMITS_AT_ONCE])
@@ -309,6 +335,10 @@ class Books:
     def _fetch(self, query: str) -> list[tuple[Any, ...]]:
         with self._lock:
             return self._connection.execute(query).fetchall()
+
+
+def _attached_name(table: str, version: int) -> str:
+    return quoted(f"{table} {version}")
 
 
 def _metadata(commit: str) -> str | None:

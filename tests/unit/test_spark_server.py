@@ -9,7 +9,7 @@ import pytest
 from tidegate import engine
 from tidegate.errors import TidegateError
 from tidegate.settings import S3Access, Settings
-from tidegate.stack.spark import spark_class_path, start_spark
+from tidegate.stack.spark import MEMORY, spark_class_path, start_spark
 
 
 def test_sparks_own_jars_come_before_those_that_they_mend(tmp_path: Path) -> None:
@@ -42,3 +42,20 @@ def test_a_server_that_ends_in_the_middle_of_the_work_is_told(tmp_path: Path) ->
         child.stop(0.0)
     assert "running it again" in told.value.describe()
     assert url not in told.value.describe(), "a token is a secret"
+
+
+@pytest.mark.parametrize(("given", "heap"), [(None, "1700m"), ("3g", "3g")])
+def test_a_commands_own_server_has_the_heap_that_is_given(
+    given: str | None, heap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(MEMORY, raising=False)
+    if given is not None:
+        monkeypatch.setenv(MEMORY, given)
+
+    def launch(*_: object, memory: str, **__: object) -> None:
+        raise TidegateError(f"asked for {memory}")
+
+    monkeypatch.setattr("tidegate.stack.spark.launch_spark", launch)
+    settings = Settings(tmp_path, tmp_path / "home", str(tmp_path / "lake"))
+    with pytest.raises(TidegateError, match=f"asked for {heap}$"), engine.session(settings):
+        pass

@@ -1,4 +1,4 @@
-"""Files that only their owner may read: the stack's keys and passwords."""
+"""Files and folders that only their owner may read: the stack's keys and passwords, and what passes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import base64
 import json
 import os
 import secrets
+import shutil
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,6 +26,25 @@ def write_private(file: Path, text: str) -> None:
     with os.fdopen(descriptor, "w") as out:
         out.write(text)
     scratch.replace(file)
+
+
+def own_folder(parent: Path, kind: str) -> Path:
+    """Make a folder of this process's own; clear away those of its kind whose processes were killed."""
+    for left in parent.glob(f"{kind}-*"):
+        owner = left.name.split("-")[1]
+        if owner.isdigit() and not _lives(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{kind}-{os.getpid()}-", dir=parent))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @dataclass(frozen=True)

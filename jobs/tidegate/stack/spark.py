@@ -8,7 +8,6 @@ import re
 import secrets
 import shutil
 import socket
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,11 +16,15 @@ from tidegate.errors import TidegateError
 from tidegate.pii_key import VARIABLE as PII_KEY
 from tidegate.settings import S3Access
 from tidegate.stack.aot import find_cache
-from tidegate.stack.private import write_private
+from tidegate.stack.private import own_folder, write_private
 from tidegate.stack.process import Child, spawn
 
 START_S = 120.0
 """Seconds a server may take to start (6 on an idle machine with 2 cores)."""
+MEMORY = "TIDEGATE_SPARK_MEMORY"
+"""Variable with the largest heap of a server, as Java writes it."""
+SCRATCH = "spark.tidegate.scratch"
+"""The property that tells clients on the server's machine where they may keep what only they ask for."""
 _STARTED = re.compile(r"Spark Connect server started at: .*?:(\d+)")
 _LOG4J2 = Path(__file__).with_name("spark_log4j2.properties")
 _OPENED = (
@@ -122,6 +125,8 @@ def launch_spark(
         **s3_conf(s3),
         **(extra_conf or {}),
     }
+    if conf["spark.master"].startswith("local["):  # executors elsewhere have no such folder
+        conf[SCRATCH] = str(work / "scratch")
     properties = work / "spark.conf"
     write_private(properties, "".join(f"{key} {value}\n" for key, value in conf.items()))
     class_path = spark_class_path(jars, pyspark)
@@ -208,23 +213,10 @@ def work_folder(home: Path) -> Path:
     """Make a server's own folder; clear away those of processes that were killed."""
     folder = home / "spark"
     folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob("server-*"):
-        owner = left.name.split("-")[1]
-        if owner.isdigit() and not _lives(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)
-    work = Path(tempfile.mkdtemp(prefix=f"server-{os.getpid()}-", dir=folder))
+    work = own_folder(folder, "server")
     (work / "tmp").mkdir()
+    (work / "scratch").mkdir()
     return work
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 _JIT = {

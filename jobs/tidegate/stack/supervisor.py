@@ -63,7 +63,7 @@ from tidegate.stack.seaweed import (
     plan_seaweed,
     wait_for_seaweed,
 )
-from tidegate.stack.spark import launch_spark, spark_token, wait_for_spark
+from tidegate.stack.spark import MEMORY, launch_spark, spark_token, wait_for_spark
 from tidegate.stack.sql import HOST, SqlPlan, build_sql_server, launch_sql, wait_for_sql
 from tidegate.stack.state import StackState, lock_file, state_file, write_state
 
@@ -304,7 +304,7 @@ class Supervisor:
                 self.home,
                 s3=s3,
                 log=self.home / "logs" / "spark.log",
-                memory=os.environ.get("TIDEGATE_SPARK_MEMORY") or "2g",
+                memory=os.environ.get(MEMORY) or "2g",
                 extra_conf=self.spark_conf,
                 port=spark_port,
                 progress=self.say,

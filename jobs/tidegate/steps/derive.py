@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -98,7 +98,7 @@ def derive(work: Work, sources: Sequence[Source], cap: int | None = None) -> Der
     # Sources have no slice in common, and Spark plans with one core each.
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         each_came_to = list(
-            pool.map(lambda name: _derive_source(replace(work), known[name], version), names)
+            pool.map(lambda name: _derive_source(work.apart(), known[name], version), names)
         )
     audits = [audit for came_to in each_came_to for audit in came_to.audits]
     return Derived(
@@ -133,11 +133,11 @@ def _derive_source(work: Work, source: Source, version: int) -> _CameTo:
     """Bring the tables of one source up to a version of events; `work` is this thread's own."""
     # Spark plans on one core: what does not wait for one another is brought up side by side.
     with ThreadPoolExecutor(max_workers=1) as pool:
-        hourly = pool.submit(_bring_up, replace(work), hourly_activity.TABLE, source, version)
+        hourly = pool.submit(_bring_up, work.apart(), hourly_activity.TABLE, source, version)
         came_to = _bring_up(work, sessions.TABLE, source, version)
         if came_to.stopped:  # what would be built on it waits with it
             return came_to.then(hourly.result())
-        daily = pool.submit(_days_after, hourly, replace(work), source, version)
+        daily = pool.submit(_days_after, hourly, work.apart(), source, version)
         followed = _follow(work, in_force(work, source))
         return came_to.then(hourly.result()).then(daily.result()).then(followed)
 

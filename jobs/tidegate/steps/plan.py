@@ -71,7 +71,7 @@ class Plan:
         source: whose.
         sequence: the number that the publication would have.
         slices: what it would put in.
-        withheld: where under staging the ids to leave out lie (`dump_hour`, `event_id`), if any.
+        withheld: where the ids to leave out lie (`dump_hour`, `event_id`), if any.
     """
 
     source: Source
@@ -149,12 +149,14 @@ def _plan_with_duplicates(
         place = None
     else:
         left_out = events.withheld(_only_ids_of(work, source, neighbours, involved), reach)
-        place = work.lake.staging("withheld", source.source, new_id())
         chosen = left_out.where(_hours_in(involved))
-        work.lake.stage(chosen.coalesce(1), place)
-        counts = _count_withheld(work, place)
-        if not counts:
-            place = None
+        kept = work.lake.keep(
+            chosen.coalesce(1),
+            work.lake.staging("withheld", source.source, new_id()),
+            "dump_hour timestamp, event_id string",
+        )
+        counts = _count_withheld(work, kept.rows)
+        place = kept.place if counts else None
     slices = [
         _planned(hour, after[hour], *counts.get(hour, (0, 0)), again=hour not in changed)
         for hour in sorted(involved)
@@ -205,14 +207,12 @@ def _only_ids_of(
     return ids.unionByName(shared)
 
 
-def _count_withheld(work: Work, place: str) -> dict[datetime, tuple[int, int]]:
+def _count_withheld(work: Work, withheld: DataFrame) -> dict[datetime, tuple[int, int]]:
     """Return by dump hour how many events are withheld, and a number that says which ones."""
     from pyspark.sql import functions as F
 
-    counted = (
-        work.lake.staged(place, schema="dump_hour timestamp, event_id string")
-        .groupBy("dump_hour")
-        .agg(F.count(F.lit(1)).alias("n"), F.expr("bit_xor(xxhash64(event_id))").alias("which"))
+    counted = withheld.groupBy("dump_hour").agg(
+        F.count(F.lit(1)).alias("n"), F.expr("bit_xor(xxhash64(event_id))").alias("which")
     )
     return {
         parse_time(row["dump_hour"]): (row["n"], row["which"]) for row in work.lake.rows(counted)

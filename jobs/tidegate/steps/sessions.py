@@ -77,7 +77,7 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
     place = new_place(work, sessions.TABLE, name)
     published = work.rows(events.TABLE, name, taken.version).where("user_key is not null")
     if taken.whole or taken.last is None:
-        built = _build(work, published, rules, place)
+        built = _build(work, published, rules, place, lasting=True)
         there = None if taken.last is None else _published(work, name, f"{place}/stale")
         found = Affected(published, built, built, there)
     else:
@@ -95,7 +95,7 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
             .select(*sessions.TABLE.column_names)
         )
         target = f"{place}/candidate"
-        counts = _stage(work, found.fresh.rows.unionByName(kept), target).by_slice
+        counts = _stage(work, found.fresh.rows.unionByName(kept), target, lasting=True).by_slice
     rows = {hour: counts[hour]["n"] if hour in counts else 0 for hour in slices}
     read = found.needed.count()
     in_sessions = sum(each["events"] for each in found.built.by_slice.values())
@@ -113,12 +113,15 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
     )
 
 
-def _build(work: Work, needed: DataFrame, rules: sessions.Rules, place: str) -> _Sessions:
+def _build(
+    work: Work, needed: DataFrame, rules: sessions.Rules, place: str, *, lasting: bool = False
+) -> _Sessions:
     """Stage the sessions of some events.
 
     Hardly any is long enough to be cut: those that are, are built a second time, of their own events.
     """
-    built = _stage(work, sessions.uncut(needed, rules), f"{place}/built", sessions.is_long(rules))
+    uncut, is_long = sessions.uncut(needed, rules), sessions.is_long(rules)
+    built = _stage(work, uncut, f"{place}/built", is_long, lasting=lasting)
     if built.is_whole:
         return built
     long = built.rows.where(sessions.is_long(rules)).selectExpr(
@@ -126,19 +129,21 @@ def _build(work: Work, needed: DataFrame, rules: sessions.Rules, place: str) -> 
     )
     cut = sessions.sessionize(_events_in(needed, long), rules)
     short = built.rows.where(f"not {sessions.is_long(rules)}")
-    return _stage(work, short.unionByName(cut), f"{place}/cut")
+    return _stage(work, short.unionByName(cut), f"{place}/cut", lasting=lasting)
 
 
-def _stage(work: Work, rows: DataFrame, place: str, long: str = "false") -> _Sessions:
-    kept = work.lake.keep(rows, place, sessions.TABLE.ddl)
+def _stage(
+    work: Work, rows: DataFrame, place: str, long: str = "false", *, lasting: bool = False
+) -> _Sessions:
+    kept = work.lake.keep(rows, place, sessions.TABLE.ddl, lasting=lasting)
     found = by_slice(
         work,
         sessions.TABLE,
-        place,
+        kept.place,
         events="sum(event_count)",
         long=f"count(*) FILTER (WHERE {long})",
     )
-    return _Sessions(kept.rows, place, found)
+    return _Sessions(kept.rows, kept.place, found)
 
 
 def _published(work: Work, source: str, place: str) -> Staged:

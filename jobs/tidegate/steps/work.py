@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,12 @@ class Work:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ledger", Ledger(self.lake))
+
+    def apart(self) -> Work:
+        """Return the same for another thread: a ledger of its own, that knows what this one's has read."""
+        other = replace(self)
+        object.__setattr__(other, "ledger", self.ledger.apart())
+        return other
 
     def rows(self, table: Table, source: str, version: int | None = None) -> DataFrame:
         """Return a source's published rows, as they are or as they were at a version of the table."""
@@ -172,7 +178,8 @@ def working(
     with ExitStack() as held:
         with _timed("session", took):
             spark = held.enter_context(engine.session(settings, tell))
-            lake = Lake(spark, settings.lake, settings.s3)
+            scratch = held.enter_context(engine.scratch(spark))
+            lake = Lake(spark, settings.lake, settings.s3, scratch)
             if not lake.exists():
                 lake.create_tables()
         yield Work(settings, lake, run_id or f"cli-{new_id()}", tell, runs or {}, took)
