@@ -44,7 +44,9 @@ _STEPS = (
     ("ruff format", ("ruff", "format", "--check", ".")),
     ("mypy", ("mypy",)),
     # Two at a time, a file each: a Spark server takes about one core, and 2 GiB.
-    ("pytest", ("pytest", "-n", "2", "--dist", "loadfile")),
+    # In the order of folders: those of the whole stack come before unit tests, so that no worker is left
+    # alone with one of them at the end.
+    ("pytest", ("pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")),
 )
 
 
