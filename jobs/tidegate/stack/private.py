@@ -11,6 +11,8 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
+
 USER = "admin"
 """The one user of the embedded Airflow."""
 ANALYST = "analyst"
@@ -32,19 +34,9 @@ def own_folder(parent: Path, kind: str) -> Path:
     """Make a folder of this process's own; clear away those of its kind whose processes were killed."""
     for left in parent.glob(f"{kind}-*"):
         owner = left.name.split("-")[1]
-        if owner.isdigit() and not _lives(int(owner)):
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
             shutil.rmtree(left, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f"{kind}-{os.getpid()}-", dir=parent))
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 @dataclass(frozen=True)

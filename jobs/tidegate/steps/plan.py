@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from tidegate.steps.work import Work
 
 
+_IDS = "dump_hour timestamp, event_id string"
+
+
 @dataclass(frozen=True)
 class Standing:
     """A landing that stands for an hour: published, or about to be.
@@ -153,7 +156,7 @@ def _plan_with_duplicates(
         kept = work.lake.keep(
             chosen.coalesce(1),
             work.lake.staging("withheld", source.source, new_id()),
-            "dump_hour timestamp, event_id string",
+            _IDS,
         )
         counts = _count_withheld(work, kept.rows)
         place = kept.place if counts else None
@@ -241,7 +244,7 @@ def rows_of(work: Work, plan: Plan, slices: Sequence[PlannedSlice]) -> DataFrame
     found = candidates(work, plan.source, {each.hour: each.standing for each in slices})
     if plan.withheld is None or not any(each.withheld for each in slices):
         return found
-    left_out = work.lake.staged(plan.withheld, schema="dump_hour timestamp, event_id string")
+    left_out = work.lake.staged(plan.withheld, schema=_IDS)
     return found.join(left_out, ["dump_hour", "event_id"], "left_anti").select(*found.columns)
 
 
@@ -266,12 +269,11 @@ def candidates(work: Work, source: Source, standing: Mapping[datetime, Standing]
 
 def _ids(work: Work, source: Source, standing: Mapping[datetime, Standing]) -> DataFrame:
     """Return `dump_hour`, `event_id` of all lines of landings; repeats within a dump included."""
-    schema = "dump_hour timestamp, event_id string"
     paths = _paths(work, source, standing)
     if not paths:
-        return work.lake.frame([], schema)
+        return work.lake.frame([], _IDS)
     return work.lake.staged(
-        *paths, base=work.lake.staging("events", source.source), schema=schema
+        *paths, base=work.lake.staging("events", source.source), schema=_IDS
     ).select("dump_hour", "event_id")
 
 

@@ -124,11 +124,9 @@ def _build(
     built = _stage(work, uncut, f"{place}/built", is_long, lasting=lasting)
     if built.is_whole:
         return built
-    long = built.rows.where(sessions.is_long(rules)).selectExpr(
-        *aliases.SPAN, f"{sessions.KEY} as k"
-    )
+    long = built.rows.where(is_long).selectExpr(*aliases.SPAN, f"{sessions.KEY} as k")
     cut = sessions.sessionize(_events_in(needed, long), rules)
-    short = built.rows.where(f"not {sessions.is_long(rules)}")
+    short = built.rows.where(f"not {is_long}")
     return _stage(work, short.unionByName(cut), f"{place}/cut", lasting=lasting)
 
 
