@@ -15,10 +15,10 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 
 def write_delta(folder: Path, *versions: pa.Table) -> None:
-    """Write a table whose versions, from 0, hold just the rows of each of `versions`."""
+    """Write versions of a table, from 0 or after those that are there, each with rows of its own."""
     log = folder / "_delta_log"
-    log.mkdir(parents=True)
-    for number, rows in enumerate(versions):
+    log.mkdir(parents=True, exist_ok=True)
+    for number, rows in enumerate(versions, start=len(list(log.glob("*.json")))):
         actions: list[dict[str, Any]] = []
         if number == 0:
             actions += [
@@ -40,6 +40,49 @@ def write_delta(folder: Path, *versions: pa.Table) -> None:
         actions.append({"add": add})
         text = "".join(json.dumps(action) + "\n" for action in actions)
         (log / f"{number:020d}.json").write_text(text)
+
+
+def forget_before(folder: Path, version: int) -> None:
+    """Write a checkpoint of a version of a table, and remove the commits before it."""
+    log = folder / "_delta_log"
+    first = (log / f"{0:020d}.json").read_text().splitlines()
+    head = [json.loads(line) for line in first if "add" not in line]
+    commit = (log / f"{version:020d}.json").read_text().splitlines()
+    actions = head + [json.loads(line) for line in commit if "add" in line]
+    pq.write_table(
+        pa.Table.from_pylist(actions, schema=_CHECKPOINT),
+        log / f"{version:020d}.checkpoint.parquet",
+    )
+    (log / "_last_checkpoint").write_text(json.dumps({"version": version, "size": len(actions)}))
+    for number in range(version):
+        (log / f"{number:020d}.json").unlink()
+
+
+_TEXTS = pa.map_(pa.string(), pa.string())
+_CHECKPOINT = pa.schema(
+    {
+        "protocol": pa.struct({"minReaderVersion": pa.int32(), "minWriterVersion": pa.int32()}),
+        "metaData": pa.struct(
+            {
+                "id": pa.string(),
+                "format": pa.struct({"provider": pa.string(), "options": _TEXTS}),
+                "schemaString": pa.string(),
+                "partitionColumns": pa.list_(pa.string()),
+                "configuration": _TEXTS,
+                "createdTime": pa.int64(),
+            }
+        ),
+        "add": pa.struct(
+            {
+                "path": pa.string(),
+                "partitionValues": _TEXTS,
+                "size": pa.int64(),
+                "modificationTime": pa.int64(),
+                "dataChange": pa.bool_(),
+            }
+        ),
+    }
+)
 
 
 def _meta_data(schema: pa.Schema) -> dict[str, Any]:

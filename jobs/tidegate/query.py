@@ -202,13 +202,10 @@ class Books:
     def _latest(self, table: str) -> str:
         """Return the name of a table at its latest version, attached.
 
-        To attach it lists the table's log, which may be long. To see whether there is a newer version is a
-        look for a single file, since versions have no gaps.
+        To attach it lists the table's log, which may be long.
         """
         known = self._attached.get(table)
-        version = max(self._commits(table), default=-1) if known is None else known
-        while known is not None and self._is_committed(table, version + 1):
-            version += 1
+        version = self._newest(table, known)
         if version != known:
             if known is not None:
                 self._connection.execute(f"DETACH {_attached_name(table, known)}")
@@ -221,11 +218,21 @@ class Books:
             self._attached[table] = version
         return _attached_name(table, version)
 
-    def _is_committed(self, table: str, version: int) -> bool:
-        """Return whether a version of a table is there."""
-        # As a pattern: a plain name is not looked for.
-        pattern = literal(f"{self._base}/{table}/_delta_log/{version:020}.jso*")
-        return bool(self._fetch(f"SELECT 1 FROM glob({pattern})"))
+    def _newest(self, table: str, known: int | None) -> int:
+        """Return a table's latest version; -1 where it has none.
+
+        Its neighbours tell whether a known one is, since versions have no gaps: a short list of few names.
+        Old commits are removed, though, oldest first, so it is all of the log where the known one is gone.
+        """
+        while known is not None:
+            shared_with_next = f"{known:020}".rstrip("9")[:-1]
+            near = self._commits(table, shared_with_next)
+            if known not in near:
+                break
+            if max(near) == known:
+                return known
+            known = max(near)
+        return max(self._commits(table), default=-1)
 
     def look(self, query: str, places: Mapping[str, str]) -> list[dict[str, Any]]:
         """Return the rows of a query of Parquet files that Spark wrote.
@@ -255,9 +262,9 @@ class Books:
         texts = dict(self._fetch(f"SELECT filename, content FROM read_text([{listed}])"))
         return [(version, _metadata(texts[versions[version]])) for version in wanted]
 
-    def _commits(self, table: str) -> dict[int, str]:
-        """Return the files of a table's commits by version."""
-        pattern = literal(f"{self._base}/{table}/_delta_log/*.json")
+    def _commits(self, table: str, digits: str = "") -> dict[int, str]:
+        """Return the files of a table's commits by version: of those whose names begin with some digits."""
+        pattern = literal(f"{self._base}/{table}/_delta_log/{digits}*.json")
         return {
             int(match[1]): name
             for (name,) in self._fetch(f"SELECT file FROM glob({pattern})")
