@@ -21,7 +21,7 @@ from tidegate.tables import BY_NAME, OPS, WAREHOUSE, Table
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from tidegate.query import Books
+    from tidegate.query import Books, Place
 
 Row = dict[str, Any]
 
@@ -65,6 +65,14 @@ class Staged:
 
     rows: DataFrame
     place: str
+
+
+@dataclass(frozen=True)
+class At:
+    """A table as it was at a version."""
+
+    table: Table
+    version: int
 
 
 @dataclass(frozen=True)
@@ -283,7 +291,7 @@ class Lake:
         if self._books is None:
             from tidegate.query import Books
 
-            self._books = Books(self.root, self._s3)
+            self._books = Books(self.root, self._s3, self._scratch)
         return self._books
 
     @property
@@ -431,27 +439,61 @@ class Lake:
             lasting: whether they are to stay under staging after the session.
         """
         if self._scratch is not None and not lasting:
-            place = str(self._scratch / place.removeprefix(f"{self.root}/"))
+            place = self._own(place)
         self.stage(frame, place)
         return Staged(self.staged(place, schema=schema), place)
 
-    def look(self, query: str, **places: str) -> list[Row]:
-        """Return the rows of a query of what is staged, quickly.
+    def select(self, query: str, place: str, schema: str, **of: str | Staged | At) -> Staged:
+        """Write down the rows of a query, to be asked for often: quickly, where there are few.
+
+        Args:
+            query: as for `look`.
+            place: as for `keep`.
+            schema: of the rows, as DDL.
+            of: as for `look`.
+        """
+        if self._scratch is None or not self._by_duckdb:
+            return self.keep(self.spark.sql(query, **self._frames(of)), place, schema)
+        place = self._own(place)
+        self.books.write(query, self._places(of), Path(place))
+        return Staged(self.staged(place, schema=schema), place)
+
+    def look(self, query: str, **of: str | Staged | At) -> list[Row]:
+        """Return the rows of a query of what is staged or published, quickly.
 
         Args:
             query: in words that Spark and DuckDB both know, `explode`, `unix_micros` and `unix_seconds` among
                 them; `{name}` stands for the rows of a place.
-            places: name -> where rows were staged or kept, without partitions.
+            of: name -> where rows were staged or kept, without partitions; or a table at a version.
 
         Returns:
             Times are ISO 8601 text (see `parse_time`).
         """
         if self._by_duckdb:
-            return self.books.look(
-                query, {name: place.removeprefix(f"{self.root}/") for name, place in places.items()}
-            )
-        frames: dict[str, Any] = {name: self.staged(place) for name, place in places.items()}
-        return self.rows(self.spark.sql(query, **frames))
+            return self.books.look(query, self._places(of))
+        return self.rows(self.spark.sql(query, **self._frames(of)))
+
+    def _places(self, of: Mapping[str, str | Staged | At]) -> dict[str, Place]:
+        """Return what DuckDB reads."""
+        return {
+            name: (f"{each.table.area}/{each.table.name}", each.version)
+            if isinstance(each, At)
+            else _place(each).removeprefix(f"{self.root}/")
+            for name, each in of.items()
+        }
+
+    def _frames(self, of: Mapping[str, str | Staged | At]) -> dict[str, Any]:
+        """Return what Spark reads."""
+        return {
+            name: self.read(each.table, each.version)
+            if isinstance(each, At)
+            else self.staged(_place(each))
+            for name, each in of.items()
+        }
+
+    def _own(self, place: str) -> str:
+        """Return the place in this session's scratch folder, which there is, that takes one's place."""
+        return f"{self._scratch}/{place.removeprefix(f'{self.root}/')}"
 
     def staged(self, *paths: str, base: str | None = None, schema: str | None = None) -> DataFrame:
         """Read Parquet from staging."""
@@ -461,6 +503,10 @@ class Lake:
         if schema is not None:
             reader = reader.schema(schema)
         return reader.parquet(*paths)
+
+
+def _place(staged: str | Staged) -> str:
+    return staged.place if isinstance(staged, Staged) else staged
 
 
 def _unless_beaten(

@@ -200,6 +200,10 @@ class Ledger:
         found = self.lake.book(LANDINGS, f"landing_id in ({wanted})")
         return {row["landing_id"]: row for row in found}
 
+    def latest(self, table: Table) -> int:
+        """Return the latest version of a table."""
+        return self._book(table).latest
+
     def same_rows(self, table: Table, source: str, version: int) -> int:
         """Return the newest version of a table at which a source's rows are as they were at a version.
 

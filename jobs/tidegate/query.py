@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
+from uuid import uuid4
 
 from tidegate import completeness, drift, views
 from tidegate.errors import TidegateError, TryAgainError
@@ -61,6 +63,16 @@ _COMMITS_AT_ONCE = 200
 """Commits read at a time: one may be as long as a day's files are many."""
 _FILES_AT_ONCE = 500
 """Data files looked into at a time."""
+
+
+_ROWS_A_GROUP = 20_480
+"""Of a file that Spark reads at once: it reads groups side by side."""
+_MEMORY = "1GB"
+"""What of a lake is looked at; more goes to the disk. Beside a JVM that is left less than DuckDB's default."""
+
+Place = str | tuple[str, int]
+"""What a query reads: a folder of Parquet files, below the lake or of this machine, that have the same columns;
+or a table, such as `warehouse/events`, at a version."""
 
 
 class EmptyLakeError(TidegateError):
@@ -163,11 +175,15 @@ class Books:
     Args:
         lake: a lake on S3 or in a local folder.
         s3: how S3 is reached.
+        scratch: a folder for what is too much for the memory; None for no such thing.
     """
 
-    def __init__(self, lake: str, s3: S3Access) -> None:
+    def __init__(self, lake: str, s3: S3Access, scratch: Path | None = None) -> None:
         self._base = _duckdb_uri(lake)
         self._connection = _open(lake, s3)
+        self._connection.execute(f"SET memory_limit = '{_MEMORY}'")
+        spill = "" if scratch is None else str(scratch / "spill")
+        self._connection.execute(f"SET temp_directory = {literal(spill)}")
         for name, meant in _SPARKS.items():
             self._connection.execute(f"CREATE MACRO {name} AS {meant}")
         # Not the pool of threads that waits on the network: Python threads share the connection.
@@ -193,10 +209,7 @@ class Books:
             Values as JSON has them; times as ISO 8601 text in UTC.
         """
         with self._lock:
-            if version is None:
-                found = self._latest(table)
-            else:
-                found = f"delta_scan({literal(f'{self._base}/{table}')}, version := {version})"
+            found = self._latest(table) if version is None else self._at(table, version)
             return self._rows(f"SELECT {', '.join(select)} FROM {found} WHERE {where}")
 
     def _latest(self, table: str) -> str:
@@ -234,23 +247,52 @@ class Books:
             known = max(near)
         return max(self._commits(table), default=-1)
 
-    def look(self, query: str, places: Mapping[str, str]) -> list[dict[str, Any]]:
-        """Return the rows of a query of Parquet files that Spark wrote.
+    def look(self, query: str, places: Mapping[str, Place]) -> list[dict[str, Any]]:
+        """Return the rows of a query.
 
         Args:
             query: `{name}` in it stands for the rows of a place.
-            places: name -> folder below the lake, or of this machine, whose files have the same columns.
+            places: by name.
 
         Returns:
             Values as JSON has them; times as ISO 8601 text in UTC.
         """
-        read = {
-            name: "read_parquet("
-            + literal(f"{place if place.startswith('/') else f'{self._base}/{place}'}/*.parquet")
-            + ", hive_partitioning = false)"
+        return self._rows(query.format(**self._named(places)))
+
+    def write(self, query: str, places: Mapping[str, Place], folder: Path) -> None:
+        """Write the rows of a query to a folder of this machine, as Parquet, in place of what is there.
+
+        Args:
+            query: as for `look`.
+            places: by name.
+            folder: which.
+        """
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        # Never the name of another file: what was read of a file is taken to hold.
+        file = literal(str(folder / f"part-{uuid4().hex}.parquet"))
+        copy = (
+            f"COPY ({query.format(**self._named(places))}) TO {file} "
+            f"(FORMAT parquet, ROW_GROUP_SIZE {_ROWS_A_GROUP})"
+        )
+        with self._lock:
+            own = self._connection.cursor()
+        with own:  # beside the looks of other threads, which are short
+            own.execute(copy)
+
+    def _named(self, places: Mapping[str, Place]) -> dict[str, str]:
+        """Return what stands for places in a query."""
+        return {
+            name: self._at(*place) if isinstance(place, tuple) else self._staged(place)
             for name, place in places.items()
         }
-        return self._rows(query.format(**read))
+
+    def _at(self, table: str, version: int) -> str:
+        return f"delta_scan({literal(f'{self._base}/{table}')}, version := {version})"
+
+    def _staged(self, place: str) -> str:
+        files = literal(f"{place if place.startswith('/') else f'{self._base}/{place}'}/*.parquet")
+        return f"read_parquet({files}, hive_partitioning = false)"
 
     def commits(self, table: str, limit: int) -> list[tuple[int, str | None]]:
         """Return (version, user metadata) of a table's last commits, newest first."""

@@ -48,12 +48,16 @@ def _aliases(lake: Lake, folder: Path) -> Any:
     """Build what becomes of the ids of `before.jsonl` by the events of `events.jsonl`."""
     old, new = _sessions(lake, folder, "before"), _sessions(lake, folder)
     lost = old.join(new, "session_id", "left_anti")
-    were = session_aliases.members(_rows(lake, folder, "events", "before"), lost)
+
+    def members(events: str, of: Any) -> Any:
+        found = _rows(lake, folder, "events", events)
+        return lake.spark.sql(session_aliases.members(), events=found, sessions=of)
+
     return session_aliases.build(
-        lost.join(session_aliases.listed(were), "session_id"),
+        lost.join(session_aliases.listed(members("before", lost)), "session_id"),
         _rows(lake, folder, "session_aliases"),
         old.select("session_id"),
-        session_aliases.members(_rows(lake, folder, "events"), new),
+        members("events", new),
         HOUR,
     )
 

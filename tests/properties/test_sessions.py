@@ -11,7 +11,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
@@ -19,9 +21,17 @@ from compare import Row, assert_same_rows, exact_rows
 from project import HOUR, NOON
 from reckoned import EVENT_DDL, event_row, session_row
 from reckoning import Event, sessions_of
-from tidegate.lake import Lake
+from tidegate.lake import Lake, literal
 from tidegate.tables import sessions
-from tidegate.tables.sessions import Rules, affected, is_long, resumed, sessionize, uncut
+from tidegate.tables.sessions import (
+    RESUMED,
+    TABLE,
+    Rules,
+    affected,
+    is_long,
+    sessionize,
+    uncut,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -33,6 +43,11 @@ RULES = Rules(gap=GAP, max=MAX)
 MIDNIGHT = NOON.replace(hour=23, minute=40)
 """Histories begin here: sessions run over an hour's and a day's end."""
 FIRST_CHANGED = NOON + 16 * HOUR
+
+BEGUN = "session_id string, k string, lo bigint, hi bigint, dump_hours array<timestamp>"
+SPANS = "k string, lo bigint, hi bigint"
+RANGES = f"{SPANS}, last bigint, after bigint"
+ENDED = f"{SPANS}, is_resumed boolean"
 
 History = list[Event]
 
@@ -204,48 +219,50 @@ def update(
         for hour in {e.dump_hour for e in (*before, *after)}
     }
     changed = {hour for hour, (old, new) in dumps.items() if old != new}
-    old = sessionize(framed(lake, before, own), RULES).localCheckpoint()
-    events = framed(lake, after, own)
-    key = F.expr(sessions.KEY)
+    place = lake.staging(uuid4().hex)
+    old = lake.keep(sessionize(framed(lake, before, own), RULES), f"{place}/old", TABLE.ddl)
+    events = lake.keep(framed(lake, after, own), f"{place}/events", EVENT_DDL)
     hours = sorted(changed)
-    listed = lake.frame([{"dump_hour": hour} for hour in hours], "dump_hour timestamp")
-    gained = (
-        events.where("user_key is not null")
-        .join(listed, "dump_hour", "left_semi")
-        .select(key.alias("k"), F.unix_micros("event_time").alias("t"))
-        .groupBy("k", F.expr("t div 3600000000").alias("h"))
-        .agg(F.min("t").alias("lo"), F.max("t").alias("hi"))
-        .select("k", "lo", "hi")
+    begun = (
+        f"SELECT session_id, {sessions.KEY} AS k, unix_micros(session_start) AS lo, "
+        "unix_micros(session_end) AS hi, dump_hours FROM {of}"
     )
-    stretches = old.select(
-        "session_id",
-        key.alias("k"),
-        F.unix_micros("session_start").alias("lo"),
-        F.unix_micros("session_end").alias("hi"),
-        "dump_hours",
+    fed = " OR ".join(f"array_contains(dump_hours, {literal(hour)})" for hour in hours)
+    spans = f"SELECT k, lo, hi FROM ({begun}) s"
+    touched = lake.select(
+        f"SELECT k, min(t) AS lo, max(t) AS hi FROM (SELECT {sessions.KEY} AS k, "
+        "date_trunc('hour', event_time) AS h, unix_micros(event_time) AS t FROM {events} "
+        f"WHERE user_key IS NOT NULL AND dump_hour IN ({', '.join(map(literal, hours))})) e "
+        f"GROUP BY k, h UNION ALL {spans} WHERE {fed}",
+        f"{place}/touched",
+        SPANS,
+        events=events,
+        of=old,
     )
-    texts = ", ".join(f"timestamp'{hour:%Y-%m-%d %H:%M:%S}Z'" for hour in hours)
-    fed = stretches.where(f"arrays_overlap(dump_hours, array({texts}))").select("k", "lo", "hi")
-    ranges = affected(gained.unionByName(fed), stretches.select("k", "lo", "hi"), RULES)
-    found = ranges.localCheckpoint()
+    stretches = lake.select(begun, f"{place}/stretches", BEGUN, of=old)
+    ranges = lake.select(affected(RULES), f"{place}/ranges", RANGES, touched=touched, old=stretches)
     needed = (
-        events.withColumn("k", key)
+        events.rows.withColumn("k", F.expr(sessions.KEY))
         .withColumn("t", F.unix_micros("event_time"))
         .alias("e")
-        .join(found.alias("r"), F.expr("e.k = r.k and e.t between r.lo and r.hi"), "left_semi")
+        .join(
+            ranges.rows.alias("r"), F.expr("e.k = r.k and e.t between r.lo and r.hi"), "left_semi"
+        )
         .drop("k", "t")
     )
-    built = sessionize(needed, RULES).localCheckpoint()
-    starts = built.select("session_id", key.alias("k"), F.unix_micros("session_start").alias("lo"))
-    ended = resumed(found, stretches, starts).localCheckpoint()
+    built = lake.keep(sessionize(needed, RULES), f"{place}/built", TABLE.ddl)
+    starts = lake.select(begun, f"{place}/starts", BEGUN, of=built)
+    ended = lake.select(
+        RESUMED, f"{place}/ended", ENDED, ranges=ranges, old=stretches, fresh=starts
+    ).rows
     stale, fresh = (
-        each.alias("s")
+        each.rows.alias("s")
         .join(ended.alias("r"), F.expr("s.k = r.k and s.lo between r.lo and r.hi"), "left_semi")
         .select("session_id")
         for each in (stretches, starts)
     )
-    kept = old.join(stale, "session_id", "left_anti").select(*sessions.TABLE.column_names)
-    made = built.join(fresh, "session_id").select(*sessions.TABLE.column_names)
+    kept = old.rows.join(stale, "session_id", "left_anti").select(*TABLE.column_names)
+    made = built.rows.join(fresh, "session_id").select(*TABLE.column_names)
     return exact_rows(made.unionByName(kept)), ended.where("is_resumed").count()
 
 
@@ -259,11 +276,15 @@ def framed(lake: Lake, events: Sequence[Event], own: bool) -> DataFrame:
     return lake.frame([event_row(event, session_id(event)) for event in events], EVENT_DDL)
 
 
+@pytest.mark.parametrize("engine", ["duckdb", "spark"])
 @pytest.mark.parametrize("own", [False, True], ids=["computed", "own ids"])
 @pytest.mark.parametrize("seed", range(3))
 def test_an_update_of_what_changed_equals_sessionizing_everything_anew(
-    seed: int, own: bool, lake: Lake
+    seed: int, own: bool, engine: str, lake: Lake, tmp_path: Path
 ) -> None:
+    scratch = tmp_path / "scratch" if engine == "duckdb" else None
+    (tmp_path / "lake").mkdir()
+    lake = Lake(lake.spark, str(tmp_path / "lake"), scratch=scratch)
     chance = random.Random(f"{seed}{own}")
     changes: list[Change] = [_late, _fewer, _moved, _both]
     before: History = []

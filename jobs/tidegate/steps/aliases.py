@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tidegate.durations import parse_duration
-from tidegate.lake import Staged, literal, slices_where
+from tidegate.lake import At, Staged, literal, slices_where
 from tidegate.landing.erased import MARK, marked
 from tidegate.ledger import Publication
 from tidegate.steps.candidates import Candidate, by_slice, hours_staged, in_dumps, new_place
@@ -18,14 +18,32 @@ from tidegate.tables import events, session_aliases, sessions
 from tidegate.tables.books import CONFIGURATIONS
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from tidegate.source import Source
     from tidegate.steps.work import Work
 
 _ALIASES = session_aliases.TABLE
 _IN = "session_id string, event_id string, t bigint"
 """What `session_aliases.members` gives."""
+_SESSION_COLUMNS = (*session_aliases.ABOUT, "source_session_id", "dump_hours")
+"""What is asked of sessions."""
+_SESSIONS = sessions.TABLE.ddl_of(_SESSION_COLUMNS)
+_LOST = "SELECT o.* FROM {old} o ANTI JOIN {new} n ON o.session_id = n.session_id"
+_WANTED = """
+    SELECT event_id FROM {were}
+    UNION ALL SELECT e.event_id FROM (SELECT explode(events) AS e FROM {mine}) x"""
+"""Ids of events whose session is asked for."""
+_TOUCHED = """
+    WITH led AS (
+        SELECT alias, e.event_id AS event_id, e.session_id AS led_to
+        FROM (SELECT session_id AS alias, explode(events) AS e FROM {mine}) x
+    )
+    SELECT m.* FROM {mine} m
+    WHERE m.session_id IN (SELECT session_id FROM {new})
+    OR m.session_id IN (
+        SELECT alias FROM led
+        WHERE led_to IN (SELECT session_id FROM {old}) OR event_id IN (SELECT event_id FROM {moved})
+    )"""
+"""The aliases to be made anew: of what was replaced, of events that moved; and ids that are alive again."""
 SPAN = ("start_hour", "unix_micros(session_start) as lo", "unix_micros(session_end) as hi")
 """What `near` asks of sessions, of rows of `warehouse/sessions`."""
 
@@ -50,31 +68,43 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
     name = source.source
     place = new_place(work, _ALIASES, name)
 
-    def kept(what: str, frame: DataFrame, schema: str) -> Staged:
-        """Return rows that are few and asked for often as they are staged: Delta plans each read anew."""
-        return work.lake.keep(frame, f"{place}/{what}", schema)
+    def kept(what: str, query: str, schema: str, **of: At | Staged) -> Staged:
+        """Return rows that are few and asked for often as they are written down."""
+        return work.lake.select(query, f"{place}/{what}", schema, **of)
 
     where = slices_where(sessions.TABLE, name, [each.slice for each in change.slices])
-    whole = sessions.TABLE.ddl
-    old = kept("old", _sessions_at(work, name, change.delta_version - 1, where), whole)
-    new = kept("new", _sessions_at(work, name, change.delta_version, where), whole)
+    replaced = f"SELECT {', '.join(_SESSION_COLUMNS)} FROM {{sessions}} WHERE {where}"
+    then = work.at(sessions.TABLE, name, change.delta_version - 1)
+    now = work.at(sessions.TABLE, name, change.delta_version)
+    old = kept("old", replaced, _SESSIONS, sessions=then)
+    new = kept("new", replaced, _SESSIONS, sessions=now)
+    lost = _kept_of(work, name, kept("lost", _LOST, _SESSIONS, old=old, new=new))
     before = work.ledger.numbered(sessions.TABLE, name, change.sequence - 1)
-    gone = old.rows.join(new.rows.select("session_id"), "session_id", "left_anti")
-    # Of a person who asked to be forgotten no id leads anywhere.
-    gone = marked(gone, erased_from(work, name), ["user_key"]).where(f"not `{MARK}`").drop(MARK)
-    lost = kept("lost", gone, whole)
-    then = _events_of(work, name, before, lost)
-    were = kept("were", session_aliases.members(then, lost.rows), _IN)
-    near_by = near(work, source, (old, SPAN), (new, SPAN))
-    mine = kept("mine", work.lake.read(_ALIASES).where(near_by), _ALIASES.ddl)
-    # Few events are looked for: those of ids that are no more.
-    wanted = were.rows.select("event_id").unionByName(
-        mine.rows.selectExpr("explode(events) as e").select("e.event_id")
+    were = kept(
+        "were",
+        session_aliases.members(_in_dumps_of(work, lost)),
+        _IN,
+        events=_events_of(work, name, before),
+        sessions=lost,
     )
-    now = _events_of(work, name, change, new)
-    looked_at = now.join(wanted.distinct(), "event_id", "left_semi")
-    moved = kept("moved", session_aliases.members(looked_at, new.rows), _IN)
-    touched = kept("touched", _touched(mine.rows, old.rows, new.rows, moved.rows), _ALIASES.ddl)
+    near_by = near(work, source, (old, SPAN), (new, SPAN))
+    mine = kept(
+        "mine",
+        f"SELECT {', '.join(_ALIASES.column_names)} FROM {{aliases}} WHERE {near_by}",
+        _ALIASES.ddl,
+        aliases=work.at(_ALIASES, name),
+    )
+    # Few events are looked for: those of ids that are no more.
+    moved = kept(
+        "moved",
+        session_aliases.members(f"{_in_dumps_of(work, new)} AND event_id IN ({_WANTED})"),
+        _IN,
+        events=_events_of(work, name, change),
+        sessions=new,
+        were=were,
+        mine=mine,
+    )
+    touched = kept("touched", _TOUCHED, _ALIASES.ddl, mine=mine, old=old, new=new, moved=moved)
     built = session_aliases.build(
         lost.rows.join(session_aliases.listed(were.rows), "session_id"),
         touched.rows.join(new.rows.select("session_id"), "session_id", "left_anti"),
@@ -82,7 +112,7 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
         moved.rows,
         source.duplicates.within,
     )
-    rows = kept("built", built, _ALIASES.ddl)
+    rows = work.lake.keep(built, f"{place}/built", _ALIASES.ddl)
     slices = hours_staged(work, "start_hour", touched, rows)
     if slices:
         # A slice is replaced whole: what of it is not touched goes in again as it is.
@@ -102,15 +132,7 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
         {
             "rows": sum(counts.values()),
             "unaccounted": _unaccounted(work, lost, rows),
-            "dangling": rows.rows.where("live_session_id is not null")
-            .join(
-                work.rows(sessions.TABLE, name, change.delta_version)
-                .where(near(work, source, (rows, SPAN)))
-                .selectExpr("session_id as live_session_id"),
-                "live_session_id",
-                "left_anti",
-            )
-            .count(),
+            "dangling": _dangling(work, rows, now, near(work, source, (rows, SPAN))),
         },
     )
 
@@ -120,16 +142,31 @@ def _unaccounted(work: Work, lost: Staged, built: Staged) -> int:
     [found] = work.lake.look(
         "SELECT (SELECT count(*) FROM {lost}) - (SELECT count(*) FROM {built} b "
         "WHERE b.session_id IN (SELECT session_id FROM {lost})) AS n",
-        lost=lost.place,
-        built=built.place,
+        lost=lost,
+        built=built,
     )
     return int(found["n"])
 
 
-def _sessions_at(work: Work, source: str, version: int, where: str) -> DataFrame:
-    """Return sessions of a source as they were at a version of the table."""
-    rows = work.rows(sessions.TABLE, source, version)
-    return rows.where(where).select(*sessions.TABLE.column_names)
+def _dangling(work: Work, built: Staged, now: At, near_by: str) -> int:
+    """Return how many ids lead to a session that there is not."""
+    [found] = work.lake.look(
+        "SELECT count(*) AS n FROM {built} b WHERE live_session_id IS NOT NULL AND NOT EXISTS "
+        f"(SELECT 1 FROM (SELECT session_id FROM {{sessions}} WHERE {near_by}) s "
+        "WHERE s.session_id = b.live_session_id)",
+        built=built,
+        sessions=now,
+    )
+    return int(found["n"])
+
+
+def _kept_of(work: Work, source: str, lost: Staged) -> Staged:
+    """Return ids that are no more, without those of persons who asked to be forgotten: these lead nowhere."""
+    erased = erased_from(work, source)
+    if erased is None:
+        return lost
+    known = marked(lost.rows, erased, ["user_key"]).where(f"not `{MARK}`").drop(MARK)
+    return work.lake.keep(known, f"{lost.place}-known", _SESSIONS)
 
 
 def near(work: Work, source: Source, *spans: tuple[Staged, Sequence[str]]) -> str:
@@ -153,7 +190,7 @@ def near(work: Work, source: Source, *spans: tuple[Staged, Sequence[str]]) -> st
         for row in work.lake.look(
             "SELECT start_hour, min(lo) AS lo, max(hi) AS hi "
             f"FROM (SELECT {', '.join(columns)} FROM {{rows}}) t GROUP BY start_hour",
-            rows=staged.place,
+            rows=staged,
         )
     ]
     stretches = fold(((_time(row["lo"]), _time(row["hi"])) for row in rows), 2 * margin)
@@ -172,27 +209,11 @@ def _time(us: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
 
 
-def _touched(mine: DataFrame, old: DataFrame, new: DataFrame, moved: DataFrame) -> DataFrame:
-    """Return the aliases to be made anew: of what was replaced, of events that moved, of ids alive again."""
-    from pyspark.sql import functions as F
-
-    led = mine.select("session_id", F.explode("events").alias("e")).select(
-        F.col("session_id").alias("alias"), "e.event_id", F.col("e.session_id").alias("session_id")
-    )
-    ids = (
-        led.join(old.select("session_id"), "session_id", "left_semi")
-        .select("alias")
-        .unionByName(led.join(moved.select("event_id"), "event_id", "left_semi").select("alias"))
-        .distinct()
-        .select(F.col("alias").alias("session_id"))
-    )
-    # An id that is alive again is no alias any more.
-    alive = mine.join(new.select("session_id"), "session_id", "left_semi").select("session_id")
-    return mine.join(ids.unionByName(alive).distinct(), "session_id", "left_semi")
+def _in_dumps_of(work: Work, of: Staged) -> str:
+    """Return the predicate of the events that some sessions were made of, and maybe more."""
+    return in_dumps(sorted(hours_staged(work, "explode(dump_hours)", of)))
 
 
-def _events_of(work: Work, source: str, made: Publication, of: Staged) -> DataFrame:
-    """Return the events that a publication made some sessions of: of those dumps, and maybe more."""
-    dumps = hours_staged(work, "explode(dump_hours)", of)
-    version = made.input_versions[events.TABLE.name]
-    return work.rows(events.TABLE, source, version).where(in_dumps(sorted(dumps)))
+def _events_of(work: Work, source: str, made: Publication) -> At:
+    """Return the events that a publication made sessions of."""
+    return work.at(events.TABLE, source, made.input_versions[events.TABLE.name])

@@ -407,11 +407,13 @@ def take(
 def _hourly(work: Work, taken: Taken) -> Candidate:
     touched = {hour for each in taken.publications for hour in each.event_hours}
     hours = sorted(_every(work, hourly_activity.TABLE, taken) if taken.whole else touched)
-    happened = _happened(work, taken, [(hour, hour + HOUR) for hour in hours])
+    happened = _happened(taken, [(hour, hour + HOUR) for hour in hours])
     place = new_place(work, hourly_activity.TABLE, taken.source.source)
-    work.lake.stage(hourly_activity.build(happened).coalesce(1), place)
+    found_in = work.rows(events.TABLE, taken.source.source, taken.version).where(happened)
+    work.lake.stage(hourly_activity.build(found_in).coalesce(1), place)
     found = by_slice(work, hourly_activity.TABLE, place, events="sum(events)")
-    read, counted = happened.count(), sum(each["events"] for each in found.values())
+    read = _count(work, events.TABLE, taken, happened)
+    counted = sum(each["events"] for each in found.values())
     counts = {hour: each["n"] for hour, each in found.items()}
     return Candidate(
         hourly_activity.TABLE,
@@ -436,19 +438,24 @@ def _daily(work: Work, taken: Taken) -> Candidate:
             else [s.slice for s in each.slices]
         )
     }
-    found_in = _every(work, daily_activity.TABLE, taken) if taken.whole else touched
-    days = sorted({_day(time) for time in found_in})
-    happened = _happened(work, taken, [(day, day + timedelta(days=1)) for day in days])
-    started = work.rows(
-        sessions.TABLE, taken.source.source, taken.inputs[sessions.TABLE.name]
-    ).where(f"start_date in ({', '.join(literal(day.date()) for day in days) or 'null'})")
+    times = _every(work, daily_activity.TABLE, taken) if taken.whole else touched
+    days = sorted({_day(time) for time in times})
+    happened = _happened(taken, [(day, day + timedelta(days=1)) for day in days])
+    started = f"start_date in ({', '.join(literal(day.date()) for day in days) or 'null'})"
     place = new_place(work, daily_activity.TABLE, taken.source.source)
-    work.lake.stage(daily_activity.build(happened, started).coalesce(1), place)
+    built = daily_activity.build(
+        work.rows(events.TABLE, taken.source.source, taken.version).where(happened),
+        work.rows(sessions.TABLE, taken.source.source, taken.inputs[sessions.TABLE.name]).where(
+            started
+        ),
+    )
+    work.lake.stage(built.coalesce(1), place)
     found = by_slice(
         work, daily_activity.TABLE, place, events="sum(events)", sessions="sum(sessions)"
     )
-    read, counted = happened.count(), sum(each["events"] for each in found.values())
-    sessions_read = started.count()
+    read = _count(work, events.TABLE, taken, happened)
+    counted = sum(each["events"] for each in found.values())
+    sessions_read = _count(work, sessions.TABLE, taken, started)
     sessions_counted = sum(each["sessions"] for each in found.values())
     counts = {day: each["n"] for day, each in found.items()}
     return Candidate(
@@ -476,15 +483,22 @@ def _every(work: Work, table: Table, taken: Taken) -> set[datetime]:
     return hours_in(happened.select(F.expr("date_trunc('hour', event_time)"))) | hours_in(there)
 
 
-def _happened(work: Work, taken: Taken, stretches: Sequence[Stretch]) -> DataFrame:
-    """Return a source's published events that happened in the stretches (end excluded).
+def _happened(taken: Taken, stretches: Sequence[Stretch]) -> str:
+    """Return the predicate of published events that happened in the stretches (end excluded).
 
-    The predicate is of literals over the event time, whose minima and maxima Delta keeps by file.
+    It is of literals over the event time, whose minima and maxima Delta keeps by file.
     """
-    found = work.rows(events.TABLE, taken.source.source, taken.version)
-    if taken.whole:
-        return found
-    return found.where(happened_in(fold(stretches)))
+    return "true" if taken.whole else happened_in(fold(stretches))
+
+
+def _count(work: Work, table: Table, taken: Taken, where: str) -> int:
+    """Return how many rows of a source a table had that was taken."""
+    source = taken.source.source
+    [found] = work.lake.look(
+        f"SELECT count(*) AS n FROM {{rows}} WHERE source = {literal(source)} AND ({where})",
+        rows=work.at(table, source, taken.inputs[table.name]),
+    )
+    return int(found["n"])
 
 
 # -- auditing and publishing ------------------------------------------------------------------------

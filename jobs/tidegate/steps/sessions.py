@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tidegate.hours import HOUR
-from tidegate.lake import Row, Staged, literal, slices_where
+from tidegate.lake import At, Row, Staged, literal, slices_where
 from tidegate.steps import aliases
 from tidegate.steps.candidates import (
     Candidate,
@@ -30,8 +30,12 @@ if TYPE_CHECKING:
 _STALE = (
     "session_id string, start_hour timestamp, lo bigint, hi bigint, dump_hours array<timestamp>"
 )
+_NEAR = f"{_STALE}, k string, fed boolean"
+_BEGUN_COLUMNS = f"{_STALE}, k string"
+_EVENTS = events.TABLE.ddl_of(sessions.EVENT_COLUMNS)
 _STALE_SPAN = ("start_hour", "lo", "hi")
 _STALE_COLUMNS = ("session_id", *aliases.SPAN, "dump_hours")
+_SPANS = "k string, lo bigint, hi bigint"
 _RANGES = "k string, lo bigint, hi bigint, last bigint, after bigint"
 _ENDED = "k string, lo bigint, hi bigint, is_resumed boolean"
 
@@ -41,14 +45,14 @@ class Affected:
     """What is to be done.
 
     Attributes:
-        needed: the events that sessions were built of, anew.
+        needed: the events that sessions were built of, anew; all that were published, or staged ones.
         built: those sessions; all that `needed` has an event of.
         fresh: those of them that are to be published.
         stale: the published sessions that these replace: `session_id`, `start_hour`, `lo` and `hi` (µs, first
             and last event), `dump_hours`; None where nothing is published.
     """
 
-    needed: DataFrame
+    needed: At | Staged
     built: _Sessions
     fresh: _Sessions
     stale: Staged | None
@@ -75,13 +79,13 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
     source, name = taken.source, taken.source.source
     rules = sessions.Rules(gap=source.sessions.gap, max=source.sessions.max)
     place = new_place(work, sessions.TABLE, name)
-    published = work.rows(events.TABLE, name, taken.version).where("user_key is not null")
     if taken.whole or taken.last is None:
+        published = work.rows(events.TABLE, name, taken.version)
         built = _build(work, published, rules, place, lasting=True)
         there = None if taken.last is None else _published(work, name, f"{place}/stale")
-        found = Affected(published, built, built, there)
+        found = Affected(work.at(events.TABLE, name, taken.version), built, built, there)
     else:
-        found = _affected(work, taken, published, rules, place)
+        found = _affected(work, taken, rules, place)
 
     stale_hours = hours_staged(work, "start_hour", found.stale) if found.stale else set()
     slices = sorted(stale_hours | found.fresh.by_slice.keys())
@@ -97,7 +101,11 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
         target = f"{place}/candidate"
         counts = _stage(work, found.fresh.rows.unionByName(kept), target, lasting=True).by_slice
     rows = {hour: counts[hour]["n"] if hour in counts else 0 for hour in slices}
-    read = found.needed.count()
+    [needed] = work.lake.look(
+        f"SELECT count(*) AS n FROM {{events}} WHERE source = {literal(name)} AND user_key IS NOT NULL",
+        events=found.needed,
+    )
+    read = needed["n"]
     in_sessions = sum(each["events"] for each in found.built.by_slice.values())
     return Candidate(
         sessions.TABLE,
@@ -124,16 +132,30 @@ def _build(
     built = _stage(work, uncut, f"{place}/built", is_long, lasting=lasting)
     if built.is_whole:
         return built
-    long = built.rows.where(is_long).selectExpr(*aliases.SPAN, f"{sessions.KEY} as k")
-    cut = sessions.sessionize(_events_in(needed, long), rules)
+    found = _events_in(needed, built.rows.where(is_long))
     short = built.rows.where(f"not {is_long}")
-    return _stage(work, short.unionByName(cut), f"{place}/cut", lasting=lasting)
+    return _stage(
+        work, short.unionByName(sessions.sessionize(found, rules)), f"{place}/cut", lasting=lasting
+    )
+
+
+def _events_in(needed: DataFrame, long: DataFrame) -> DataFrame:
+    """Return the events of some sessions."""
+    from pyspark.sql import functions as F
+
+    keyed = needed.withColumn("k", F.expr(sessions.KEY))
+    spans = long.select(F.expr(sessions.KEY).alias("k"), "session_start", "session_end")
+    inside = F.expr("e.k = s.k and e.event_time between s.session_start and s.session_end")
+    return keyed.alias("e").join(spans.alias("s"), inside, "left_semi").drop("k")
 
 
 def _stage(
     work: Work, rows: DataFrame, place: str, long: str = "false", *, lasting: bool = False
 ) -> _Sessions:
-    kept = work.lake.keep(rows, place, sessions.TABLE.ddl, lasting=lasting)
+    return _counted(work, work.lake.keep(rows, place, sessions.TABLE.ddl, lasting=lasting), long)
+
+
+def _counted(work: Work, kept: Staged, long: str = "false") -> _Sessions:
     found = by_slice(
         work,
         sessions.TABLE,
@@ -146,22 +168,23 @@ def _stage(
 
 def _published(work: Work, source: str, place: str) -> Staged:
     """Return all published sessions of a source, as `Affected.stale` has them."""
-    mine = f"source = {literal(source)}"
-    there = work.lake.read(sessions.TABLE).where(mine).selectExpr(*_STALE_COLUMNS)
-    return work.lake.keep(there, place, _STALE)
+    return work.lake.select(
+        f"SELECT {', '.join(_STALE_COLUMNS)} FROM {{sessions}} WHERE source = {literal(source)}",
+        place,
+        _STALE,
+        sessions=work.at(sessions.TABLE, source),
+    )
 
 
 def _renames(work: Work, source: Source, found: Affected) -> bool:
     """Return whether published ids are no more, or have to lead elsewhere than they do."""
-    from pyspark.sql import functions as F
-
     if found.stale is None:
         return False
     [gone] = work.lake.look(
         "SELECT count(*) AS n FROM {stale} s "
         "WHERE NOT EXISTS (SELECT 1 FROM {fresh} f WHERE f.session_id = s.session_id)",
-        stale=found.stale.place,
-        fresh=found.fresh.place,
+        stale=found.stale,
+        fresh=found.fresh,
     )
     if gone["n"]:
         return True
@@ -169,128 +192,115 @@ def _renames(work: Work, source: Source, found: Affected) -> bool:
     if not work.lake.book(session_aliases.TABLE, mine, ["count(*) as n"])[0]["n"]:
         return False
     near = aliases.near(work, source, (found.stale, _STALE_SPAN), (found.fresh, aliases.SPAN))
-    known = work.lake.read(session_aliases.TABLE).where(near)
-    led = known.select(F.explode("events").alias("e")).select("e.event_id", "e.session_id")
-    return not (
-        led.join(found.stale.rows, "session_id", "left_semi").isEmpty()
-        and led.join(found.needed, "event_id", "left_semi").isEmpty()
+    [led] = work.lake.look(
+        "SELECT count(*) AS n FROM ("
+        "SELECT e.event_id AS event_id, e.session_id AS session_id "
+        f"FROM (SELECT explode(events) AS e FROM {{aliases}} WHERE {near}) x) y "
+        "WHERE session_id IN (SELECT session_id FROM {stale}) "
+        "OR event_id IN (SELECT event_id FROM {needed})",
+        aliases=work.at(session_aliases.TABLE, source.source),
+        stale=found.stale,
+        needed=found.needed,
     )
+    return bool(led["n"])
 
 
-def _affected(
-    work: Work, taken: Taken, published: DataFrame, rules: sessions.Rules, place: str
-) -> Affected:
+def _affected(work: Work, taken: Taken, rules: sessions.Rules, place: str) -> Affected:
     """Return what a change of some dumps means for the published sessions."""
+    source = taken.source.source
+    published = work.at(events.TABLE, source, taken.version)
+    there = work.at(sessions.TABLE, source)
+
+    def kept(what: str, query: str, schema: str, **of: At | Staged) -> Staged:
+        return work.lake.select(query, f"{place}/{what}", schema, **of)
+
     changed = sorted({s.slice for p in taken.publications for s in p.slices})
-    gained = _gained(published.where(in_dumps(changed)))
+    gained = kept("gained", _gained(source, changed), _SPANS, events=published)
     hours = {hour for each in taken.publications for hour in each.event_hours}
     stretches = fold(((hour, hour + HOUR) for hour in hours), rules.gap + rules.max)
     own_ids = taken.source.sessions.id is not None
     step = rules.max
     while True:
-        near = _near(work, taken.source, None if own_ids else stretches, rules.gap, changed)
-        # A session that a changed dump had fed may have lost any of its events.
-        touched = gained.unionByName(near.where("fed").select("k", "lo", "hi"))
-        old = near.join(touched.select("k").distinct(), "k", "left_semi")
-        ranges = work.lake.keep(sessions.affected(touched, old, rules), f"{place}/ranges", _RANGES)
+        in_time = "true" if own_ids else sessions_near(stretches, rules.gap)
+        near = kept("near", _near(source, in_time, changed), _NEAR, sessions=there, gained=gained)
+        touched = kept("touched", _TOUCHED, _SPANS, gained=gained, near=near)
+        ranges = kept("ranges", sessions.affected(rules), _RANGES, touched=touched, old=near)
         if not own_ids:
             wider, cut = _wider(work, ranges, stretches, rules.gap)
             if wider is not None:
                 stretches = wider
                 continue
-        stale = work.lake.keep(_within(near, ranges.rows), f"{place}/stale", _STALE)
-        needed = _needed(work, published, ranges.rows, changed, stale)
-        built = _build(work, needed, rules, place)
+        stale = kept("stale", _WITHIN, _STALE, found=near, ranges=ranges)
+        # They came in changed dumps, or in those that fed what is stale.
+        dumps = {*changed, *hours_staged(work, "explode(dump_hours)", stale)}
+        needed = kept(
+            "needed", _needed(source, sorted(dumps)), _EVENTS, events=published, ranges=ranges
+        )
+        built = _build(work, needed.rows, rules, place)
         if own_ids or not cut:
             return Affected(needed, built, built, stale)
-        fresh = built.rows.selectExpr(*_STALE_COLUMNS, f"{sessions.KEY} as k")
-        ended = work.lake.keep(
-            sessions.resumed(ranges.rows, near, fresh), f"{place}/resumed", _ENDED
-        )
+        begun = kept("begun", _BEGUN, _BEGUN_COLUMNS, built=built)
+        ended = kept("resumed", sessions.RESUMED, _ENDED, ranges=ranges, old=near, fresh=begun)
         wider, _ = _wider(work, ended, stretches, rules.gap, cut=True)
         if wider is None:
-            return Affected(
-                needed,
-                built,
-                _stage(
-                    work,
-                    built.rows.join(_within(fresh, ended.rows).select("session_id"), "session_id"),
-                    f"{place}/fresh",
-                ),
-                work.lake.keep(_within(near, ended.rows), f"{place}/gone", _STALE),
-            )
+            wanted = kept("wanted", _WITHIN, _STALE, found=begun, ranges=ended)
+            fresh = kept("fresh", _FRESH, sessions.TABLE.ddl, built=built, wanted=wanted)
+            gone = kept("gone", _WITHIN, _STALE, found=near, ranges=ended)
+            return Affected(needed, built, _counted(work, fresh), gone)
         # Its cuts fall elsewhere for now: look twice as far each time.
         stretches = fold((lo, hi + step) for lo, hi in wider)
         step *= 2
 
 
-def _gained(events_of_dumps: DataFrame) -> DataFrame:
-    """Return `k`, `lo`, `hi` (µs): by key and hour, where there are events."""
-    from pyspark.sql import functions as F
+def _gained(source: str, changed: Sequence[datetime]) -> str:
+    """Return the query of `k`, `lo`, `hi` (µs): by key and hour, where there are events of some dumps."""
+    return f"""
+        SELECT k, min(t) AS lo, max(t) AS hi
+        FROM (
+            SELECT {sessions.KEY} AS k, date_trunc('hour', event_time) AS h,
+                unix_micros(event_time) AS t
+            FROM {{events}}
+            WHERE source = {literal(source)} AND user_key IS NOT NULL AND {in_dumps(changed)}
+        ) e
+        GROUP BY k, h"""
 
-    return (
-        events_of_dumps.select(
-            F.expr(sessions.KEY).alias("k"), F.unix_micros("event_time").alias("t")
-        )
-        .groupBy("k", F.expr("t div 3600000000").alias("h"))
-        .agg(F.min("t").alias("lo"), F.max("t").alias("hi"))
-        .select("k", "lo", "hi")
-    )
 
-
-def _near(
-    work: Work,
-    source: Source,
-    stretches: Sequence[Stretch] | None,
-    gap: timedelta,
-    changed: Sequence[datetime],
-) -> DataFrame:
-    """Return published sessions within `gap` of some stretches, or all of a source.
+def _near(source: str, in_time: str, changed: Sequence[datetime]) -> str:
+    """Return the query of the published sessions of keys that gained events, or were fed by changed dumps.
 
     Beside the columns of `Affected.stale` they have `k` and `fed`, whether a changed dump had fed them.
     """
-    from pyspark.sql import functions as F
-
-    fed = F.arrays_overlap("dump_hours", F.expr(f"array({', '.join(map(literal, changed))})"))
-    return (
-        work.lake.read(sessions.TABLE)
-        .where(f"source = {literal(source.source)}")
-        .where("true" if stretches is None else sessions_near(stretches, gap))
-        .select(*map(F.expr, _STALE_COLUMNS), F.expr(sessions.KEY).alias("k"), fed.alias("fed"))
-    )
-
-
-def _within(found: DataFrame, ranges: DataFrame) -> DataFrame:
-    """Return the sessions that start in the ranges, as `Affected.stale` has them."""
-    return _inside(found, "lo", ranges).select("session_id", "start_hour", "lo", "hi", "dump_hours")
+    fed = " OR ".join(f"array_contains(dump_hours, {literal(hour)})" for hour in changed)
+    return f"""
+        WITH near AS (
+            SELECT {", ".join(_STALE_COLUMNS)}, {sessions.KEY} AS k, {fed or "false"} AS fed
+            FROM {{sessions}} WHERE source = {literal(source)} AND ({in_time})
+        )
+        SELECT * FROM near
+        WHERE k IN (SELECT k FROM {{gained}}) OR k IN (SELECT k FROM near WHERE fed)"""
 
 
-def _inside(rows: DataFrame, time: str, ranges: DataFrame) -> DataFrame:
-    """Return the rows with a time (µs) in a range of their `k`: `k`, `lo`, `hi` (µs)."""
-    from pyspark.sql import functions as F
-
-    inside = F.expr(f"a.k = r.k and a.{time} between r.lo and r.hi")
-    return rows.alias("a").join(ranges.alias("r"), inside, "left_semi")
-
-
-def _needed(
-    work: Work,
-    published: DataFrame,
-    ranges: DataFrame,
-    changed: Sequence[datetime],
-    stale: Staged,
-) -> DataFrame:
-    """Return the events in the ranges: they came in changed dumps, or in those that fed what is stale."""
-    dumps = {*changed, *hours_staged(work, "explode(dump_hours)", stale)}
-    return _events_in(published.where(in_dumps(sorted(dumps))), ranges)
+_TOUCHED = "SELECT k, lo, hi FROM {gained} UNION ALL SELECT k, lo, hi FROM {near} WHERE fed"
+"""A session that a changed dump had fed may have lost any of its events."""
+_WITHIN = """
+    SELECT s.session_id, s.start_hour, s.lo, s.hi, s.dump_hours FROM {found} s
+    SEMI JOIN {ranges} r ON s.k = r.k AND s.lo BETWEEN r.lo AND r.hi"""
+"""The sessions that start in the ranges, as `Affected.stale` has them."""
+_BEGUN = f"SELECT {', '.join(_STALE_COLUMNS)}, {sessions.KEY} AS k FROM {{built}}"
+_FRESH = "SELECT b.* FROM {built} b SEMI JOIN {wanted} w ON b.session_id = w.session_id"
 
 
-def _events_in(found: DataFrame, ranges: DataFrame) -> DataFrame:
-    """Return the events that happened in the ranges."""
-    from pyspark.sql import functions as F
-
-    keyed = found.withColumn("k", F.expr(sessions.KEY)).withColumn("t", F.unix_micros("event_time"))
-    return _inside(keyed, "t", ranges).drop("k", "t")
+def _needed(source: str, dumps: Sequence[datetime]) -> str:
+    """Return the query of the events of some dumps that happened in the ranges."""
+    columns = sessions.EVENT_COLUMNS
+    return f"""
+        SELECT {", ".join(f"e.{name}" for name in columns)}
+        FROM (
+            SELECT {", ".join(columns)}, {sessions.KEY} AS k, unix_micros(event_time) AS t
+            FROM {{events}}
+            WHERE source = {literal(source)} AND user_key IS NOT NULL AND {in_dumps(dumps)}
+        ) e
+        SEMI JOIN {{ranges}} r ON e.k = r.k AND e.t BETWEEN r.lo AND r.hi"""
 
 
 def _wider(

@@ -294,7 +294,7 @@ class _Verification:
             .withColumn("members", F.lit(None).cast(_MEMBERS)),
             known.join(built.select("session_id"), "session_id", "left_anti"),
             were_in,
-            session_aliases.members(every, built),
+            self.work.lake.spark.sql(session_aliases.members(), events=every, sessions=built),
             self.source.duplicates.within,
         )
 

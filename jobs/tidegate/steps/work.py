@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tidegate import configuration, engine
-from tidegate.lake import Lake, literal, parse_time
+from tidegate.lake import At, Lake, literal, parse_time
 from tidegate.ledger import Ledger
 from tidegate.pii_key import (
     PiiKey,
@@ -69,8 +69,17 @@ class Work:
 
     def rows(self, table: Table, source: str, version: int | None = None) -> DataFrame:
         """Return a source's published rows, as they are or as they were at a version of the table."""
-        at = None if version is None else self.ledger.same_rows(table, source, version)
+        at = None if version is None else self.at(table, source, version).version
         return self.lake.read(table, at).where(f"source = {literal(source)}")
+
+    def at(self, table: Table, source: str, version: int | None = None) -> At:
+        """Return where `Lake.look` reads a source's rows, as they are or as they were at a version of the table.
+
+        Other sources' are there too.
+        """
+        if version is None:
+            return At(table, self.ledger.latest(table))
+        return At(table, self.ledger.same_rows(table, source, version))
 
     def keyed(self, source: Source) -> Source:
         """Return a source that knows the fingerprint of its key; one that knows it stays as it is.

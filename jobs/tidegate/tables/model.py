@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,4 +59,10 @@ class Table:
     @property
     def ddl(self) -> str:
         """The columns as Spark SQL, for schemas: `name type, …`."""
-        return ", ".join(f"`{column.name}` {column.type}" for column in self.columns)
+        return self.ddl_of(self.column_names)
+
+    def ddl_of(self, names: Sequence[str]) -> str:
+        """Return some of the columns as Spark SQL."""
+        return ", ".join(
+            f"`{each.name}` {each.type}" for each in self.columns if each.name in names
+        )

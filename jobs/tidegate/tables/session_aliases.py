@@ -46,32 +46,33 @@ TABLE = Table(
 )
 
 
-def members(events: DataFrame, sessions: DataFrame) -> DataFrame:
-    """Return which event is in which session: `session_id`, `event_id`, `t` (µs).
+ABOUT = tuple(name for name in TABLE.column_names if name not in ("events", "live_session_id"))
+"""What a row says of the session that was; columns of `warehouse/sessions` too."""
+
+
+def members(of: str = "true") -> str:
+    """Return the query of which event is in which session: `session_id`, `event_id`, `t` (µs).
+
+    It is in words that Spark and DuckDB both know, of these rows:
+
+    - `events`: `sessions.EVENT_COLUMNS`, all that the sessions were made of, others too.
+    - `sessions`: `session_id`, `source`, `source_session_id`, `user_key`, `session_start` and `session_end` of
+      sessions. Those of one key lie apart in time.
 
     Args:
-        events: `sessions.EVENT_COLUMNS`, all that the sessions were made of, others too.
-        sessions: rows of `warehouse/sessions`. Those of one key lie apart in time.
+        of: predicate of the events that are asked for.
     """
-    from pyspark.sql import functions as F
-
-    inside = (
-        events.where("user_key is not null")
-        .select(
-            "source", F.expr(KEY).alias("k"), F.unix_micros("event_time").alias("t"), "event_id"
-        )
-        .alias("e")
-    )
-    spans = sessions.select(
-        "source",
-        F.expr(KEY).alias("k"),
-        "session_id",
-        F.unix_micros("session_start").alias("lo"),
-        F.unix_micros("session_end").alias("hi"),
-    ).alias("s")
-    return inside.join(
-        spans, F.expr("e.source = s.source and e.k = s.k and e.t between s.lo and s.hi")
-    ).select("s.session_id", "e.event_id", "e.t")
+    return f"""
+        SELECT s.session_id, e.event_id, e.t
+        FROM (
+            SELECT source, {KEY} AS k, unix_micros(event_time) AS t, event_id
+            FROM {{events}} WHERE user_key IS NOT NULL AND {of}
+        ) e
+        JOIN (
+            SELECT source, {KEY} AS k, session_id,
+                unix_micros(session_start) AS lo, unix_micros(session_end) AS hi
+            FROM {{sessions}}
+        ) s ON e.source = s.source AND e.k = s.k AND e.t BETWEEN s.lo AND s.hi"""
 
 
 def listed(members: DataFrame) -> DataFrame:
@@ -108,12 +109,11 @@ def build(
     """
     from pyspark.sql import functions as F
 
-    about = [name for name in TABLE.column_names if name not in ("events", "live_session_id")]
     fresh = retired.select(
-        *about, F.posexplode("members").alias("at", "e"), F.lit(None).cast("string").alias("was_in")
+        *ABOUT, F.posexplode("members").alias("at", "e"), F.lit(None).cast("string").alias("was_in")
     )
-    older = known.select(*about, F.posexplode("events").alias("at", "e")).select(
-        *about, "at", "e", F.col("e.session_id").alias("was_in")
+    older = known.select(*ABOUT, F.posexplode("events").alias("at", "e")).select(
+        *ABOUT, "at", "e", F.col("e.session_id").alias("was_in")
     )
     gone = replaced.select(F.col("session_id").alias("was_in"), F.lit(True).alias("is_gone"))
     placed = (
@@ -129,7 +129,7 @@ def build(
             ),
             "left",
         )
-        .groupBy(*(f"m.{name}" for name in about), "m.at", "m.e", "m.was_in", "m.is_gone")
+        .groupBy(*(f"m.{name}" for name in ABOUT), "m.at", "m.e", "m.was_in", "m.is_gone")
         # An id that came again after `within` is another event: the nearest in time is meant.
         .agg(
             F.expr(
@@ -138,11 +138,11 @@ def build(
         )
         .withColumn("session", F.expr("coalesce(now_in, if(is_gone, null, was_in))"))
     )
-    whole = placed.groupBy(*about).agg(
+    whole = placed.groupBy(*ABOUT).agg(
         F.expr("array_sort(collect_list(struct(at, e, session)))").alias("es")
     )
     return whole.select(
-        *about,
+        *ABOUT,
         F.expr(
             "transform(es, x -> struct(x.e.event_id, x.e.event_time, x.session as session_id))"
         ).alias("events"),

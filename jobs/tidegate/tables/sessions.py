@@ -62,7 +62,7 @@ EVENT_COLUMNS = (
 )
 """What of an event a session is computed from."""
 
-KEY = "coalesce(concat('i:', source_session_id), concat('u:', user_key))"
+KEY = "coalesce('i:' || source_session_id, 'u:' || user_key)"
 """What ties events, and sessions, together: the source's own session id, else the user."""
 
 _FIRST = "struct(t, event_id, event_type, user_key)"
@@ -129,7 +129,8 @@ def _runs(events: DataFrame, rules: Rules) -> DataFrame:
     """Return events with `k` (key), `t` (µs) and `s` (µs): the start of the run that no pause interrupts.
 
     Its start is a run's name, since times only grow along the order. The first event of a run has `first`
-    and the last one `last`: what the session keeps of it, NULL in all others.
+    and the last one `last`: what the session keeps of it, NULL in all others. `after` is the time (µs) of the
+    key's next event.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -156,12 +157,12 @@ def _runs(events: DataFrame, rules: Rules) -> DataFrame:
             F.expr(f"case when after is null or ({paused.format('after - t')}) then {_LAST} end"),
         )
         .withColumn("s", F.max("first.t").over(order))
-        .drop("before", "after")
+        .drop("before")
     )
 
 
 def _cut(runs: DataFrame, rules: Rules) -> DataFrame:
-    """Return runs with those cut that are as long as `max`; any event may be `first` and `last` then.
+    """Return runs with those cut that are as long as `max`.
 
     Where each cut falls depends on the cut before it, so it is a fold over the run's times; such runs are
     few, and a fold carries only its cuts.
@@ -186,8 +187,14 @@ def _cut(runs: DataFrame, rules: Rules) -> DataFrame:
     return (
         runs.join(cuts, ["source", "k", "s"], "left")
         .withColumn("s", F.expr("coalesce(array_max(filter(cuts, c -> c <= t)), s)"))
-        .withColumn("first", F.expr(_FIRST))
-        .withColumn("last", F.expr(_LAST))
+        .withColumn("first", F.expr(f"if(t = s, {_FIRST}, null)"))
+        .withColumn(
+            "last",
+            F.expr(
+                "if(last is not null or after >= array_min(filter(cuts, c -> c > t)), "
+                f"{_LAST}, null)"
+            ),
+        )
         .drop("cuts")
     )
 
@@ -195,29 +202,37 @@ def _cut(runs: DataFrame, rules: Rules) -> DataFrame:
 def _collapse(assigned: DataFrame) -> DataFrame:
     """Return the columns of `TABLE`, one row a session, from events that know their session.
 
-    Of `first` the least and of `last` the greatest one counts. To compare structs is slow: where only one
-    event a session has them, this takes half the time.
+    Of `first` the least and of `last` the greatest one counts. Few events have them, so few groups differ by
+    them; and to count groups takes half the time that an aggregate of structs and lists does.
     """
     from pyspark.sql import functions as F
 
-    by_type = assigned.groupBy(
-        "source", "k", "s", F.coalesce("event_type", F.lit(UNTYPED)).alias("type")
-    ).agg(
-        F.count(F.lit(1)).alias("n"),
-        F.min("first").alias("first"),
-        F.max("last").alias("last"),
-        F.max("source_session_id").alias("source_session_id"),
-        F.collect_set("dump_hour").alias("hours"),
-    )
-    whole = by_type.groupBy("source", "k", "s").agg(
-        F.sum("n").alias("event_count"),
-        F.expr("map_from_entries(array_sort(collect_list(struct(type, n))))").alias(
-            "events_by_type"
-        ),
-        F.min("first").alias("first"),
-        F.max("last").alias("last"),
-        F.max("source_session_id").alias("source_session_id"),
-        F.expr("array_sort(array_distinct(flatten(collect_list(hours))))").alias("dump_hours"),
+    alike = assigned.groupBy(
+        "source",
+        "k",
+        "s",
+        "first",
+        "last",
+        F.coalesce("event_type", F.lit(UNTYPED)).alias("type"),
+        "dump_hour",
+    ).agg(F.count(F.lit(1)).alias("n"))
+    whole = (
+        alike.groupBy("source", "k", "s")
+        .agg(
+            F.sum("n").alias("event_count"),
+            F.collect_list(F.struct("type", "n")).alias("counts"),
+            F.min("first").alias("first"),
+            F.max("last").alias("last"),
+            F.array_sort(F.collect_set("dump_hour")).alias("dump_hours"),
+        )
+        .withColumn(
+            "events_by_type",
+            F.expr(
+                "map_from_entries(transform(array_sort(array_distinct(counts.type)), type -> "
+                "struct(type, aggregate(filter(counts, c -> c.type = type), 0L, (sum, c) -> sum + c.n))))"
+            ),
+        )
+        .withColumn("source_session_id", F.expr("if(k like 'i:%', substr(k, 3), null)"))
     )
     return whole.select(
         "source",
@@ -245,100 +260,82 @@ def _collapse(assigned: DataFrame) -> DataFrame:
     ).select(*TABLE.column_names)
 
 
-def affected(touched: DataFrame, old: DataFrame, rules: Rules) -> DataFrame:
-    """Return the ranges of time, by key, whose sessions have to be built again.
+def affected(rules: Rules) -> str:
+    """Return the query of the ranges of time, by key, whose sessions have to be built again.
 
     Sessions and touched stretches of a key that lie within `gap` of each other form an island: outside an
     island nothing can change, since a pause longer than `gap` parts it from the rest, before the change
     and after. Within one, what comes before the last session that starts at or before the first
     touched time stays as it is, since sessions are cut from left to right. So the range begins there.
-    Where it can end before the island does, `resumed` tells.
+    Where it can end before the island does, `RESUMED` tells.
 
-    Args:
-        touched: `k`, `lo`, `hi` (µs): stretches in which a key gained or lost events.
-        old: `k`, `lo`, `hi` (µs): the published sessions of those keys near the stretches.
-        rules: gap and longest session.
+    It is in words that Spark and DuckDB both know, of these rows:
 
-    Returns:
-        `k`, `lo`, `hi` (µs: the range, which ends where the island does), `last` (µs: the end of what was
-        touched) and `after`, the number of `old` sessions of the island that start after that. Sessions of
-        the key that start up to `gap` after `hi` have to be among `old`, unless the range is `resumed`. A
-        key of the source's own session ids is one island, however long its pauses.
+    - `touched`: `k`, `lo`, `hi` (µs): stretches in which a key gained or lost events.
+    - `old`: `k`, `lo`, `hi` (µs): the published sessions of those keys near the stretches.
+
+    It gives `k`, `lo`, `hi` (µs: the range, which ends where the island does), `last` (µs: the end of what was
+    touched) and `after`, the number of `old` sessions of the island that start after that. Sessions of
+    the key that start up to `gap` after `hi` have to be among `old`, unless the range is resumed. A
+    key of the source's own session ids is one island, however long its pauses.
     """
-    from pyspark.sql import Window
-    from pyspark.sql import functions as F
-
-    stretches = touched.select("k", "lo", "hi", F.lit(True).alias("is_touched")).unionByName(
-        old.select("k", "lo", "hi", F.lit(False).alias("is_touched"))
-    )
-    order = Window.partitionBy("k").orderBy("lo", "hi")
-    so_far = order.rowsBetween(Window.unboundedPreceding, -1)
-    islands = (
-        stretches.withColumn("reach", F.max("hi").over(so_far))
-        .withColumn(
-            "starts",
-            F.expr(
-                f"case when reach is null or (k like 'u:%' and lo - reach > {rules.gap_us}) "
-                "then lo end"
-            ),
+    return f"""
+        WITH stretches AS (
+            SELECT k, lo, hi, true AS is_touched FROM {{touched}}
+            UNION ALL
+            SELECT k, lo, hi, false AS is_touched FROM {{old}}
+        ),
+        reached AS (
+            SELECT *, max(hi) OVER (
+                PARTITION BY k ORDER BY lo, hi ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ) AS reach
+            FROM stretches
+        ),
+        islands AS (
+            SELECT *, max(
+                CASE WHEN reach IS NULL OR (k LIKE 'u:%' AND lo - reach > {rules.gap_us}) THEN lo END
+            ) OVER (PARTITION BY k ORDER BY lo, hi) AS island
+            FROM reached
+        ),
+        spans AS (
+            SELECT *,
+                min(CASE WHEN is_touched THEN lo END) OVER (PARTITION BY k, island) AS lo_touched,
+                max(CASE WHEN is_touched THEN hi END) OVER (PARTITION BY k, island) AS hi_touched
+            FROM islands
+        ),
+        whole AS (
+            SELECT k, island, lo_touched, hi_touched, max(hi) AS hi,
+                max(CASE WHEN NOT is_touched AND lo <= lo_touched THEN lo END) AS anchor,
+                count(CASE WHEN NOT is_touched AND lo > hi_touched AND k LIKE 'u:%' THEN 1 END) AS after
+            FROM spans
+            WHERE lo_touched IS NOT NULL
+            GROUP BY k, island, lo_touched, hi_touched
         )
-        .withColumn("island", F.max("starts").over(order))
-    )
-    whole = Window.partitionBy("k", "island")
-    return (
-        islands.withColumn("first", F.min(F.expr("if(is_touched, lo, null)")).over(whole))
-        .withColumn("last", F.max(F.expr("if(is_touched, hi, null)")).over(whole))
-        .where("first is not null")
-        .groupBy("k", "island", "last")
-        .agg(
-            F.min("first").alias("first"),
-            F.max(F.expr("if(not is_touched and lo <= first, lo, null)")).alias("anchor"),
-            F.max("hi").alias("hi"),
-            F.count_if(F.expr("not is_touched and lo > last and k like 'u:%'")).alias("after"),
-        )
-        .select(
-            "k",
-            F.expr("if(k like 'i:%', island, coalesce(anchor, first))").alias("lo"),
-            "hi",
-            "last",
-            "after",
-        )
-    )
+        SELECT k,
+            CASE WHEN k LIKE 'i:%' THEN island ELSE coalesce(anchor, lo_touched) END AS lo,
+            hi, hi_touched AS last, after
+        FROM whole"""
 
 
-def resumed(ranges: DataFrame, old: DataFrame, fresh: DataFrame) -> DataFrame:
-    """Return ranges that end where the old sessions go on as they were.
+RESUMED = """
+    SELECT r.k, r.lo, coalesce(min(s.lo) - 1, r.hi) AS hi, min(s.lo) IS NOT NULL AS is_resumed
+    FROM {ranges} r
+    LEFT JOIN (
+        SELECT o.k, o.lo FROM {old} o
+        SEMI JOIN {fresh} f ON o.k = f.k AND o.lo = f.lo AND o.session_id = f.session_id
+    ) s ON r.k = s.k AND r.k LIKE 'u:%' AND s.lo > r.last AND s.lo BETWEEN r.lo AND r.hi
+    GROUP BY r.k, r.lo, r.hi"""
+"""The query of ranges that end where the old sessions go on as they were.
 
-    A session that starts after all that was touched, before the change and after it, is followed by the same
-    sessions in both, since each is cut from the start of the one before. So a user who never pauses has
-    two or three sessions built again, not all of them to this day.
+A session that starts after all that was touched, before the change and after it, is followed by the same
+sessions in both, since each is cut from the start of the one before. So a user who never pauses has
+two or three sessions built again, not all of them to this day.
 
-    Args:
-        ranges: as `affected` gives them.
-        old: `k`, `lo` (µs, start), `session_id` of the published sessions in the ranges.
-        fresh: the same of those built from the events in the ranges.
+It is in words that Spark and DuckDB both know, of these rows:
 
-    Returns:
-        `k`, `lo`, `hi` (µs) and `is_resumed`. Sessions in `fresh` that start after `hi` are not needed.
-    """
-    from pyspark.sql import functions as F
+- `ranges`: as `affected` gives them.
+- `old`: `k`, `lo` (µs, start), `session_id` of the published sessions in the ranges, and of others.
+- `fresh`: the same of those built from the events in the ranges.
 
-    going_on = old.join(fresh.select("k", "lo", "session_id"), ["k", "lo", "session_id"])
-    return (
-        ranges.alias("r")
-        .join(
-            going_on.select("k", F.col("lo").alias("start")).alias("s"),
-            F.expr(
-                "r.k = s.k and r.k like 'u:%' and s.start > r.last and s.start between r.lo and r.hi"
-            ),
-            "left",
-        )
-        .groupBy("r.k", "r.lo", "r.hi")
-        .agg(F.min("s.start").alias("resumes"))
-        .select(
-            "k",
-            "lo",
-            F.expr("coalesce(resumes - 1, hi)").alias("hi"),
-            F.expr("resumes is not null").alias("is_resumed"),
-        )
-    )
+It gives `k`, `lo`, `hi` (µs) and `is_resumed`. Sessions in `fresh` that start after `hi` are not needed.
+"""
