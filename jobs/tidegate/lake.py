@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidegate.at import At
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.settings import S3Access
 from tidegate.tables import BY_NAME, OPS, WAREHOUSE, Table
@@ -67,12 +68,9 @@ class Staged:
     place: str
 
 
-@dataclass(frozen=True)
-class At:
-    """A table as it was at a version."""
-
-    table: Table
-    version: int
+Rows = str | Staged | Sequence[str] | At
+"""What a query reads: the place, or places, where rows were staged or kept, the folder of a partition for one;
+or a table at a version."""
 
 
 @dataclass(frozen=True)
@@ -443,7 +441,7 @@ class Lake:
         self.stage(frame, place)
         return Staged(self.staged(place, schema=schema), place)
 
-    def select(self, query: str, place: str, schema: str, **of: str | Staged | At) -> Staged:
+    def select(self, query: str, place: str, schema: str, **of: Rows) -> Staged:
         """Write down the rows of a query, to be asked for often: quickly, where there are few.
 
         Args:
@@ -458,13 +456,13 @@ class Lake:
         self.books.write(query, self._places(of), Path(place))
         return Staged(self.staged(place, schema=schema), place)
 
-    def look(self, query: str, **of: str | Staged | At) -> list[Row]:
+    def look(self, query: str, **of: Rows) -> list[Row]:
         """Return the rows of a query of what is staged or published, quickly.
 
         Args:
             query: in words that Spark and DuckDB both know, `explode`, `unix_micros` and `unix_seconds` among
                 them; `{name}` stands for the rows of a place.
-            of: name -> where rows were staged or kept, without partitions; or a table at a version.
+            of: by name.
 
         Returns:
             Times are ISO 8601 text (see `parse_time`).
@@ -473,21 +471,21 @@ class Lake:
             return self.books.look(query, self._places(of))
         return self.rows(self.spark.sql(query, **self._frames(of)))
 
-    def _places(self, of: Mapping[str, str | Staged | At]) -> dict[str, Place]:
+    def _places(self, of: Mapping[str, Rows]) -> dict[str, Place]:
         """Return what DuckDB reads."""
         return {
-            name: (f"{each.table.area}/{each.table.name}", each.version)
+            name: each
             if isinstance(each, At)
-            else _place(each).removeprefix(f"{self.root}/")
+            else [place.removeprefix(f"{self.root}/") for place in _folders(each)]
             for name, each in of.items()
         }
 
-    def _frames(self, of: Mapping[str, str | Staged | At]) -> dict[str, Any]:
+    def _frames(self, of: Mapping[str, Rows]) -> dict[str, Any]:
         """Return what Spark reads."""
         return {
             name: self.read(each.table, each.version)
             if isinstance(each, At)
-            else self.staged(_place(each))
+            else self.staged(*_folders(each))
             for name, each in of.items()
         }
 
@@ -505,8 +503,10 @@ class Lake:
         return reader.parquet(*paths)
 
 
-def _place(staged: str | Staged) -> str:
-    return staged.place if isinstance(staged, Staged) else staged
+def _folders(staged: str | Staged | Sequence[str]) -> Sequence[str]:
+    if isinstance(staged, Staged):
+        return [staged.place]
+    return [staged] if isinstance(staged, str) else staged
 
 
 def _unless_beaten(

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from tidegate.at import At
 from tidegate.errors import TidegateError
 from tidegate.lake import Lake, Row, literal, parse_time
 from tidegate.tables import Table
@@ -101,6 +102,8 @@ class Ledger:
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
         self._books: dict[str, _Book] = {}
+        self._rows: dict[str, _Book] = {}
+        """What was read of tables' rows, and not yet held against their commits."""
 
     def apart(self) -> Ledger:
         """Return a ledger that knows what this one has read, for another thread."""
@@ -111,6 +114,7 @@ class Ledger:
     def refresh(self) -> None:
         """Forget what was read, so that the next look is a fresh one."""
         self._books.clear()
+        self._rows.clear()
 
     # -- reading --------------------------------------------------------------------------------
 
@@ -262,7 +266,9 @@ class Ledger:
         """Return what was last read of a table's publications; missing rows are written first."""
         if table.name not in self._books:
             for _ in range(_ATTEMPTS):
-                book = self._read(table)
+                if table.name not in self._rows:  # that of all tables costs no more
+                    self._rows = self._read()
+                book = self._rows.pop(table.name, _Book(-1, 0, {}))
                 commits = self.lake.history(table, _COMMITS)
                 latest = commits[0][0]
                 book = replace(book, latest=latest)
@@ -295,30 +301,35 @@ class Ledger:
             self.lake.append_next(PUBLICATIONS, rows, f"ledger/{table.name}", book.written + 1)
         return bool(rows)
 
-    def _read(self, table: Table) -> _Book:
-        """Read the last publication of each source, and how far the rows reach."""
-        known = self.lake.book(
-            PUBLICATIONS,
-            _of(table),
-            ("source", "publication_id", "sequence", "delta_version"),
-        )
-        newest: dict[str, int] = {}
-        for row in known:
-            newest[row["source"]] = max(row["sequence"], newest.get(row["source"], 0))
-        wanted = " or ".join(
-            f"(source = {literal(source)} and sequence = {number})"
-            for source, number in newest.items()
-        )
-        last = (
-            map(publication_of, self.lake.book(PUBLICATIONS, f"{_of(table)} and ({wanted})"))
-            if wanted
-            else ()
-        )
-        return _Book(
-            version=max((row["delta_version"] for row in known), default=-1),
-            written=len({row["publication_id"] for row in known}),
-            last={each.source: each for each in last},
-        )
+    def _read(self) -> dict[str, _Book]:
+        """Read by table the last publication of each source, and how far the rows reach."""
+        by_table: dict[str, list[Row]] = {}
+        for row in self.lake.look(_LAST, book=At(PUBLICATIONS)):
+            by_table.setdefault(row["table_name"], []).append(row)
+        return {
+            name: _Book(
+                version=rows[0]["reach"],
+                written=rows[0]["written"],
+                last={row["source"]: publication_of(row) for row in rows},
+            )
+            for name, rows in by_table.items()
+        }
+
+
+_LAST = """
+    WITH book AS (SELECT * FROM {book}),
+    newest AS (
+        SELECT table_name, source, max(sequence) AS sequence FROM book GROUP BY table_name, source
+    ),
+    whole AS (
+        SELECT table_name, max(delta_version) AS reach, count(DISTINCT publication_id) AS written
+        FROM book GROUP BY table_name
+    )
+    SELECT b.*, w.reach, w.written
+    FROM book b
+    JOIN newest n ON b.table_name = n.table_name AND b.source = n.source AND b.sequence = n.sequence
+    JOIN whole w ON b.table_name = w.table_name"""
+"""The last publication of each source to each table, and of the table how far all rows reach."""
 
 
 @dataclass(frozen=True)

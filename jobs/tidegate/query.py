@@ -22,6 +22,8 @@ from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 from tidegate import completeness, drift, views
+from tidegate.at import At, Within
+from tidegate.data_files import DataFiles
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.lost import lost
 from tidegate.nearest import hint
@@ -70,9 +72,9 @@ _ROWS_A_GROUP = 20_480
 _MEMORY = "1GB"
 """What of a lake is looked at; more goes to the disk. Beside a JVM that is left less than DuckDB's default."""
 
-Place = str | tuple[str, int]
-"""What a query reads: a folder of Parquet files, below the lake or of this machine, that have the same columns;
-or a table, such as `warehouse/events`, at a version."""
+Place = Sequence[str] | At
+"""What a query reads: folders of Parquet files, below the lake or of this machine, that all have what is asked for;
+or a table."""
 
 
 class EmptyLakeError(TidegateError):
@@ -162,6 +164,7 @@ _SPARKS = {
     "unix_seconds(t)": "CAST(epoch(t) AS BIGINT)",
     "unix_micros(t)": "epoch_us(t)",
     "explode(l)": "unnest(l)",
+    "xxhash64(x)": "hash(x)",  # 64 bits as well, but others
 }
 """Functions of Spark that DuckDB has under other names."""
 
@@ -189,6 +192,7 @@ class Books:
         # Not the pool of threads that waits on the network: Python threads share the connection.
         self._lock = threading.RLock()
         self._attached: dict[str, int] = {}
+        self._files = DataFiles(self._base, s3)
 
     def rows(
         self,
@@ -209,7 +213,7 @@ class Books:
             Values as JSON has them; times as ISO 8601 text in UTC.
         """
         with self._lock:
-            found = self._latest(table) if version is None else self._at(table, version)
+            found = self._latest(table) if version is None else self._scan(table, version)
             return self._rows(f"SELECT {', '.join(select)} FROM {found} WHERE {where}")
 
     def _latest(self, table: str) -> str:
@@ -257,7 +261,8 @@ class Books:
         Returns:
             Values as JSON has them; times as ISO 8601 text in UTC.
         """
-        return self._rows(query.format(**self._named(places)))
+        with self._lock:
+            return self._rows(query.format(**self._named(places)))
 
     def write(self, query: str, places: Mapping[str, Place], folder: Path) -> None:
         """Write the rows of a query to a folder of this machine, as Parquet, in place of what is there.
@@ -271,11 +276,11 @@ class Books:
         folder.mkdir(parents=True)
         # Never the name of another file: what was read of a file is taken to hold.
         file = literal(str(folder / f"part-{uuid4().hex}.parquet"))
-        copy = (
-            f"COPY ({query.format(**self._named(places))}) TO {file} "
-            f"(FORMAT parquet, ROW_GROUP_SIZE {_ROWS_A_GROUP})"
-        )
         with self._lock:
+            copy = (
+                f"COPY ({query.format(**self._named(places))}) TO {file} "
+                f"(FORMAT parquet, ROW_GROUP_SIZE {_ROWS_A_GROUP})"
+            )
             own = self._connection.cursor()
         with own:  # beside the looks of other threads, which are short
             own.execute(copy)
@@ -283,16 +288,60 @@ class Books:
     def _named(self, places: Mapping[str, Place]) -> dict[str, str]:
         """Return what stands for places in a query."""
         return {
-            name: self._at(*place) if isinstance(place, tuple) else self._staged(place)
+            name: self._at(place) if isinstance(place, At) else self._staged(place)
             for name, place in places.items()
         }
 
-    def _at(self, table: str, version: int) -> str:
+    def _at(self, at: At) -> str:
+        table = f"{at.table.area}/{at.table.name}"
+        if at.version is None:
+            return self._latest(table)
+        paths = self._paths(table, at.version, at.within)
+        if not paths:
+            return f"(SELECT * FROM {self._scan(table, at.version)} WHERE false)"
+        listed = ", ".join(literal(f"{self._base}/{table}/{path}") for path in paths)
+        kinds = {"string": "VARCHAR", "date": "DATE"}
+        types = {column.name: kinds[column.type] for column in at.table.partition_columns}
+        said = ", ".join(f"{literal(name)}: {kind}" for name, kind in types.items())
+        return (
+            f"read_parquet([{listed}], union_by_name = true, hive_partitioning = {bool(types)}"
+            f"{f', hive_types = {{{said}}}' if types else ''})"
+        )
+
+    def _paths(self, table: str, version: int, within: Within | None) -> list[str]:
+        """Return the data files of a table at a version that may hold what is asked for."""
+        files = self._files.of(table, version)
+        where = "true"
+        if within is not None and {f"max.{within.ends}", f"min.{within.starts}"} <= set(
+            files.column_names
+        ):
+            stretches = ", ".join(
+                f"(TIMESTAMPTZ '{lo.isoformat()}', TIMESTAMPTZ '{hi.isoformat()}')"
+                for lo, hi in within.stretches
+            )
+            # Maxima of times are cut to milliseconds; and of a file without any there may be all.
+            where = (
+                f"EXISTS (SELECT 1 FROM (VALUES {stretches}) s(lo, hi) "
+                f'WHERE coalesce("max.{within.ends}" + INTERVAL 1 MILLISECOND >= lo, true) '
+                f'AND coalesce("min.{within.starts}" <= hi, true))'
+                if stretches
+                else "false"
+            )
+        self._connection.register("data_files", files)
+        try:
+            return [path for (path,) in self._fetch(f"SELECT path FROM data_files WHERE {where}")]
+        finally:
+            self._connection.unregister("data_files")
+
+    def _scan(self, table: str, version: int) -> str:
         return f"delta_scan({literal(f'{self._base}/{table}')}, version := {version})"
 
-    def _staged(self, place: str) -> str:
-        files = literal(f"{place if place.startswith('/') else f'{self._base}/{place}'}/*.parquet")
-        return f"read_parquet({files}, hive_partitioning = false)"
+    def _staged(self, folders: Sequence[str]) -> str:
+        files = ", ".join(
+            literal(f"{each if each.startswith('/') else f'{self._base}/{each}'}/*.parquet")
+            for each in folders
+        )
+        return f"read_parquet([{files}], hive_partitioning = false)"
 
     def commits(self, table: str, limit: int) -> list[tuple[int, str | None]]:
         """Return (version, user metadata) of a table's last commits, newest first."""

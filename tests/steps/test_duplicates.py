@@ -201,9 +201,23 @@ def test_withheld_and_repeats_follow_the_definition(seed: int, project: Project)
         for each in dumps.values()
         for e in each
     ]
-    frame = lake.frame(rows, "dump_hour timestamp, event_id string, file string, line bigint")
-    kept = frame.join(events.repeats(frame), ["dump_hour", "file", "line"], "left_anti").join(
-        events.withheld(frame, WITHIN * HOUR), ["dump_hour", "event_id"], "left_anti"
+    frame_ddl = "dump_hour timestamp, event_id string, file string, line bigint"
+    frame = lake.frame(rows, frame_ddl)
+    ids = lake.keep(frame, lake.staging("ids"), frame_ddl)
+    repeats = lake.select(
+        events.REPEATS,
+        lake.staging("repeats"),
+        "dump_hour timestamp, file string, line bigint",
+        staged=ids,
+    )
+    withheld = lake.select(
+        events.withheld(WITHIN * HOUR),
+        lake.staging("withheld"),
+        "dump_hour timestamp, event_id string",
+        ids=ids,
+    )
+    kept = frame.join(repeats.rows, ["dump_hour", "file", "line"], "left_anti").join(
+        withheld.rows, ["dump_hour", "event_id"], "left_anti"
     )
     expected = [
         {

@@ -7,13 +7,22 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from tidegate.at import At, Within
+from tidegate.at import slices as at_slices
 from tidegate.durations import parse_duration
-from tidegate.lake import At, Staged, literal, slices_where
+from tidegate.lake import Staged, literal, slices_where
 from tidegate.landing.erased import MARK, marked
 from tidegate.ledger import Publication
-from tidegate.steps.candidates import Candidate, by_slice, hours_staged, in_dumps, new_place
+from tidegate.steps.candidates import (
+    Candidate,
+    by_slice,
+    hours_staged,
+    in_dumps,
+    new_place,
+    rest_of,
+)
 from tidegate.steps.erasures import erased_from
-from tidegate.steps.stretches import fold, sessions_near
+from tidegate.steps.stretches import fold, sessions_near, sessions_within
 from tidegate.tables import events, session_aliases, sessions
 from tidegate.tables.books import CONFIGURATIONS
 
@@ -72,34 +81,38 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
         """Return rows that are few and asked for often as they are written down."""
         return work.lake.select(query, f"{place}/{what}", schema, **of)
 
-    where = slices_where(sessions.TABLE, name, [each.slice for each in change.slices])
+    replaced_slices = [each.slice for each in change.slices]
+    where = slices_where(sessions.TABLE, name, replaced_slices)
+    of_these = at_slices(sessions.TABLE, replaced_slices)
     replaced = f"SELECT {', '.join(_SESSION_COLUMNS)} FROM {{sessions}} WHERE {where}"
-    then = work.at(sessions.TABLE, name, change.delta_version - 1)
-    now = work.at(sessions.TABLE, name, change.delta_version)
+    then = work.at(sessions.TABLE, name, change.delta_version - 1, of_these)
+    now = work.at(sessions.TABLE, name, change.delta_version, of_these)
     old = kept("old", replaced, _SESSIONS, sessions=then)
     new = kept("new", replaced, _SESSIONS, sessions=now)
     lost = _kept_of(work, name, kept("lost", _LOST, _SESSIONS, old=old, new=new))
     before = work.ledger.numbered(sessions.TABLE, name, change.sequence - 1)
+    dumps = _dumps_of(work, lost)
     were = kept(
         "were",
-        session_aliases.members(_in_dumps_of(work, lost)),
+        session_aliases.members(in_dumps(dumps)),
         _IN,
-        events=_events_of(work, name, before),
+        events=_events_of(work, name, before, dumps),
         sessions=lost,
     )
-    near_by = near(work, source, (old, SPAN), (new, SPAN))
+    near_by, within = near(work, source, (old, SPAN), (new, SPAN))
     mine = kept(
         "mine",
         f"SELECT {', '.join(_ALIASES.column_names)} FROM {{aliases}} WHERE {near_by}",
         _ALIASES.ddl,
-        aliases=work.at(_ALIASES, name),
+        aliases=work.at(_ALIASES, name, within=within),
     )
     # Few events are looked for: those of ids that are no more.
+    dumps = _dumps_of(work, new)
     moved = kept(
         "moved",
-        session_aliases.members(f"{_in_dumps_of(work, new)} AND event_id IN ({_WANTED})"),
+        session_aliases.members(f"{in_dumps(dumps)} AND event_id IN ({_WANTED})"),
         _IN,
-        events=_events_of(work, name, change),
+        events=_events_of(work, name, change, dumps),
         sessions=new,
         were=were,
         mine=mine,
@@ -116,14 +129,16 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
     slices = hours_staged(work, "start_hour", touched, rows)
     if slices:
         # A slice is replaced whole: what of it is not touched goes in again as it is.
-        rest = (
-            work.lake.read(_ALIASES)
-            .where(slices_where(_ALIASES, name, sorted(slices)))
-            .join(touched.rows.select("session_id"), "session_id", "left_anti")
-            .select(*_ALIASES.column_names)
+        rest = kept(
+            "rest",
+            rest_of(_ALIASES, name, sorted(slices)),
+            _ALIASES.ddl,
+            published=work.at(_ALIASES, name, within=at_slices(_ALIASES, slices)),
+            replaced=touched,
         )
     target = f"{place}/candidate"
-    work.lake.stage((rows.rows.unionByName(rest) if slices else rows.rows).coalesce(1), target)
+    whole = rows.rows.unionByName(rest.rows) if slices else rows.rows
+    work.lake.stage(whole.coalesce(1), target)
     counts = {hour: each["n"] for hour, each in by_slice(work, _ALIASES, target).items()}
     return Candidate(
         _ALIASES,
@@ -132,7 +147,7 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
         {
             "rows": sum(counts.values()),
             "unaccounted": _unaccounted(work, lost, rows),
-            "dangling": _dangling(work, rows, now, near(work, source, (rows, SPAN))),
+            "dangling": _dangling(work, source, change, rows),
         },
     )
 
@@ -148,14 +163,15 @@ def _unaccounted(work: Work, lost: Staged, built: Staged) -> int:
     return int(found["n"])
 
 
-def _dangling(work: Work, built: Staged, now: At, near_by: str) -> int:
+def _dangling(work: Work, source: Source, change: Publication, built: Staged) -> int:
     """Return how many ids lead to a session that there is not."""
+    near_by, within = near(work, source, (built, SPAN))
     [found] = work.lake.look(
         "SELECT count(*) AS n FROM {built} b WHERE live_session_id IS NOT NULL AND NOT EXISTS "
         f"(SELECT 1 FROM (SELECT session_id FROM {{sessions}} WHERE {near_by}) s "
         "WHERE s.session_id = b.live_session_id)",
         built=built,
-        sessions=now,
+        sessions=work.at(sessions.TABLE, source.source, change.delta_version, within),
     )
     return int(found["n"])
 
@@ -169,8 +185,10 @@ def _kept_of(work: Work, source: str, lost: Staged) -> Staged:
     return work.lake.keep(known, f"{lost.place}-known", _SESSIONS)
 
 
-def near(work: Work, source: Source, *spans: tuple[Staged, Sequence[str]]) -> str:
-    """Return the predicate of sessions, or aliases, whose events can be those of some sessions.
+def near(
+    work: Work, source: Source, *spans: tuple[Staged, Sequence[str]]
+) -> tuple[str, Within | None]:
+    """Return the predicate of sessions, or aliases, whose events can be those of some sessions, and their times.
 
     One id stands for one event only within the window of duplicates, so they are near in time. The source's
     own sessions can be anywhere.
@@ -182,7 +200,7 @@ def near(work: Work, source: Source, *spans: tuple[Staged, Sequence[str]]) -> st
     """
     mine = f"source = {literal(source.source)}"
     if source.sessions.id is not None:
-        return mine
+        return mine, None
     margin = _widest_window(work, source)
     rows = [
         row
@@ -194,7 +212,8 @@ def near(work: Work, source: Source, *spans: tuple[Staged, Sequence[str]]) -> st
         )
     ]
     stretches = fold(((_time(row["lo"]), _time(row["hi"])) for row in rows), 2 * margin)
-    return f"{mine} and ({sessions_near(stretches, margin)})"
+    predicate = f"{mine} and ({sessions_near(stretches, margin)})"
+    return predicate, sessions_within(stretches, margin)
 
 
 def _widest_window(work: Work, source: Source) -> timedelta:
@@ -209,11 +228,12 @@ def _time(us: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
 
 
-def _in_dumps_of(work: Work, of: Staged) -> str:
-    """Return the predicate of the events that some sessions were made of, and maybe more."""
-    return in_dumps(sorted(hours_staged(work, "explode(dump_hours)", of)))
+def _dumps_of(work: Work, of: Staged) -> list[datetime]:
+    """Return the hours of the dumps that some sessions' events came in."""
+    return sorted(hours_staged(work, "explode(dump_hours)", of))
 
 
-def _events_of(work: Work, source: str, made: Publication) -> At:
-    """Return the events that a publication made sessions of."""
-    return work.at(events.TABLE, source, made.input_versions[events.TABLE.name])
+def _events_of(work: Work, source: str, made: Publication, dumps: Sequence[datetime]) -> At:
+    """Return the events of some dumps that a publication made sessions of."""
+    version = made.input_versions[events.TABLE.name]
+    return work.at(events.TABLE, source, version, at_slices(events.TABLE, dumps))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tidegate.lake import Row, literal
+from tidegate.lake import Row, literal, slices_where
 from tidegate.ledger import Publication
 from tidegate.tables import Table, events
 
@@ -90,6 +90,16 @@ def new_place(work: Work, table: Table, source: str) -> str:
     from tidegate.steps.work import new_id
 
     return work.lake.staging(table.name, source, new_id())
+
+
+def rest_of(table: Table, source: str, slices: Sequence[datetime]) -> str:
+    """Return the query of the `published` rows of some slices, but for those whose ids are `replaced`."""
+    columns = ", ".join(f"p.{name}" for name in table.column_names)
+    return (
+        f"SELECT {columns} FROM (SELECT * FROM {{published}} "
+        f"WHERE {slices_where(table, source, slices)}) p "
+        "ANTI JOIN {replaced} r ON p.session_id = r.session_id"
+    )
 
 
 def in_dumps(hours: Sequence[datetime]) -> str:

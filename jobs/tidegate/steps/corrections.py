@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
+from tidegate.at import At, slices
 from tidegate.hours import HOUR
 from tidegate.lake import Row, literal, parse_time, slices_where
 from tidegate.ledger import Publication, published_landings
@@ -21,8 +22,6 @@ from tidegate.tables import BY_NAME, Table, daily_activity, events, hourly_activ
 from tidegate.tables.books import PUBLICATIONS
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from tidegate.steps.work import Work
 
 Cause = Literal[
@@ -299,32 +298,30 @@ def _differing(
     after: int,
 ) -> list[tuple[datetime, datetime]]:
     """Return (event hour, dump hour) of where the events of dumps are not what they were."""
-    from pyspark.sql import functions as F
 
-    def counted(version: int, sign: int, chosen: Sequence[datetime]) -> DataFrame:
-        return (
-            work.rows(events.TABLE, source, version)
-            .where(in_dumps(chosen))
-            .select(
-                F.expr("date_trunc('hour', event_time)").alias("event_hour"),
-                "dump_hour",
-                # What the metrics are made of; equal sums of it are equal events, but for chance.
-                F.expr(
-                    f"{sign} * cast(xxhash64(event_id, event_time, event_type, user_key) "
-                    "as decimal(38,0))"
-                ).alias("said"),
-            )
-        )
+    def read(version: int) -> At:
+        return work.at(events.TABLE, source, version, slices(events.TABLE, hours))
 
     known = [hour for hour in hours if not _is_first(why[hour])]
-    both = counted(after, 1, hours)
-    if known:
-        both = both.unionByName(counted(before, -1, known))
-    rows = work.lake.rows(
-        both.groupBy("event_hour", "dump_hour")
-        .agg(F.sum("said").alias("said"))
-        .where("said != 0")
-        .select("event_hour", "dump_hour")
+    first = [hour for hour in hours if _is_first(why[hour])]
+    mine = f"source = {literal(source)}"
+    # What the metrics are made of.
+    said = "event_id, event_time, event_type, user_key, dump_hour"
+    rows = work.lake.look(
+        f"""
+        WITH states AS (
+            SELECT {said}, 1 AS sign FROM {{now}} WHERE {mine} AND {in_dumps(known)}
+            UNION ALL
+            SELECT {said}, -1 AS sign FROM {{then}} WHERE {mine} AND {in_dumps(known)}
+        ),
+        moved AS (
+            SELECT event_time, dump_hour FROM {{now}} WHERE {mine} AND {in_dumps(first)}
+            UNION ALL
+            SELECT event_time, dump_hour FROM states GROUP BY {said} HAVING sum(sign) <> 0
+        )
+        SELECT DISTINCT date_trunc('hour', event_time) AS event_hour, dump_hour FROM moved""",
+        now=read(after),
+        then=read(before),
     )
     return [(parse_time(row["event_hour"]), parse_time(row["dump_hour"])) for row in rows]
 

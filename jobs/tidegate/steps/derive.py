@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tidegate import engine
+from tidegate.at import Within
 from tidegate.errors import TryAgainError
 from tidegate.gate import Tables
 from tidegate.hours import HOUR, hours_text
@@ -407,12 +408,13 @@ def take(
 def _hourly(work: Work, taken: Taken) -> Candidate:
     touched = {hour for each in taken.publications for hour in each.event_hours}
     hours = sorted(_every(work, hourly_activity.TABLE, taken) if taken.whole else touched)
-    happened = _happened(taken, [(hour, hour + HOUR) for hour in hours])
+    stretches = fold((hour, hour + HOUR) for hour in hours)
+    happened = "true" if taken.whole else happened_in(stretches)
     place = new_place(work, hourly_activity.TABLE, taken.source.source)
     found_in = work.rows(events.TABLE, taken.source.source, taken.version).where(happened)
     work.lake.stage(hourly_activity.build(found_in).coalesce(1), place)
     found = by_slice(work, hourly_activity.TABLE, place, events="sum(events)")
-    read = _count(work, events.TABLE, taken, happened)
+    read = _count(work, events.TABLE, taken, happened, stretches)
     counted = sum(each["events"] for each in found.values())
     counts = {hour: each["n"] for hour, each in found.items()}
     return Candidate(
@@ -440,7 +442,8 @@ def _daily(work: Work, taken: Taken) -> Candidate:
     }
     times = _every(work, daily_activity.TABLE, taken) if taken.whole else touched
     days = sorted({_day(time) for time in times})
-    happened = _happened(taken, [(day, day + timedelta(days=1)) for day in days])
+    stretches = fold((day, day + timedelta(days=1)) for day in days)
+    happened = "true" if taken.whole else happened_in(stretches)
     started = f"start_date in ({', '.join(literal(day.date()) for day in days) or 'null'})"
     place = new_place(work, daily_activity.TABLE, taken.source.source)
     built = daily_activity.build(
@@ -453,9 +456,9 @@ def _daily(work: Work, taken: Taken) -> Candidate:
     found = by_slice(
         work, daily_activity.TABLE, place, events="sum(events)", sessions="sum(sessions)"
     )
-    read = _count(work, events.TABLE, taken, happened)
+    read = _count(work, events.TABLE, taken, happened, stretches)
     counted = sum(each["events"] for each in found.values())
-    sessions_read = _count(work, sessions.TABLE, taken, started)
+    sessions_read = _count(work, sessions.TABLE, taken, started, stretches)
     sessions_counted = sum(each["sessions"] for each in found.values())
     counts = {day: each["n"] for day, each in found.items()}
     return Candidate(
@@ -483,20 +486,14 @@ def _every(work: Work, table: Table, taken: Taken) -> set[datetime]:
     return hours_in(happened.select(F.expr("date_trunc('hour', event_time)"))) | hours_in(there)
 
 
-def _happened(taken: Taken, stretches: Sequence[Stretch]) -> str:
-    """Return the predicate of published events that happened in the stretches (end excluded).
-
-    It is of literals over the event time, whose minima and maxima Delta keeps by file.
-    """
-    return "true" if taken.whole else happened_in(fold(stretches))
-
-
-def _count(work: Work, table: Table, taken: Taken, where: str) -> int:
-    """Return how many rows of a source a table had that was taken."""
+def _count(work: Work, table: Table, taken: Taken, where: str, stretches: Sequence[Stretch]) -> int:
+    """Return how many rows of a source a table had that was taken, of those that begin in the stretches."""
     source = taken.source.source
+    begin = "session_start" if table is sessions.TABLE else "event_time"
+    within = None if taken.whole else Within(begin, begin, tuple(stretches))
     [found] = work.lake.look(
         f"SELECT count(*) AS n FROM {{rows}} WHERE source = {literal(source)} AND ({where})",
-        rows=work.at(table, source, taken.inputs[table.name]),
+        rows=work.at(table, source, taken.inputs[table.name], within),
     )
     return int(found["n"])
 

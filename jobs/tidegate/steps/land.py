@@ -304,7 +304,7 @@ def account(
     with work.stage("count"):
         counted = _count(work, source, staged)
     with work.stage("find repeats"):
-        repeated = _stage_repeats(work, source, staged, place)
+        repeated = _stage_repeats(work, source, counted, place)
     landed = []
     rows = []
     for dump in batch:
@@ -528,20 +528,31 @@ def _off(
 
 
 def _stage_repeats(
-    work: Work, source: Source, staged: DataFrame, place: str
+    work: Work, source: Source, counted: dict[tuple[str, str], list[Row]], place: str
 ) -> dict[datetime, int]:
     """Stage which lines repeat an id of their own dump; return how many each dump has."""
-    if source.fields.event_id is None:  # ids made of file and line can't repeat
-        return {}
-    found = events.repeats(
-        staged.where("_outcome = 'event'").select("dump_hour", "event_id", "file", "line")
-    )
     from tidegate.lake import parse_time
 
+    if source.fields.event_id is None:  # ids made of file and line can't repeat
+        return {}
     repeated = f"{place}/{REPEATS}"
-    work.lake.stage(found.coalesce(1), repeated)
+    bringing = {
+        dump
+        for (dump, _), groups in counted.items()
+        if any(group["_outcome"] == "event" for group in groups)
+    }
+    if not bringing:
+        work.lake.stage(work.lake.frame([], REPEATS_SCHEMA), repeated)
+        return {}
+    found = work.lake.select(
+        events.REPEATS,
+        f"{repeated}-found",
+        REPEATS_SCHEMA,
+        staged=[f"{place}/_dump={dump}/_outcome=event" for dump in sorted(bringing)],
+    )
+    work.lake.stage(found.rows.coalesce(1), repeated)
     counts = work.lake.look(
-        "SELECT dump_hour, count(*) AS n FROM {repeated} GROUP BY dump_hour", repeated=repeated
+        "SELECT dump_hour, count(*) AS n FROM {repeated} GROUP BY dump_hour", repeated=found
     )
     return {parse_time(row["dump_hour"]): row["n"] for row in counts}
 

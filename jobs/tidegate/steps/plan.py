@@ -151,12 +151,17 @@ def _plan_with_duplicates(
         counts: dict[datetime, tuple[int, int]] = {}
         place = None
     else:
-        left_out = events.withheld(_only_ids_of(work, source, neighbours, involved), reach)
-        chosen = left_out.where(_hours_in(involved))
-        kept = work.lake.keep(
-            chosen.coalesce(1),
+        mine = _paths(work, source, {hour: neighbours[hour] for hour in involved})
+        others = _paths(work, source, {h: n for h, n in neighbours.items() if h not in involved})
+        # Of the neighbours' ids only those that the hours have too.
+        shared = f"{_ids('others', others)} WHERE event_id IN (SELECT event_id FROM mine)"
+        ids = f"WITH mine AS ({_ids('mine', mine)}) SELECT * FROM mine UNION ALL {shared}"
+        kept = work.lake.select(
+            f"SELECT * FROM ({events.withheld(reach, ids)}) w WHERE {_hours_in(involved)}",
             work.lake.staging("withheld", source.source, new_id()),
             _IDS,
+            mine=mine,
+            others=others,
         )
         counts = _count_withheld(work, kept.rows)
         place = kept.place if counts else None
@@ -176,38 +181,34 @@ def _later_slices(
     later: Sequence[datetime],
 ) -> set[datetime]:
     """Return the published later hours that lose or regain a row by the change."""
-    reach = source.duplicates.within
     # Only ids that a changed hour has, or had, can change what becomes of other hours' events.
-    concerned = _ids(work, source, changed)
     replaced = {hour: before[hour] for hour in changed if hour in before}
-    if replaced:
-        concerned = concerned.unionByName(_ids(work, source, replaced))
-    keys = concerned.select("event_id").distinct()
-    states = []
-    for state in (before, after):
-        ids = _ids(work, source, state).join(keys, "event_id", "left_semi")
-        states.append(events.withheld(ids, reach).where(_hours_in(later)))
-    old, new = states
-    different = old.exceptAll(new).unionAll(new.exceptAll(old)).select("dump_hour").distinct()
-    return {parse_time(row["dump_hour"]) for row in work.lake.rows(different)}
-
-
-def _only_ids_of(
-    work: Work,
-    source: Source,
-    neighbours: Mapping[datetime, Standing],
-    involved: set[datetime],
-) -> DataFrame:
-    """Return the ids of some hours and, of their neighbours, those that the hours have too."""
-    mine = {hour: neighbours[hour] for hour in involved}
-    others = {hour: each for hour, each in neighbours.items() if hour not in involved}
-    ids = _ids(work, source, mine)
-    if not others:
-        return ids
-    shared = _ids(work, source, others).join(
-        ids.select("event_id").distinct(), "event_id", "left_semi"
+    concerned = [*_paths(work, source, changed), *_paths(work, source, replaced)]
+    if not concerned:
+        return set()
+    states = {"before": _paths(work, source, before), "after": _paths(work, source, after)}
+    old, new = (
+        f"SELECT * FROM ({_withheld_of(name, paths, source)}) w WHERE {_hours_in(later)}"
+        for name, paths in states.items()
     )
-    return ids.unionByName(shared)
+    rows = work.lake.look(
+        f"SELECT DISTINCT dump_hour FROM (({old} EXCEPT {new}) UNION ALL ({new} EXCEPT {old})) d",
+        concerned=concerned,
+        **states,
+    )
+    return {parse_time(row["dump_hour"]) for row in rows}
+
+
+def _withheld_of(name: str, paths: Sequence[str], source: Source) -> str:
+    """Return the query of what is withheld of a state, of ids that are concerned."""
+    ids = f"{_ids(name, paths)} WHERE event_id IN (SELECT event_id FROM {{concerned}})"
+    return events.withheld(source.duplicates.within, ids)
+
+
+def _ids(name: str, paths: Sequence[str]) -> str:
+    """Return the query of `dump_hour`, `event_id` of all lines of some landings, repeats included."""
+    rows = f"{{{name}}}" if paths else f"({events.NO_IDS}) n"
+    return f"SELECT dump_hour, event_id FROM {rows}"
 
 
 def _count_withheld(work: Work, withheld: DataFrame) -> dict[datetime, tuple[int, int]]:
@@ -265,16 +266,6 @@ def candidates(work: Work, source: Source, standing: Mapping[datetime, Standing]
     # By token too: another of the landings may have been of an earlier state of the same file.
     line = ["_token", "dump_hour", "file", "line"]
     return found.join(repeated.select(*line), line, "left_anti").select(*columns)
-
-
-def _ids(work: Work, source: Source, standing: Mapping[datetime, Standing]) -> DataFrame:
-    """Return `dump_hour`, `event_id` of all lines of landings; repeats within a dump included."""
-    paths = _paths(work, source, standing)
-    if not paths:
-        return work.lake.frame([], _IDS)
-    return work.lake.staged(
-        *paths, base=work.lake.staging("events", source.source), schema=_IDS
-    ).select("dump_hour", "event_id")
 
 
 def _paths(work: Work, source: Source, standing: Mapping[datetime, Standing]) -> list[str]:

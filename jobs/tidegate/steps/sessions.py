@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from tidegate.at import At
+from tidegate.at import slices as at_slices
 from tidegate.hours import HOUR
-from tidegate.lake import At, Row, Staged, literal, slices_where
+from tidegate.lake import Row, Staged, literal
 from tidegate.steps import aliases
 from tidegate.steps.candidates import (
     Candidate,
@@ -17,8 +19,9 @@ from tidegate.steps.candidates import (
     hours_staged,
     in_dumps,
     new_place,
+    rest_of,
 )
-from tidegate.steps.stretches import Stretch, fold, sessions_near
+from tidegate.steps.stretches import Stretch, fold, sessions_near, sessions_within
 from tidegate.tables import events, session_aliases, sessions
 
 if TYPE_CHECKING:
@@ -92,14 +95,16 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
     target, counts = found.fresh.place, found.fresh.by_slice
     if found.stale is not None and slices and not taken.whole:
         # A slice is replaced whole: what of it is not stale goes in again as it is.
-        kept = (
-            work.lake.read(sessions.TABLE)
-            .where(slices_where(sessions.TABLE, name, slices))
-            .join(found.stale.rows.select("session_id"), "session_id", "left_anti")
-            .select(*sessions.TABLE.column_names)
+        kept = work.lake.select(
+            rest_of(sessions.TABLE, name, slices),
+            f"{place}/rest",
+            sessions.TABLE.ddl,
+            published=work.at(sessions.TABLE, name, within=at_slices(sessions.TABLE, slices)),
+            replaced=found.stale,
         )
         target = f"{place}/candidate"
-        counts = _stage(work, found.fresh.rows.unionByName(kept), target, lasting=True).by_slice
+        whole = found.fresh.rows.unionByName(kept.rows)
+        counts = _stage(work, whole, target, lasting=True).by_slice
     rows = {hour: counts[hour]["n"] if hour in counts else 0 for hour in slices}
     [needed] = work.lake.look(
         f"SELECT count(*) AS n FROM {{events}} WHERE source = {literal(name)} AND user_key IS NOT NULL",
@@ -191,14 +196,16 @@ def _renames(work: Work, source: Source, found: Affected) -> bool:
     mine = f"source = {literal(source.source)}"
     if not work.lake.book(session_aliases.TABLE, mine, ["count(*) as n"])[0]["n"]:
         return False
-    near = aliases.near(work, source, (found.stale, _STALE_SPAN), (found.fresh, aliases.SPAN))
+    near, within = aliases.near(
+        work, source, (found.stale, _STALE_SPAN), (found.fresh, aliases.SPAN)
+    )
     [led] = work.lake.look(
         "SELECT count(*) AS n FROM ("
         "SELECT e.event_id AS event_id, e.session_id AS session_id "
         f"FROM (SELECT explode(events) AS e FROM {{aliases}} WHERE {near}) x) y "
         "WHERE session_id IN (SELECT session_id FROM {stale}) "
         "OR event_id IN (SELECT event_id FROM {needed})",
-        aliases=work.at(session_aliases.TABLE, source.source),
+        aliases=work.at(session_aliases.TABLE, source.source, within=within),
         stale=found.stale,
         needed=found.needed,
     )
@@ -208,20 +215,24 @@ def _renames(work: Work, source: Source, found: Affected) -> bool:
 def _affected(work: Work, taken: Taken, rules: sessions.Rules, place: str) -> Affected:
     """Return what a change of some dumps means for the published sessions."""
     source = taken.source.source
-    published = work.at(events.TABLE, source, taken.version)
-    there = work.at(sessions.TABLE, source)
+
+    def events_of(dumps: Sequence[datetime]) -> At:
+        within = at_slices(events.TABLE, dumps)
+        return work.at(events.TABLE, source, taken.version, within)
 
     def kept(what: str, query: str, schema: str, **of: At | Staged) -> Staged:
         return work.lake.select(query, f"{place}/{what}", schema, **of)
 
     changed = sorted({s.slice for p in taken.publications for s in p.slices})
-    gained = kept("gained", _gained(source, changed), _SPANS, events=published)
+    gained = kept("gained", _gained(source, changed), _SPANS, events=events_of(changed))
     hours = {hour for each in taken.publications for hour in each.event_hours}
     stretches = fold(((hour, hour + HOUR) for hour in hours), rules.gap + rules.max)
     own_ids = taken.source.sessions.id is not None
     step = rules.max
     while True:
         in_time = "true" if own_ids else sessions_near(stretches, rules.gap)
+        within = None if own_ids else sessions_within(stretches, rules.gap)
+        there = work.at(sessions.TABLE, source, within=within)
         near = kept("near", _near(source, in_time, changed), _NEAR, sessions=there, gained=gained)
         touched = kept("touched", _TOUCHED, _SPANS, gained=gained, near=near)
         ranges = kept("ranges", sessions.affected(rules), _RANGES, touched=touched, old=near)
@@ -232,9 +243,9 @@ def _affected(work: Work, taken: Taken, rules: sessions.Rules, place: str) -> Af
                 continue
         stale = kept("stale", _WITHIN, _STALE, found=near, ranges=ranges)
         # They came in changed dumps, or in those that fed what is stale.
-        dumps = {*changed, *hours_staged(work, "explode(dump_hours)", stale)}
+        dumps = sorted({*changed, *hours_staged(work, "explode(dump_hours)", stale)})
         needed = kept(
-            "needed", _needed(source, sorted(dumps)), _EVENTS, events=published, ranges=ranges
+            "needed", _needed(source, dumps), _EVENTS, events=events_of(dumps), ranges=ranges
         )
         built = _build(work, needed.rows, rules, place)
         if own_ids or not cut:

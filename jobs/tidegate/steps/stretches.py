@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from tidegate.at import Within
 from tidegate.lake import literal
 
 Stretch = tuple[datetime, datetime]
@@ -27,6 +28,12 @@ def happened_in(stretches: Sequence[Stretch]) -> str:
     return _any(
         f"(event_time >= {literal(lo)} and event_time < {literal(hi)})" for lo, hi in stretches
     )
+
+
+def sessions_within(stretches: Sequence[Stretch], margin: timedelta) -> Within:
+    """Return what asks for the sessions that reach within `margin` of the stretches."""
+    wide = tuple((lo - margin, hi + margin) for lo, hi in stretches)
+    return Within("session_start", "session_end", wide)
 
 
 def sessions_near(stretches: Sequence[Stretch], margin: timedelta) -> str:

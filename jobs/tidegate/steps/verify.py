@@ -363,12 +363,11 @@ class _Verification:
             return lines.where(_in(hours))
         place = ["dump_hour", "file", "line"]
         ids = lines.select("event_id", *place)
-        left_out = events.withheld(
-            ids.select("dump_hour", "event_id"), self.source.duplicates.within
-        )
+        spark = self.work.lake.spark
+        left_out = spark.sql(events.withheld(self.source.duplicates.within), ids=ids)
         return (
             lines.where(_in(hours))
-            .join(F.broadcast(events.repeats(ids)), place, "left_anti")
+            .join(F.broadcast(spark.sql(events.REPEATS, staged=ids)), place, "left_anti")
             .join(left_out, ["dump_hour", "event_id"], "left_anti")
             .select(*columns)
         )

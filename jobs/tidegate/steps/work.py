@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tidegate import configuration, engine
-from tidegate.lake import At, Lake, literal, parse_time
+from tidegate.at import At, Within
+from tidegate.lake import Lake, literal, parse_time
 from tidegate.ledger import Ledger
 from tidegate.pii_key import (
     PiiKey,
@@ -69,17 +70,23 @@ class Work:
 
     def rows(self, table: Table, source: str, version: int | None = None) -> DataFrame:
         """Return a source's published rows, as they are or as they were at a version of the table."""
-        at = None if version is None else self.at(table, source, version).version
+        at = None if version is None else self.ledger.same_rows(table, source, version)
         return self.lake.read(table, at).where(f"source = {literal(source)}")
 
-    def at(self, table: Table, source: str, version: int | None = None) -> At:
-        """Return where `Lake.look` reads a source's rows, as they are or as they were at a version of the table.
+    def at(
+        self,
+        table: Table,
+        source: str,
+        version: int | None = None,
+        within: Within | None = None,
+    ) -> At:
+        """Return where a query finds a source's rows, as they are or as they were at a version of the table.
 
-        Other sources' are there too.
+        Other sources' are there too, and rows at other times than those asked for.
         """
         if version is None:
-            return At(table, self.ledger.latest(table))
-        return At(table, self.ledger.same_rows(table, source, version))
+            return At(table, self.ledger.latest(table), within)
+        return At(table, self.ledger.same_rows(table, source, version), within)
 
     def keyed(self, source: Source) -> Source:
         """Return a source that knows the fingerprint of its key; one that knows it stays as it is.

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from tidegate.tables.model import Column, Table
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 TABLE = Table(
     name="events",
@@ -44,64 +39,58 @@ BASE_COLUMNS = frozenset(TABLE.column_names)
 """Columns of every source; a source file's own columns come after them."""
 
 
-def withheld(ids: DataFrame, within: timedelta) -> DataFrame:
-    """Return the events that are duplicates of an earlier dump.
+NO_IDS = "SELECT CAST(NULL AS timestamp) AS dump_hour, CAST(NULL AS string) AS event_id WHERE false"
+"""What `withheld` takes where no dump contains an id."""
+
+
+def withheld(within: timedelta, ids: str = "SELECT dump_hour, event_id FROM {ids}") -> str:
+    """Return the query of the events that are duplicates of an earlier dump: `dump_hour`, `event_id`.
 
     An event is a duplicate if and only if a dump of an earlier hour, at most `within` hours earlier,
     contains its id, whether or not that dump keeps it. So the nearest earlier hour that has the id decides.
 
+    It is in words that Spark and DuckDB both know. Few ids come twice: to count 64 bits of hash moves a tenth
+    of what the rows themselves are; ids are looked at one by one afterwards, so that none is lost to a hash
+    that two share.
+
     Args:
-        ids: `dump_hour`, `event_id`: the ids that each dump contains; repeats do no harm.
         within: how far back a duplicate is looked for.
-
-    Returns:
-        `dump_hour`, `event_id`: what each dump has to leave out.
+        ids: query of `dump_hour`, `event_id`: the ids that each dump contains; repeats do no harm.
     """
-    from pyspark.sql import Window
-    from pyspark.sql import functions as F
-
-    order = Window.partitionBy("event_id").orderBy("dump_hour")
-    return (
-        _several(ids.select("dump_hour", "event_id"), [])
-        .distinct()
-        .withColumn("before", F.lag("dump_hour").over(order))
-        .where(
-            F.unix_timestamp("dump_hour") - F.unix_timestamp("before")
-            <= int(within.total_seconds())
+    return f"""
+        WITH ids AS ({ids}),
+        several AS (
+            SELECT h FROM (SELECT xxhash64(event_id) AS h FROM ids) i GROUP BY h HAVING count(*) > 1
         )
-        .select("dump_hour", "event_id")
+        SELECT dump_hour, event_id
+        FROM (
+            SELECT dump_hour, event_id,
+                lag(dump_hour) OVER (PARTITION BY event_id ORDER BY dump_hour) AS before
+            FROM (
+                SELECT DISTINCT dump_hour, event_id FROM ids
+                WHERE xxhash64(event_id) IN (SELECT h FROM several)
+            ) d
+        ) o
+        WHERE unix_seconds(dump_hour) - unix_seconds(before) <= {int(within.total_seconds())}"""
+
+
+REPEATS = """
+    WITH several AS (
+        SELECT dump_hour, h
+        FROM (SELECT dump_hour, xxhash64(event_id) AS h FROM {staged}) i
+        GROUP BY dump_hour, h HAVING count(*) > 1
     )
+    SELECT dump_hour, file, line
+    FROM (
+        SELECT s.dump_hour, s.file, s.line, row_number() OVER (
+            PARTITION BY s.dump_hour, s.event_id ORDER BY s.file, s.line
+        ) AS place
+        FROM {staged} s
+        SEMI JOIN several v ON s.dump_hour = v.dump_hour AND xxhash64(s.event_id) = v.h
+    ) o
+    WHERE place > 1"""
+"""The query of the lines that repeat an id of an earlier line of their own dump: `dump_hour`, `file`, `line`.
 
-
-def repeats(staged: DataFrame) -> DataFrame:
-    """Return the lines that repeat an id of an earlier line of their own dump.
-
-    Args:
-        staged: `dump_hour`, `event_id`, `file`, `line` of the lines that are events.
-
-    Returns:
-        `dump_hour`, `file`, `line`; the first line by file name, then line number, is not among them.
-    """
-    from pyspark.sql import Window
-    from pyspark.sql import functions as F
-
-    order = Window.partitionBy("dump_hour", "event_id").orderBy("file", "line")
-    return (
-        _several(staged.select("dump_hour", "event_id", "file", "line"), ["dump_hour"])
-        .withColumn("place", F.row_number().over(order))
-        .where("place > 1")
-        .select("dump_hour", "file", "line")
-    )
-
-
-def _several(rows: DataFrame, also: Sequence[str]) -> DataFrame:
-    """Return at least the rows whose `event_id`, and what of them is `also` named, another one has too.
-
-    Few have. To count 64 bits of hash moves a tenth of what the rows themselves are; whoever looks at ids
-    one by one afterwards has few rows to move, and none is lost to a hash that two ids share.
-    """
-    from pyspark.sql import functions as F
-
-    hashed = rows.withColumn("_h", F.xxhash64("event_id"))
-    several = hashed.groupBy(*also, "_h").agg(F.count(F.lit(1)).alias("n")).where("n > 1").drop("n")
-    return hashed.join(several, [*also, "_h"], "left_semi").select(*rows.columns)
+The first line by file name, then line number, is not among them. It is in words that Spark and DuckDB both know,
+of `staged`: `dump_hour`, `event_id`, `file`, `line` of the lines that are events.
+"""

@@ -61,6 +61,11 @@ class Table:
         """The columns as Spark SQL, for schemas: `name type, …`."""
         return self.ddl_of(self.column_names)
 
+    @property
+    def partition_columns(self) -> tuple[Column, ...]:
+        """The columns that it is partitioned by."""
+        return tuple(column for column in self.columns if column.name in self.partition)
+
     def ddl_of(self, names: Sequence[str]) -> str:
         """Return some of the columns as Spark SQL."""
         return ", ".join(

@@ -1,0 +1,46 @@
+"""What of a published table a query reads: a version, and the times that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from tidegate.tables.model import Table
+
+
+@dataclass(frozen=True)
+class Within:
+    """Times that are asked for: files without rows of these need not be read; whoever asks leaves out the rest.
+
+    Attributes:
+        starts: the column of when a row begins, one whose minima and maxima Delta keeps.
+        ends: likewise, of when it ends.
+        stretches: from when to when, both included; in order.
+    """
+
+    starts: str
+    ends: str
+    stretches: tuple[tuple[datetime, datetime], ...]
+
+
+@dataclass(frozen=True)
+class At:
+    """A table as it is, or as it was at a version.
+
+    Attributes:
+        table: the table.
+        version: which; None for the latest.
+        within: what of it is asked for; None for all.
+    """
+
+    table: Table
+    version: int | None = None
+    within: Within | None = None
+
+
+def slices(table: Table, times: Iterable[datetime]) -> Within:
+    """Return what asks for some slices of a table whose slices are hours."""
+    return Within(
+        table.slice_time, table.slice_time, tuple((time, time) for time in sorted(set(times)))
+    )
