@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,50 @@ def write_delta(folder: Path, *versions: pa.Table) -> None:
         actions.append({"add": add})
         text = "".join(json.dumps(action) + "\n" for action in actions)
         (log / f"{number:020d}.json").write_text(text)
+
+
+def write_files(folder: Path, *files: File) -> None:
+    """Write version 0 of a table of several data files, partitioned by `source`."""
+    log = folder / "_delta_log"
+    log.mkdir(parents=True)
+    about = _meta_data(files[0].rows.schema.insert(0, pa.field("source", pa.string())))
+    actions: list[dict[str, Any]] = [
+        {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
+        {"metaData": {**about, "partitionColumns": ["source"]}},
+    ]
+    for file in files:
+        path = folder / file.path
+        path.parent.mkdir(exist_ok=True)
+        pq.write_table(file.rows, path)
+        add: dict[str, Any] = {
+            "path": file.path,
+            "partitionValues": {"source": file.source},
+            "size": path.stat().st_size,
+            "modificationTime": 0,
+            "dataChange": True,
+        }
+        if file.least is not None:
+            said = {"numRecords": len(file.rows), "minValues": file.least, "maxValues": file.most}
+            add["stats"] = json.dumps(said)
+        actions.append({"add": add})
+    text = "".join(json.dumps(action) + "\n" for action in actions)
+    (log / f"{0:020d}.json").write_text(text)
+
+
+@dataclass(frozen=True)
+class File:
+    """A data file: its rows but for `source`, and by column the least and the greatest value that the log tells."""
+
+    name: str
+    source: str
+    rows: pa.Table
+    least: dict[str, Any] | None = None
+    most: dict[str, Any] | None = None
+
+    @property
+    def path(self) -> str:
+        """Where it lies below the table."""
+        return f"source={self.source}/{self.name}.parquet"
 
 
 def forget_before(folder: Path, version: int) -> None:

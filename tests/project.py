@@ -129,14 +129,19 @@ class Project:
         """Write the file of an hour, as the template of `source` names it."""
         return self.put(f"{hour:%Y-%m-%d-%H}{name}.json.gz", lines)
 
-    def work(self, spark: SparkSession | None = None) -> Work:
-        """Return what steps work with, with a ledger that has read nothing yet."""
+    def work(self, spark: SparkSession | None = None, *, by_spark: bool = False) -> Work:
+        """Return what steps work with, with a ledger that has read nothing yet.
+
+        Args:
+            spark: a session.
+            by_spark: whether Spark writes down what DuckDB else does, as where the server is not this machine's.
+        """
         from tidegate.lake import Lake
         from tidegate.steps.work import Work
 
         scratch = self.root / "scratch"
         scratch.mkdir(exist_ok=True)
-        lake = Lake(spark or self.spark, self.settings.lake, scratch=scratch)
+        lake = Lake(spark or self.spark, self.settings.lake, scratch=None if by_spark else scratch)
         return Work(self.settings, lake, "test")
 
     def run(self, source: Source, hours: Sequence[datetime]) -> Ran:

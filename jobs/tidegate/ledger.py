@@ -7,9 +7,12 @@ The truth is in the commits: each publication's Delta commit carries its whole r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from tidegate.at import At
@@ -62,6 +65,11 @@ class Publication:
                 return audit_id
         return None
 
+    def is_near(self, first: datetime, last: datetime) -> bool:
+        """Return whether its slices reach into a range of times, both included."""
+        times = [each.slice for each in self.slices]
+        return bool(times) and max(times) >= first and min(times) <= last
+
     @property
     def row(self) -> Row:
         """The ledger's row."""
@@ -104,12 +112,29 @@ class Ledger:
         self._books: dict[str, _Book] = {}
         self._rows: dict[str, _Book] = {}
         """What was read of tables' rows, and not yet held against their commits."""
+        self._late: _Late | None = None
 
     def apart(self) -> Ledger:
         """Return a ledger that knows what this one has read, for another thread."""
         other = Ledger(self.lake)
         other._books.update(self._books)
+        other._late = self._late
         return other
+
+    @contextmanager
+    def rows_beside(self) -> Iterator[None]:
+        """Within the block, rows of publications are written beside what goes on; at its end they are there.
+
+        That holds for ledgers apart too. What was published is known from its commit meanwhile.
+        """
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            self._late = late = _Late(pool)
+            try:
+                yield
+            finally:
+                self._late = None
+        for each in late.writing:
+            each.result()
 
     def refresh(self) -> None:
         """Forget what was read, so that the next look is a fresh one."""
@@ -145,10 +170,27 @@ class Ledger:
             where.append(f"source = {literal(source)}")
         if slices is not None:
             where.append(f"slice_max >= {literal(slices[0])} and slice_min <= {literal(slices[1])}")
-        found = map(publication_of, self.lake.book(PUBLICATIONS, " and ".join(where)))
+        found = [
+            *map(publication_of, self.lake.book(PUBLICATIONS, " and ".join(where))),
+            *(
+                each
+                for each in self._unwritten(table, source)
+                if after_version < each.delta_version
+                and (upto_version is None or each.delta_version <= upto_version)
+                and (slices is None or each.is_near(*slices))
+            ),
+        ]
         # A row may be there twice, where two repaired it at once.
         unique = {each.publication_id: each for each in found}
         return sorted(unique.values(), key=lambda each: each.delta_version)
+
+    def _unwritten(self, table: Table, source: str | None) -> list[Publication]:
+        """Return publications whose rows may not be written yet."""
+        return [
+            each
+            for each in (self._late.made if self._late else ())
+            if each.table_name == table.name and source in (None, each.source)
+        ]
 
     def numbered(self, table: Table, source: str, sequence: int) -> Publication:
         """Return the publication of a source in a table that has this number.
@@ -157,6 +199,9 @@ class Ledger:
             LookupError: there is none.
         """
         self._book(table)
+        for made in self._unwritten(table, source):
+            if made.sequence == sequence:
+                return made
         mine = f"{_of(table)} and source = {literal(source)} and sequence = {sequence}"
         for row in self.lake.book(PUBLICATIONS, mine):
             return publication_of(row)
@@ -245,6 +290,11 @@ class Ledger:
             for version, record in records
             if record and record["publication_id"] == publication.publication_id
         ]
+        if mine and self._late is not None and commits[0][0] == mine[0] == book.version + 1:
+            made = replace(publication, delta_version=mine[0])
+            self._late.add(made, partial(self._append, table, book, records))
+            self._books[table.name] = book.followed_by(made)
+            return True
         if mine and min(version for version, _ in commits) <= book.version + 1:
             # The row may lose to another writer's: then it is repaired from the commit.
             self._append(table, book, records)
@@ -347,6 +397,30 @@ class _Book:
     written: int
     last: dict[str, Publication]
     latest: int = -1
+
+    def followed_by(self, made: Publication) -> _Book:
+        """Return it with a publication that is the table's latest version, and its row."""
+        last = {**self.last, made.source: made}
+        return _Book(made.delta_version, self.written + 1, last, made.delta_version)
+
+
+class _Late:
+    """Publications whose rows are written beside what goes on: one after another, as they were made.
+
+    Attributes:
+        made: the publications.
+        writing: what writes their rows.
+    """
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self.made: list[Publication] = []
+        self.writing: list[Future[bool]] = []
+        self._pool = pool
+
+    def add(self, made: Publication, write: Callable[[], bool]) -> None:
+        """Have the row of a publication written."""
+        self.made.append(made)
+        self.writing.append(self._pool.submit(write))
 
 
 def published_landings(

@@ -93,25 +93,25 @@ def histories(draw: st.DrawFn) -> History:
 
 
 @contextmanager
-def _working(project: Project) -> Iterator[Work]:
-    """Yield work with a session of its own, as each process has it."""
+def _working(project: Project, at_once: bool) -> Iterator[Work]:
+    """Yield work with a session of its own, as each process has it; what goes one by one, Spark does alone."""
     assert project.settings.spark is not None
     spark = connect(project.settings.spark)
     try:
-        yield project.work(spark)
+        yield project.work(spark, by_spark=not at_once)
     finally:
         spark.stop()
 
 
-def _go(project: Project, source: Source, hours: tuple[datetime, ...]) -> None:
-    with _working(project) as work:
+def _go(project: Project, source: Source, hours: tuple[datetime, ...], at_once: bool) -> None:
+    with _working(project, at_once) as work:
         land(work, source, hours)
         held = publish_events(work, source, hours).held
     assert not held, [each.describe() for each in held]
 
 
-def _derive(project: Project, source: Source) -> None:
-    with _working(project) as work:
+def _derive(project: Project, source: Source, at_once: bool) -> None:
+    with _working(project, at_once) as work:
         held = derive(work, [source]).held
     assert not held, [each.describe() for each in held]
 
@@ -120,10 +120,12 @@ def _at_once(project: Project, source: Source, hours: tuple[datetime, ...], deri
     """Land halves of the hours, and derive what there is, all at the same time."""
     with ThreadPoolExecutor(max_workers=3) as pool:
         running = [
-            pool.submit(_go, project, source, half) for half in (hours[::2], hours[1::2]) if half
+            pool.submit(_go, project, source, half, at_once=True)
+            for half in (hours[::2], hours[1::2])
+            if half
         ]
         if derives:
-            running.append(pool.submit(_derive, project, source))
+            running.append(pool.submit(_derive, project, source, at_once=True))
         for each in running:
             each.result()
 
@@ -140,11 +142,11 @@ def _play(history: History, project: Project, at_once: bool) -> None:
         if at_once:
             _at_once(project, source, hours, number in history.derived)
         else:
-            _go(project, source, hours)
+            _go(project, source, hours, at_once)
             if number in history.derived:
-                _derive(project, source)
+                _derive(project, source, at_once)
         ids.look(project)
-    _derive(project, source)
+    _derive(project, source, at_once)
     assert_reckoned(project)
     ids.look(project)
     ids.assert_led(project)

@@ -97,7 +97,7 @@ def derive(work: Work, sources: Sequence[Source], cap: int | None = None) -> Der
     for name in names:
         work.tell(f"deriving {name} from {sum(p.source == name for p in taken)} publications")
     # Sources have no slice in common, and Spark plans with one core each.
-    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+    with work.ledger.rows_beside(), ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         each_came_to = list(
             pool.map(lambda name: _derive_source(work.apart(), known[name], version), names)
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -303,8 +304,14 @@ def account(
     staged = work.lake.staged(place, schema=f"{staged_schema(source)}, _dump string")
     with work.stage("count"):
         counted = _count(work, source, staged)
-    with work.stage("find repeats"):
-        repeated = _stage_repeats(work, source, counted, place)
+    _check_lines(source, batch, counted)
+    # Spark plans on one core, and S3 is waited for: what does not wait for one another goes side by side.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        quarantined = pool.submit(_quarantine, work, source, batch, token, staged, counted)
+        with work.stage("find repeats"):
+            repeated = _stage_repeats(work, source, counted, place)
+        with work.stage("quarantine"):
+            quarantined.result()
     landed = []
     rows = []
     for dump in batch:
@@ -313,8 +320,6 @@ def account(
         landed.append(result)
         known = erased.number if erased is not None else None
         rows.append({**row, "run_id": work.run_of(dump.hour), "erasures": known})
-    with work.stage("quarantine"):
-        _quarantine(work, source, batch, token, staged, landed)
     if source.sequence is not None:
         with work.stage("write numbers"):
             found = numbers.received(staged).withColumn("landing_id", _landing_id(token))
@@ -386,6 +391,31 @@ def _count(work: Work, source: Source, staged: DataFrame) -> dict[tuple[str, str
     return out
 
 
+def _check_lines(
+    source: Source, batch: Sequence[Dump], counted: dict[tuple[str, str], list[Row]]
+) -> None:
+    """Check that all lines of each file were staged.
+
+    Raises:
+        TidegateError: some were not.
+    """
+    if source.format.type == "parquet":
+        return
+    for dump in batch:
+        for file in dump.files:
+            groups = counted.get((_dump_text(dump.hour), file.name), [])
+            read = sum(group["n"] for group in groups)
+            last = max((group["last"] for group in groups), default=0)
+            if read != last:
+                raise TidegateError(
+                    "lines were lost between the file and the candidate",
+                    where=file.uri,
+                    expected=f"{last} lines, by the number of the last one",
+                    got=str(read),
+                    todo="nothing was recorded; run the step again, and report this if it comes back",
+                )
+
+
 def _expressions(*texts: str) -> list[Any]:
     from pyspark.sql import functions as F
 
@@ -426,15 +456,6 @@ def _book(
         groups = counted.get((_dump_text(dump.hour), file.name), [])
         headers = sum(g["n"] for g in groups if g["_outcome"] == "header")
         read = sum(g["n"] for g in groups)
-        last = max((g["last"] for g in groups), default=0)
-        if source.format.type != "parquet" and read != last:
-            raise TidegateError(
-                "lines were lost between the file and the candidate",
-                where=file.uri,
-                expected=f"{last} lines, by the number of the last one",
-                got=str(read),
-                todo="nothing was recorded; run the step again, and report this if it comes back",
-            )
         for group in groups:
             if group["_outcome"] == "event":
                 events_ += group["n"]
@@ -563,14 +584,14 @@ def _quarantine(
     batch: Sequence[Dump],
     token: str,
     staged: DataFrame,
-    landed: Sequence[Landed],
+    counted: dict[tuple[str, str], list[Row]],
 ) -> None:
     """Replace the quarantine of the hours landed by the lines that could not become events now."""
     from pyspark.sql import functions as F
 
     hours = [dump.hour for dump in batch]
     where = slices_where(QUARANTINE, source.source, hours)
-    bad = sum(sum(each.quarantined.values()) for each in landed)
+    bad = any(group["_outcome"] == "quarantined" for groups in counted.values() for group in groups)
     if not bad and not work.lake.book(QUARANTINE, where, ["source", "file", "line"]):
         return
     rows = staged.where("_outcome = 'quarantined'").select(

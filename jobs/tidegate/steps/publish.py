@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -79,8 +80,11 @@ def publish_events(work: Work, asked: Source, hours: Sequence[datetime]) -> Publ
             _land_again(work, source, waiting)
             plan = make_plan(work, source, waiting)
             engine.fit(work.lake.spark, sum(each.standing.candidates for each in plan.slices))
-        with work.stage("audit"):
-            audits = audit_plan(work, plan)
+        # Spark plans on one core: what only the publication asks for is found beside the audits.
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            event_hours = pool.submit(event_hours_of, work, plan)
+            with work.stage("audit"):
+                audits = audit_plan(work, plan)
         seen.update({each.audit_id: each for each in audits})
         failed = [
             (each, audit) for each, audit in zip(plan.slices, audits, strict=True) if audit.held
@@ -104,7 +108,7 @@ def publish_events(work: Work, asked: Source, hours: Sequence[datetime]) -> Publ
         if not plan.slices:
             break
         with work.stage("commit"):
-            publication = publish_plan(work, plan, audits)
+            publication = publish_plan(work, plan, audits, event_hours.result())
         if publication is not None:
             return Published(publication, held, tuple(seen.values()))
         beaten += 1
@@ -113,8 +117,17 @@ def publish_events(work: Work, asked: Source, hours: Sequence[datetime]) -> Publ
     return Published(None, held, tuple(seen.values()))
 
 
-def publish_plan(work: Work, plan: Plan, audits: Sequence[Audit]) -> Publication | None:
-    """Publish a plan that passed its audits; None where another publication, or an erasure, was faster."""
+def publish_plan(
+    work: Work, plan: Plan, audits: Sequence[Audit], event_hours: Sequence[datetime]
+) -> Publication | None:
+    """Publish a plan that passed its audits; None where another publication, or an erasure, was faster.
+
+    Args:
+        work: where.
+        plan: the plan.
+        audits: of its slices.
+        event_hours: what `event_hours_of` says of it.
+    """
     source = plan.source
     if erasures.erased_from(work, source.source) is not None:
         landings = work.ledger.landings_by_id(each.standing.landing_id for each in plan.slices)
@@ -122,7 +135,7 @@ def publish_plan(work: Work, plan: Plan, audits: Sequence[Audit]) -> Publication
             return None
     work.tell(f"publishing {source.source} {hours_text(s.hour for s in plan.slices)}")
     record(work, source, events.TABLE)
-    publication = _publication(work, plan, audits)
+    publication = _publication(work, plan, audits, event_hours)
     rows = _shaped(work, plan)
     where = slices_where(events.TABLE, source.source, [s.hour for s in plan.slices])
     # A file a slice, or about so: as many small files would otherwise be published as were landed.
@@ -213,7 +226,9 @@ def _with_innocent(
     return sorted(kept)
 
 
-def _publication(work: Work, plan: Plan, audits: Sequence[Audit]) -> Publication:
+def _publication(
+    work: Work, plan: Plan, audits: Sequence[Audit], event_hours: Sequence[datetime]
+) -> Publication:
     from tidegate.steps.work import new_id, now
 
     return Publication(
@@ -226,7 +241,7 @@ def _publication(work: Work, plan: Plan, audits: Sequence[Audit]) -> Publication
             for each in plan.slices
         ),
         rows=sum(each.rows for each in plan.slices),
-        event_hours=_event_hours(work, plan),
+        event_hours=tuple(event_hours),
         inputs=tuple(each.standing.landing_id for each in plan.slices),
         input_versions={},
         audit_ids=(
@@ -241,10 +256,12 @@ def _publication(work: Work, plan: Plan, audits: Sequence[Audit]) -> Publication
     )
 
 
-def _event_hours(work: Work, plan: Plan) -> tuple[datetime, ...]:
+def event_hours_of(work: Work, plan: Plan) -> tuple[datetime, ...]:
     """Return the hours of the events that the plan puts in and of those that it takes out."""
     from pyspark.sql import functions as F
 
+    if not plan.slices:
+        return ()
     where = slices_where(events.TABLE, plan.source.source, [each.hour for each in plan.slices])
     coming = rows_of(work, plan, plan.slices).select("event_time")
     going = work.lake.read(events.TABLE).where(where).select("event_time")

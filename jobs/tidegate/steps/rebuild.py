@@ -153,7 +153,7 @@ def _rebuild_events(
         audits |= {each.audit_id: each for each in found}
         if any(each.held for each in found):
             return Rebuilt(events.TABLE.name, source.source, None, tuple(audits.values()))
-        publication = publish.publish_plan(work, plan, found)
+        publication = publish.publish_plan(work, plan, found, publish.event_hours_of(work, plan))
         if publication is not None:
             if between is None:
                 audits |= _publish_others(work, source)

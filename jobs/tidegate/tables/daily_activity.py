@@ -53,12 +53,14 @@ def build(events: DataFrame, sessions: DataFrame) -> DataFrame:
     """
     from pyspark.sql import functions as F
 
+    # Users first: that takes half the time of counting different ones beside a sketch of all their events.
     by_day = (
-        events.withColumn("date", F.to_date("event_time"))
+        events.groupBy("source", F.to_date("event_time").alias("date"), "user_key")
+        .agg(F.count(F.lit(1)).alias("n"))
         .groupBy("source", "date")
         .agg(
-            F.count(F.lit(1)).alias("events"),
-            F.countDistinct("user_key").alias("users"),
+            F.sum("n").alias("events"),
+            F.count("user_key").alias("users"),
             F.expr("theta_sketch_agg(user_key)").alias("users_sketch"),
         )
     )
