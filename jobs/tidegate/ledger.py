@@ -7,12 +7,11 @@ The truth is in the commits: each publication's Delta commit carries its whole r
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from tidegate.at import At
@@ -128,7 +127,7 @@ class Ledger:
         That holds for ledgers apart too. What was published is known from its commit meanwhile.
         """
         with ThreadPoolExecutor(max_workers=1) as pool:
-            self._late = late = _Late(pool)
+            self._late = late = _Late(pool, [])
             try:
                 yield
             finally:
@@ -161,36 +160,33 @@ class Ledger:
             upto_version: only those whose commit made this version or an earlier one.
             slices: only those with a slice in this range, both inclusive.
         """
-        if after_version >= self._book(table).version:
+        book = self._book(table)
+        if after_version >= book.version:
             return []
-        where = [_of(table), f"delta_version > {after_version}"]
-        if upto_version is not None:
-            where.append(f"delta_version <= {upto_version}")
-        if source is not None:
-            where.append(f"source = {literal(source)}")
-        if slices is not None:
-            where.append(f"slice_max >= {literal(slices[0])} and slice_min <= {literal(slices[1])}")
-        found = [
-            *map(publication_of, self.lake.book(PUBLICATIONS, " and ".join(where))),
-            *(
-                each
-                for each in self._unwritten(table, source)
-                if after_version < each.delta_version
-                and (upto_version is None or each.delta_version <= upto_version)
-                and (slices is None or each.is_near(*slices))
-            ),
-        ]
+        if after_version >= book.since:
+            found: Iterable[Publication] = book.recent
+        else:
+            where = [_of(table), f"delta_version > {after_version}"]
+            if upto_version is not None:
+                where.append(f"delta_version <= {upto_version}")
+            if source is not None:
+                where.append(f"source = {literal(source)}")
+            if slices is not None:
+                first, last = map(literal, slices)
+                where.append(f"slice_max >= {first} and slice_min <= {last}")
+            rows = self.lake.book(PUBLICATIONS, " and ".join(where))
+            # Of the recent ones a row may still be being written.
+            found = [*map(publication_of, rows), *book.recent]
         # A row may be there twice, where two repaired it at once.
-        unique = {each.publication_id: each for each in found}
+        unique = {
+            each.publication_id: each
+            for each in found
+            if each.delta_version > after_version
+            and (upto_version is None or each.delta_version <= upto_version)
+            and source in (None, each.source)
+            and (slices is None or each.is_near(*slices))
+        }
         return sorted(unique.values(), key=lambda each: each.delta_version)
-
-    def _unwritten(self, table: Table, source: str | None) -> list[Publication]:
-        """Return publications whose rows may not be written yet."""
-        return [
-            each
-            for each in (self._late.made if self._late else ())
-            if each.table_name == table.name and source in (None, each.source)
-        ]
 
     def numbered(self, table: Table, source: str, sequence: int) -> Publication:
         """Return the publication of a source in a table that has this number.
@@ -198,10 +194,9 @@ class Ledger:
         Raises:
             LookupError: there is none.
         """
-        self._book(table)
-        for made in self._unwritten(table, source):
-            if made.sequence == sequence:
-                return made
+        for each in self._book(table).recent:
+            if (each.source, each.sequence) == (source, sequence):
+                return each
         mine = f"{_of(table)} and source = {literal(source)} and sequence = {sequence}"
         for row in self.lake.book(PUBLICATIONS, mine):
             return publication_of(row)
@@ -211,7 +206,7 @@ class Ledger:
         """Return the latest publication of a source in a table, or None."""
         return self._book(table).last.get(source)
 
-    def lasts(self, table: Table) -> dict[str, Publication]:
+    def lasts(self, table: Table) -> Mapping[str, Publication]:
         """Return the latest publication of each source in a table."""
         return self._book(table).last
 
@@ -290,13 +285,16 @@ class Ledger:
             for version, record in records
             if record and record["publication_id"] == publication.publication_id
         ]
-        if mine and self._late is not None and commits[0][0] == mine[0] == book.version + 1:
-            made = replace(publication, delta_version=mine[0])
-            self._late.add(made, partial(self._append, table, book, records))
-            self._books[table.name] = book.followed_by(made)
-            return True
+        # The row may lose to another writer's: then it is repaired from the commit.
         if mine and min(version for version, _ in commits) <= book.version + 1:
-            # The row may lose to another writer's: then it is repaired from the commit.
+            new = [version for version, record in records if record and version > book.version]
+            if self._late is not None and new == mine == [commits[0][0]]:
+                self._late.writing.append(
+                    self._late.pool.submit(self._append, table, book, records)
+                )
+                made = replace(publication, delta_version=mine[0])
+                self._books[table.name] = book.followed_by(made)
+                return True
             self._append(table, book, records)
         if mine:
             self._books.pop(table.name, None)
@@ -318,7 +316,7 @@ class Ledger:
             for _ in range(_ATTEMPTS):
                 if table.name not in self._rows:  # that of all tables costs no more
                     self._rows = self._read()
-                book = self._rows.pop(table.name, _Book(-1, 0, {}))
+                book = self._rows.pop(table.name, _Book())
                 commits = self.lake.history(table, _COMMITS)
                 latest = commits[0][0]
                 book = replace(book, latest=latest)
@@ -352,24 +350,30 @@ class Ledger:
         return bool(rows)
 
     def _read(self) -> dict[str, _Book]:
-        """Read by table the last publication of each source, and how far the rows reach."""
+        """Read by table the last publications, and how far the rows reach."""
         by_table: dict[str, list[Row]] = {}
         for row in self.lake.look(_LAST, book=At(PUBLICATIONS)):
             by_table.setdefault(row["table_name"], []).append(row)
-        return {
-            name: _Book(
-                version=rows[0]["reach"],
+        out = {}
+        for name, rows in by_table.items():
+            found = sorted(map(publication_of, rows), key=lambda each: each.sequence)
+            reach = rows[0]["reach"]
+            out[name] = _Book(
+                version=reach,
                 written=rows[0]["written"],
-                last={row["source"]: publication_of(row) for row in rows},
+                last={each.source: each for each in found},
+                recent=tuple(each for each in found if each.delta_version > reach - _RECENT),
+                since=reach - _RECENT,
             )
-            for name, rows in by_table.items()
-        }
+        return out
 
 
-_LAST = """
-    WITH book AS (SELECT * FROM {book}),
+_RECENT = 8
+"""How many versions of a table are read with the last one: what an hour's steps ask for."""
+_LAST = f"""
+    WITH book AS (SELECT * FROM {{book}}),
     newest AS (
-        SELECT table_name, source, max(sequence) AS sequence FROM book GROUP BY table_name, source
+        SELECT table_name, source, max(sequence) AS newest FROM book GROUP BY table_name, source
     ),
     whole AS (
         SELECT table_name, max(delta_version) AS reach, count(DISTINCT publication_id) AS written
@@ -377,9 +381,10 @@ _LAST = """
     )
     SELECT b.*, w.reach, w.written
     FROM book b
-    JOIN newest n ON b.table_name = n.table_name AND b.source = n.source AND b.sequence = n.sequence
-    JOIN whole w ON b.table_name = w.table_name"""
-"""The last publication of each source to each table, and of the table how far all rows reach."""
+    JOIN newest n ON b.table_name = n.table_name AND b.source = n.source
+    JOIN whole w ON b.table_name = w.table_name
+    WHERE b.sequence = n.newest OR b.delta_version > w.reach - {_RECENT}"""
+"""The last publication of each source to each table and the recent ones, and how far a table's rows reach."""
 
 
 @dataclass(frozen=True)
@@ -391,36 +396,35 @@ class _Book:
         written: number of rows.
         last: the last publication of each source.
         latest: the table's latest version.
+        recent: the publications after version `since`, whether their rows are written or not.
+        since: see `recent`.
     """
 
-    version: int
-    written: int
-    last: dict[str, Publication]
+    version: int = -1
+    written: int = 0
+    last: Mapping[str, Publication] = field(default_factory=dict)
     latest: int = -1
+    recent: tuple[Publication, ...] = ()
+    since: int = -1
 
     def followed_by(self, made: Publication) -> _Book:
         """Return it with a publication that is the table's latest version, and its row."""
-        last = {**self.last, made.source: made}
-        return _Book(made.delta_version, self.written + 1, last, made.delta_version)
+        return replace(
+            self,
+            version=made.delta_version,
+            written=self.written + 1,
+            last={**self.last, made.source: made},
+            latest=made.delta_version,
+            recent=(*self.recent, made),
+        )
 
 
+@dataclass(frozen=True)
 class _Late:
-    """Publications whose rows are written beside what goes on: one after another, as they were made.
+    """What writes rows beside what goes on, one after another, and what it was given."""
 
-    Attributes:
-        made: the publications.
-        writing: what writes their rows.
-    """
-
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self.made: list[Publication] = []
-        self.writing: list[Future[bool]] = []
-        self._pool = pool
-
-    def add(self, made: Publication, write: Callable[[], bool]) -> None:
-        """Have the row of a publication written."""
-        self.made.append(made)
-        self.writing.append(self._pool.submit(write))
+    pool: ThreadPoolExecutor
+    writing: list[Future[bool]]
 
 
 def published_landings(

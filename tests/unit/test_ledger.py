@@ -8,6 +8,10 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Event
+from typing import Any
+
+import pytest
 
 from conftest import MakeProject
 from project import HOUR, LINES, NOON, Project, event
@@ -23,6 +27,7 @@ from tidegate.ledger import (
 from tidegate.steps.derive import derive
 from tidegate.steps.land import land
 from tidegate.steps.publish import publish_events
+from tidegate.steps.work import Work
 from tidegate.tables import events, sessions
 from tidegate.tables.books import PUBLICATIONS
 
@@ -49,7 +54,10 @@ def publication(sequence: int, source: str = "web", rows: int = 1, *hours: int) 
 
 def commit(project: Project, made: Publication) -> bool:
     """Publish rows that hold nothing but what tells them apart."""
-    work = project.work()
+    return publish(project.work(), made)
+
+
+def publish(work: Work, made: Publication) -> bool:
     frame = work.lake.frame(
         [
             {
@@ -258,3 +266,71 @@ def test_a_publication_whose_process_was_killed_is_finished_by_running_the_step_
     assert [row["event_count"] for row in project.table(sessions.TABLE)] == [2]
     names = [row["table_name"] for row in project.table(PUBLICATIONS)]
     assert sorted(names) == ["daily_activity", "events", "hourly_activity", "sessions"]
+
+
+def test_what_is_published_is_known_while_its_row_is_still_being_written(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(project, publication(1))
+    work = project.work()
+    written, go_on = Event(), Event()
+    append = work.lake.append_next
+
+    def slow(*args: Any) -> None:
+        assert go_on.wait(60)
+        append(*args)
+        written.set()
+
+    monkeypatch.setattr(work.lake, "append_next", slow)
+    with work.ledger.rows_beside():
+        for sequence in (2, 3):
+            assert publish(work, publication(sequence, "web", sequence, sequence))
+        other = work.ledger.apart()
+        for ledger in (work.ledger, other):
+            assert [each.sequence for each in ledger.publications(events.TABLE)] == [1, 2, 3]
+            near = ledger.publications(events.TABLE, slices=(NOON + 3 * HOUR, NOON + 4 * HOUR))
+            assert [each.sequence for each in near] == [3]
+            last = ledger.last(events.TABLE, "web")
+            assert last is not None and last.sequence == 3
+            assert ledger.numbered(events.TABLE, "web", 2).rows == 2
+            versions = [each.delta_version for each in ledger.publications(events.TABLE)]
+            upto = ledger.publications(events.TABLE, upto_version=versions[1])
+            assert [each.sequence for each in upto] == [1, 2]
+            assert ledger.publications(events.TABLE, "app") == []
+        assert not written.is_set()
+        go_on.set()
+    assert known(project) == ["web-1-1", "web-2-2", "web-3-3"]
+    assert len(project.table(PUBLICATIONS)) == 3
+
+
+def test_a_row_that_others_write_first_is_not_written_twice(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = project.work()
+    append, go_on = work.lake.append_next, Event()
+
+    def slow(*args: Any) -> None:
+        assert go_on.wait(60)
+        append(*args)
+
+    monkeypatch.setattr(work.lake, "append_next", slow)
+    with work.ledger.rows_beside():
+        assert publish(work, publication(1))
+        assert known(project) == ["web-1-1"], "another ledger repairs what it finds without a row"
+        go_on.set()
+    assert known(project) == ["web-1-1"]
+    assert len(project.table(PUBLICATIONS)) == 1
+
+
+def test_a_row_that_cannot_be_written_is_an_error_at_the_end(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = project.work()
+
+    def failing(*_: Any) -> None:
+        raise OSError("no answer")
+
+    monkeypatch.setattr(work.lake, "append_next", failing)
+    with pytest.raises(OSError, match="no answer"), work.ledger.rows_beside():
+        assert publish(work, publication(1))
+    assert known(project) == ["web-1-1"]

@@ -302,12 +302,12 @@ def account(
         erased: the persons that were left out.
     """
     staged = work.lake.staged(place, schema=f"{staged_schema(source)}, _dump string")
-    with work.stage("count"):
-        counted = _count(work, source, staged)
-    _check_lines(source, batch, counted)
     # Spark plans on one core, and S3 is waited for: what does not wait for one another goes side by side.
     with ThreadPoolExecutor(max_workers=1) as pool:
-        quarantined = pool.submit(_quarantine, work, source, batch, token, staged, counted)
+        quarantined = pool.submit(_quarantine, work, source, batch, token, staged)
+        with work.stage("count"):
+            counted = _count(work, source, staged)
+        _check_lines(source, batch, counted)
         with work.stage("find repeats"):
             repeated = _stage_repeats(work, source, counted, place)
         with work.stage("quarantine"):
@@ -412,7 +412,7 @@ def _check_lines(
                     where=file.uri,
                     expected=f"{last} lines, by the number of the last one",
                     got=str(read),
-                    todo="nothing was recorded; run the step again, and report this if it comes back",
+                    todo="no landing was recorded; run the step again, and report this if it comes back",
                 )
 
 
@@ -579,22 +579,16 @@ def _stage_repeats(
 
 
 def _quarantine(
-    work: Work,
-    source: Source,
-    batch: Sequence[Dump],
-    token: str,
-    staged: DataFrame,
-    counted: dict[tuple[str, str], list[Row]],
+    work: Work, source: Source, batch: Sequence[Dump], token: str, staged: DataFrame
 ) -> None:
     """Replace the quarantine of the hours landed by the lines that could not become events now."""
     from pyspark.sql import functions as F
 
-    hours = [dump.hour for dump in batch]
-    where = slices_where(QUARANTINE, source.source, hours)
-    bad = any(group["_outcome"] == "quarantined" for groups in counted.values() for group in groups)
-    if not bad and not work.lake.book(QUARANTINE, where, ["source", "file", "line"]):
+    where = slices_where(QUARANTINE, source.source, [dump.hour for dump in batch])
+    bad = staged.where("_outcome = 'quarantined'")
+    if bad.isEmpty() and not work.lake.book(QUARANTINE, where, ["source", "file", "line"]):
         return
-    rows = staged.where("_outcome = 'quarantined'").select(
+    rows = bad.select(
         "source",
         "dump_hour",
         _landing_id(token).alias("landing_id"),
