@@ -7,7 +7,7 @@ The truth is in the commits: each publication's Delta commit carries its whole r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -127,7 +127,7 @@ class Ledger:
         That holds for ledgers apart too. What was published is known from its commit meanwhile.
         """
         with ThreadPoolExecutor(max_workers=1) as pool:
-            self._late = late = _Late(pool, [])
+            self._late = late = _Late(pool)
             try:
                 yield
             finally:
@@ -285,22 +285,22 @@ class Ledger:
             for version, record in records
             if record and record["publication_id"] == publication.publication_id
         ]
+        if not mine:
+            self.refresh()
+            return self._is_recorded(table, publication)
+        made = replace(publication, delta_version=mine[0])
         # The row may lose to another writer's: then it is repaired from the commit.
-        if mine and min(version for version, _ in commits) <= book.version + 1:
+        if min(version for version, _ in commits) <= book.version + 1:
             new = [version for version, record in records if record and version > book.version]
             if self._late is not None and new == mine == [commits[0][0]]:
-                self._late.writing.append(
-                    self._late.pool.submit(self._append, table, book, records)
-                )
-                made = replace(publication, delta_version=mine[0])
                 self._books[table.name] = book.followed_by(made)
+                self._late.add(made, self._append, table, book, records)
                 return True
             self._append(table, book, records)
-        if mine:
-            self._books.pop(table.name, None)
-            return True
-        self.refresh()
-        return self._is_recorded(table, publication)
+        self._books.pop(table.name, None)
+        if self._late is not None:
+            self._late.made.append(made)
+        return True
 
     def _is_recorded(self, table: Table, publication: Publication) -> bool:
         """Return whether a publication's commit is among all of its table's; slow, rarely asked."""
@@ -336,7 +336,19 @@ class Ledger:
                     todo="look for another program that writes this lake",
                 )
             self._books[table.name] = book
-        return self._books[table.name]
+        return self._followed(table)
+
+    def _followed(self, table: Table) -> _Book:
+        """Return what is known of a table's publications, with what other threads published since."""
+        book = self._books[table.name]
+        for made in self._late.made if self._late else ():
+            if made.table_name == table.name and made.delta_version > book.version:
+                if made.delta_version != book.latest + 1:  # others' came in between
+                    del self._books[table.name]
+                    return self._book(table)
+                book = book.followed_by(made)
+        self._books[table.name] = book
+        return book
 
     def _append(self, table: Table, book: _Book, records: Sequence[tuple[int, Row | None]]) -> bool:
         """Write rows for the commits that `book` lacks; return whether there were any."""
@@ -421,10 +433,22 @@ class _Book:
 
 @dataclass(frozen=True)
 class _Late:
-    """What writes rows beside what goes on, one after another, and what it was given."""
+    """What was published, by whatever thread, while rows are written beside what goes on.
+
+    Attributes:
+        pool: one thread, so that rows are written in the order of their commits.
+        writing: what it writes.
+        made: the publications.
+    """
 
     pool: ThreadPoolExecutor
-    writing: list[Future[bool]]
+    writing: list[Future[bool]] = field(default_factory=list)
+    made: list[Publication] = field(default_factory=list)
+
+    def add(self, made: Publication, write: Callable[..., bool], *args: Any) -> None:
+        """Have the row of a publication written."""
+        self.made.append(made)
+        self.writing.append(self.pool.submit(write, *args))
 
 
 def published_landings(

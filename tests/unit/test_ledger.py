@@ -334,3 +334,21 @@ def test_a_row_that_cannot_be_written_is_an_error_at_the_end(
     with pytest.raises(OSError, match="no answer"), work.ledger.rows_beside():
         assert publish(work, publication(1))
     assert known(project) == ["web-1-1"]
+
+
+@pytest.mark.parametrize("between", [False, True], ids=["alone", "others publish too"])
+def test_threads_know_of_each_others_publications(project: Project, between: bool) -> None:
+    commit(project, publication(1))
+    work = project.work()
+    assert len(work.ledger.publications(events.TABLE)) == 1
+    with work.ledger.rows_beside():
+        mine, other = work.apart(), work.apart()
+        if between:
+            commit(project, publication(1, "app"))
+        assert publish(mine, publication(2))
+        assert publish(mine, publication(3))
+        found = other.ledger.publications(events.TABLE, "web")
+        assert [each.sequence for each in found] == [1, 2, 3]
+        assert other.ledger.latest(events.TABLE) == found[-1].delta_version
+        assert len(other.ledger.publications(events.TABLE)) == 3 + between
+    assert len(known(project)) == len(project.table(PUBLICATIONS)) == 3 + between
