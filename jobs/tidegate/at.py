@@ -32,11 +32,13 @@ class At:
         table: the table.
         version: which; None for the latest.
         within: what of it is asked for; None for all.
+        source: whose rows are asked for; None for those of all. As with times, others may be there too.
     """
 
     table: Table
     version: int | None = None
     within: Within | None = None
+    source: str | None = None
 
 
 def slices(table: Table, times: Iterable[datetime]) -> Within:

@@ -22,7 +22,7 @@ from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 from tidegate import completeness, drift, views
-from tidegate.at import At, Within
+from tidegate.at import At
 from tidegate.data_files import DataFiles
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.lost import lost
@@ -296,7 +296,7 @@ class Books:
         table = f"{at.table.area}/{at.table.name}"
         if at.version is None:
             return self._latest(table)
-        paths = self._paths(table, at.version, at.within)
+        paths = self._paths(table, at.version, at)
         if not paths:
             return f"(SELECT * FROM {self._scan(table, at.version)} WHERE false)"
         listed = ", ".join(literal(f"{self._base}/{table}/{path}") for path in paths)
@@ -308,25 +308,27 @@ class Books:
             f"{f', hive_types = {{{said}}}' if types else ''})"
         )
 
-    def _paths(self, table: str, version: int, within: Within | None) -> list[str]:
+    def _paths(self, table: str, version: int, at: At) -> list[str]:
         """Return the data files of a table at a version that may hold what is asked for."""
         files = self._files.of(table, version)
-        where = "true"
-        if within is not None and {f"max.{within.ends}", f"min.{within.starts}"} <= set(
-            files.column_names
-        ):
+        known, conditions = set(files.column_names), []
+        if at.source is not None and "partition.source" in known:
+            conditions.append(f'"partition.source" = {literal(at.source)}')
+        within = at.within
+        if within is not None and not within.stretches:
+            return []
+        if within is not None and {f"max.{within.ends}", f"min.{within.starts}"} <= known:
             stretches = ", ".join(
                 f"(TIMESTAMPTZ '{lo.isoformat()}', TIMESTAMPTZ '{hi.isoformat()}')"
                 for lo, hi in within.stretches
             )
             # Maxima of times are cut to milliseconds; and of a file without any there may be all.
-            where = (
+            conditions.append(
                 f"EXISTS (SELECT 1 FROM (VALUES {stretches}) s(lo, hi) "
                 f'WHERE coalesce("max.{within.ends}" + INTERVAL 1 MILLISECOND >= lo, true) '
                 f'AND coalesce("min.{within.starts}" <= hi, true))'
-                if stretches
-                else "false"
             )
+        where = " AND ".join(conditions) or "true"
         self._connection.register("data_files", files)
         try:
             return [path for (path,) in self._fetch(f"SELECT path FROM data_files WHERE {where}")]

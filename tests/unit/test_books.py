@@ -113,6 +113,15 @@ def test_nothing_of_what_is_asked_for_is_no_rows(tmp_path: Path) -> None:
     assert of(books, around()) == []
 
 
+def test_files_of_other_sources_are_not_read(tmp_path: Path) -> None:
+    files = [file_of(NOON, "web"), file_of(NOON, "app")]
+    write_files(tmp_path / "warehouse/times", *files)
+    (tmp_path / "warehouse/times" / files[1].path).unlink()
+    at = At(TIMES, 0, around(NOON), "web")
+    rows = Books(str(tmp_path), S3Access()).look("SELECT source FROM {times}", {"times": at})
+    assert rows == [{"source": "web"}]
+
+
 def test_what_a_table_is_partitioned_by_has_its_own_type(tmp_path: Path) -> None:
     write_files(tmp_path / "warehouse/times", file_of(NOON, "1"), file_of(NOON, "02"))
     rows = Books(str(tmp_path), S3Access()).look(

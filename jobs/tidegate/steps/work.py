@@ -82,11 +82,11 @@ class Work:
     ) -> At:
         """Return where a query finds a source's rows, as they are or as they were at a version of the table.
 
-        Other sources' are there too, and rows at other times than those asked for.
+        Other sources' may be there too, and rows at other times than those asked for.
         """
         if version is None:
-            return At(table, self.ledger.latest(table), within)
-        return At(table, self.ledger.same_rows(table, source, version), within)
+            return At(table, self.ledger.latest(table), within, source)
+        return At(table, self.ledger.same_rows(table, source, version), within, source)
 
     def keyed(self, source: Source) -> Source:
         """Return a source that knows the fingerprint of its key; one that knows it stays as it is.
