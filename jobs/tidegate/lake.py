@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from tidegate.at import At
 from tidegate.errors import TidegateError, TryAgainError
@@ -470,6 +471,16 @@ class Lake:
         if self._by_duckdb:
             return self.books.look(query, self._places(of))
         return self.rows(self.spark.sql(query, **self._frames(of)))
+
+    def query(self, text: str, **of: DataFrame) -> DataFrame:
+        """Return the rows of a query, in words of `look`, of DataFrames by name.
+
+        As views of the session: inside one message their plans would soon be deeper than it may be.
+        """
+        views = {name: f"{name}_{uuid4().hex}" for name in of}
+        for name, frame in of.items():
+            frame.createTempView(views[name])
+        return self.spark.sql(text.format(**views))
 
     def _places(self, of: Mapping[str, Rows]) -> dict[str, Place]:
         """Return what DuckDB reads."""

@@ -294,7 +294,7 @@ class _Verification:
             .withColumn("members", F.lit(None).cast(_MEMBERS)),
             known.join(built.select("session_id"), "session_id", "left_anti"),
             were_in,
-            self.work.lake.spark.sql(session_aliases.members(), events=every, sessions=built),
+            self.work.lake.query(session_aliases.members(), events=every, sessions=built),
             self.source.duplicates.within,
         )
 
@@ -363,11 +363,11 @@ class _Verification:
             return lines.where(_in(hours))
         place = ["dump_hour", "file", "line"]
         ids = lines.select("event_id", *place)
-        spark = self.work.lake.spark
-        left_out = spark.sql(events.withheld(self.source.duplicates.within), ids=ids)
+        lake = self.work.lake
+        left_out = lake.query(events.withheld(self.source.duplicates.within), ids=ids)
         return (
             lines.where(_in(hours))
-            .join(F.broadcast(spark.sql(events.REPEATS, staged=ids)), place, "left_anti")
+            .join(F.broadcast(lake.query(events.REPEATS, staged=ids)), place, "left_anti")
             .join(left_out, ["dump_hour", "event_id"], "left_anti")
             .select(*columns)
         )
