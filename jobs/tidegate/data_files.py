@@ -80,8 +80,7 @@ def _storage_options(s3: S3Access) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": s3.secret_key or "",
         "AWS_REGION": s3.region,
     }
-    if s3.endpoint is not None:
-        whole = s3.endpoint if "://" in s3.endpoint else f"https://{s3.endpoint}"
-        options["AWS_ENDPOINT_URL"] = whole
-        options["AWS_ALLOW_HTTP"] = str(whole.startswith("http://")).lower()
+    if s3.url is not None:
+        options["AWS_ENDPOINT_URL"] = s3.url
+        options["AWS_ALLOW_HTTP"] = str(s3.url.startswith("http://")).lower()
     return options

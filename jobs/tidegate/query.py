@@ -759,8 +759,8 @@ def _set_secret(connection: duckdb.DuckDBPyConnection, base: str, s3: S3Access) 
         "REGION": literal(s3.region),
         "SCOPE": literal(base),
     }
-    if s3.endpoint is not None:
-        endpoint = urlsplit(s3.endpoint if "://" in s3.endpoint else f"https://{s3.endpoint}")
+    if s3.url is not None:
+        endpoint = urlsplit(s3.url)
         options["ENDPOINT"] = literal(endpoint.netloc)
         options["URL_STYLE"] = "'path'"
         options["USE_SSL"] = "false" if endpoint.scheme == "http" else "true"

@@ -29,6 +29,13 @@ class S3Access:
     secret_key: str | None = None
     region: str = "us-east-1"
 
+    @property
+    def url(self) -> str | None:
+        """The endpoint with its scheme, which is HTTPS where it names none; None for AWS itself."""
+        if self.endpoint is None or "://" in self.endpoint:
+            return self.endpoint
+        return f"https://{self.endpoint}"
+
 
 @dataclass(frozen=True)
 class Settings:
