@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -472,14 +473,20 @@ class Lake:
             return self.books.look(query, self._places(of))
         return self.rows(self.spark.sql(query, **self._frames(of)))
 
-    def query(self, text: str, **of: DataFrame) -> DataFrame:
+    def query(self, text: str, until: ExitStack, **of: DataFrame) -> DataFrame:
         """Return the rows of a query, in words of `look`, of DataFrames by name.
 
         As views of the session: inside one message their plans would soon be deeper than it may be.
+
+        Args:
+            text: the query.
+            until: takes the views away at its end; by then the rows must have been asked for.
+            of: by name.
         """
         views = {name: f"{name}_{uuid4().hex}" for name in of}
         for name, frame in of.items():
             frame.createTempView(views[name])
+            until.callback(self.spark.catalog.dropTempView, views[name])
         return self.spark.sql(text.format(**views))
 
     def _places(self, of: Mapping[str, Rows]) -> dict[str, Place]:

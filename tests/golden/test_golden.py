@@ -51,7 +51,7 @@ def _aliases(lake: Lake, folder: Path) -> Any:
 
     def members(events: str, of: Any) -> Any:
         found = _rows(lake, folder, "events", events)
-        return lake.query(session_aliases.members(), events=found, sessions=of)
+        return lake.spark.sql(session_aliases.members(), events=found, sessions=of)
 
     return session_aliases.build(
         lost.join(session_aliases.listed(members("before", lost)), "session_id"),

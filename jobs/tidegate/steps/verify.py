@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -201,7 +202,7 @@ class _Verification:
         self.scope = scope
         self.open: list[str] = []
         self._foreign: dict[str, str | None] = {}
-        self._kept: list[DataFrame] = []
+        self._until = ExitStack()
         self._dumps = Dumps(source, work.settings.s3, work.settings.dumps)
         self._published = published_landings(work.ledger.publications(events.TABLE, source.source))
 
@@ -222,16 +223,12 @@ class _Verification:
             self.work.lake.spark,
             sum(f.size for each in whole for f in each.files) // _BYTES_A_ROW,
         )
-        try:
-            with whole_files(self.work.lake):
-                return self._compare_all(whole, hours)
-        finally:
-            for frame in self._kept:
-                frame.unpersist()
+        with self._until, whole_files(self.work.lake):
+            return self._compare_all(whole, hours)
 
     def _keep(self, frame: DataFrame) -> DataFrame:
         """Have the server keep a DataFrame until the verification is over."""
-        self._kept.append(frame.persist())
+        self._until.callback(frame.persist().unpersist)
         return frame
 
     def _compare_all(self, whole: Sequence[Dump], hours: Sequence[datetime]) -> list[Compared]:
@@ -294,7 +291,9 @@ class _Verification:
             .withColumn("members", F.lit(None).cast(_MEMBERS)),
             known.join(built.select("session_id"), "session_id", "left_anti"),
             were_in,
-            self.work.lake.query(session_aliases.members(), events=every, sessions=built),
+            self.work.lake.query(
+                session_aliases.members(), self._until, events=every, sessions=built
+            ),
             self.source.duplicates.within,
         )
 
@@ -364,10 +363,12 @@ class _Verification:
         place = ["dump_hour", "file", "line"]
         ids = lines.select("event_id", *place)
         lake = self.work.lake
-        left_out = lake.query(events.withheld(self.source.duplicates.within), ids=ids)
+        left_out = lake.query(events.withheld(self.source.duplicates.within), self._until, ids=ids)
         return (
             lines.where(_in(hours))
-            .join(F.broadcast(lake.query(events.REPEATS, staged=ids)), place, "left_anti")
+            .join(
+                F.broadcast(lake.query(events.REPEATS, self._until, staged=ids)), place, "left_anti"
+            )
             .join(left_out, ["dump_hour", "event_id"], "left_anti")
             .select(*columns)
         )
