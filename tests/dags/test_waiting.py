@@ -247,9 +247,9 @@ def test_an_hour_that_begins_to_wait_is_looked_at_before_others_are_due_again() 
 def test_hours_that_have_waited_long_are_looked_at_less_often_and_never_too_late() -> None:
     now = NOON + HOUR
     assert pause(NOON, Look(NOTHING, FAR), now) == SHORTEST
-    assert pause(NOON, Look(NOTHING, FAR), now + timedelta(hours=1)) == timedelta(minutes=3)
+    assert pause(NOON, Look(NOTHING, FAR), now + timedelta(hours=1)) == timedelta(minutes=1)
     assert pause(NOON, Look(NOTHING, FAR), now + timedelta(days=9)) == LONGEST
     assert pause(NOON, Look(TidegateError("S3 is away"), FAR), now) == SHORTEST
-    quiet = Look(Completeness(False, "", timedelta(seconds=7)), FAR)
-    assert timedelta(seconds=7) < pause(NOON, quiet, now) < timedelta(seconds=8)
+    quiet = Look(Completeness(False, "", timedelta(seconds=1)), FAR)
+    assert timedelta(seconds=1) < pause(NOON, quiet, now) < SHORTEST
     assert floor_hour(now) == now

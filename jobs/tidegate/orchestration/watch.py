@@ -20,13 +20,13 @@ from tidegate.settings import load_settings
 if TYPE_CHECKING:
     from tidegate.dumps import Completeness, Dumps
 
-SHORTEST = timedelta(minutes=1)
-"""Between two looks at an hour of which nothing is known."""
+SHORTEST = timedelta(seconds=2)
+"""Between two looks at an hour that has just begun to wait: what it takes to see a dump is time without its rows."""
 LONGEST = timedelta(minutes=5)
 """The same for an hour that has been waited for all day: 1,000 of them cost some 3 listings a second."""
 _SOON = timedelta(milliseconds=200)
-_PATIENCE = 20
-"""Looks at an hour in the time that it has been waited for, about."""
+_PATIENCE = 60
+"""A dump is seen after a sixtieth more of the time that it has been waited for; some 270 looks in the first hour."""
 _AT_ONCE = 32
 """Hours that are looked at before anybody hears of one."""
 _LOOKERS = 8
