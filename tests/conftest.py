@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -58,7 +59,25 @@ def pytest_runtest_teardown() -> None:
     """End the run when the tests' server has: each test after it would wait for it for minutes."""
     for child in _SERVER:
         if child.poll() is not None:
-            pytest.exit(f"the tests' Spark server ended:\n{child.log_tail()}", returncode=1)
+            pytest.exit(_ended(child), returncode=1)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Have xdist's controller know why a worker ended its run: it hears no reason."""
+    for child in _SERVER:
+        if child.poll() is not None and hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["ended"] = _ended(child)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Show it."""
+    if reason := getattr(node, "workeroutput", {}).get("ended"):
+        sys.stderr.write(f"\n{reason}\n")
+
+
+def _ended(server: Child) -> str:
+    return f"the tests' Spark server ended:\n{server.log_tail()}"
 
 
 @pytest.fixture(scope="session")

@@ -277,6 +277,9 @@ def _server_conf(work: Path, *, cores: str, memory: str, port: int, token: str) 
         # Some engines that the published tables are for can't read deletion vectors.
         "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
         "spark.sql.maxConcurrentOutputFileWriters": "16",
+        # By default a page is a thirty-second of the heap, and whatever is broadcast or sorted takes one, however
+        # small it is. What was broadcast lies in memory until Java finds its query gone, which can take an hour.
+        "spark.buffer.pageSize": "1m",
     }
 
 
