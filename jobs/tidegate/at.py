@@ -1,8 +1,8 @@
-"""What of a published table a query reads: a version, and the times that are asked for."""
+"""What a query reads: of a published table a version and the times that are asked for; of staging, folders."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,6 +39,40 @@ class At:
     version: int | None = None
     within: Within | None = None
     source: str | None = None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Rows that were staged apart.
+
+    Attributes:
+        places: their folders, with the columns that they are partitioned by in their names; none for no row.
+        base: the folder below which these begin.
+        schema: of the rows, as DDL.
+    """
+
+    places: tuple[str, ...]
+    base: str
+    schema: str
+
+
+@dataclass(frozen=True)
+class Query:
+    """Rows that a query gives.
+
+    Attributes:
+        columns: of the rows.
+        source: what follows `FROM`, in words of `Lake.look`; has them under the name `e`.
+        of: by name, what `{name}` in it stands for.
+    """
+
+    columns: tuple[str, ...]
+    source: str
+    of: Mapping[str, At | Parts]
+
+    def select(self, *columns: str) -> str:
+        """Return the query of some columns; of all of them without."""
+        return f"SELECT {', '.join(f'e.{name}' for name in columns or self.columns)} FROM {self.source}"
 
 
 def slices(table: Table, times: Iterable[datetime]) -> Within:

@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from tidegate.at import At
+from tidegate.at import At, Parts, Query
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.settings import S3Access
 from tidegate.tables import BY_NAME, OPS, WAREHOUSE, Table
@@ -70,9 +70,9 @@ class Staged:
     place: str
 
 
-Rows = str | Staged | Sequence[str] | At
+Rows = str | Staged | Sequence[str] | At | Parts
 """What a query reads: the place, or places, where rows were staged or kept, the folder of a partition for one;
-or a table at a version."""
+rows that were staged apart; or a table at a version."""
 
 
 @dataclass(frozen=True)
@@ -469,9 +469,14 @@ class Lake:
         Returns:
             Times are ISO 8601 text (see `parse_time`).
         """
-        if self._by_duckdb:
+        empty = any(isinstance(each, Parts) and not each.places for each in of.values())
+        if self._by_duckdb and not empty:  # where no file is, only Spark knows the columns
             return self.books.look(query, self._places(of))
         return self.rows(self.spark.sql(query, **self._frames(of)))
+
+    def of(self, query: Query) -> DataFrame:
+        """Return the rows of a query, to publish them or to ask more of them."""
+        return self.spark.sql(query.select(), **self._frames(query.of))
 
     def query(self, text: str, until: ExitStack, **of: DataFrame) -> DataFrame:
         """Return the rows of a query, in words of `look`, of DataFrames by name.
@@ -491,21 +496,30 @@ class Lake:
 
     def _places(self, of: Mapping[str, Rows]) -> dict[str, Place]:
         """Return what DuckDB reads."""
-        return {
-            name: each
-            if isinstance(each, At)
-            else [place.removeprefix(f"{self.root}/") for place in _folders(each)]
-            for name, each in of.items()
-        }
+        return {name: self._place(each) for name, each in of.items()}
+
+    def _place(self, rows: Rows) -> Place:
+        if isinstance(rows, At):
+            return rows
+        if isinstance(rows, Parts):
+            return replace(rows, places=tuple(self._below(rows.places)))
+        return self._below(_folders(rows))
+
+    def _below(self, places: Iterable[str]) -> list[str]:
+        return [place.removeprefix(f"{self.root}/") for place in places]
 
     def _frames(self, of: Mapping[str, Rows]) -> dict[str, Any]:
         """Return what Spark reads."""
-        return {
-            name: self.read(each.table, each.version)
-            if isinstance(each, At)
-            else self.staged(*_folders(each))
-            for name, each in of.items()
-        }
+        return {name: self._frame(each) for name, each in of.items()}
+
+    def _frame(self, rows: Rows) -> DataFrame:
+        if isinstance(rows, At):
+            return self.read(rows.table, rows.version)
+        if isinstance(rows, Parts):
+            if not rows.places:
+                return self.frame([], rows.schema)
+            return self.staged(*rows.places, base=rows.base, schema=rows.schema)
+        return self.staged(*_folders(rows))
 
     def _own(self, place: str) -> str:
         """Return the place in this session's scratch folder, which there is, that takes one's place."""

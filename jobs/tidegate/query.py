@@ -22,7 +22,7 @@ from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 from tidegate import completeness, drift, views
-from tidegate.at import At
+from tidegate.at import At, Parts
 from tidegate.data_files import DataFiles
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.lost import lost
@@ -72,9 +72,9 @@ _ROWS_A_GROUP = 20_480
 _MEMORY = "1GB"
 """What of a lake is looked at; more goes to the disk. Beside a JVM that is left less than DuckDB's default."""
 
-Place = Sequence[str] | At
-"""What a query reads: folders of Parquet files, below the lake or of this machine, that all have what is asked for;
-or a table."""
+Place = Sequence[str] | At | Parts
+"""What a query reads: folders of Parquet files, below the lake or of this machine, that all have what is asked for,
+partitioned or not; or a table."""
 
 
 class EmptyLakeError(TidegateError):
@@ -287,10 +287,14 @@ class Books:
 
     def _named(self, places: Mapping[str, Place]) -> dict[str, str]:
         """Return what stands for places in a query."""
-        return {
-            name: self._at(place) if isinstance(place, At) else self._staged(place)
-            for name, place in places.items()
-        }
+        return {name: self._place(place) for name, place in places.items()}
+
+    def _place(self, place: Place) -> str:
+        if isinstance(place, At):
+            return self._at(place)
+        if isinstance(place, Parts):
+            return self._staged(place.places, partitioned=True)
+        return self._staged(place)
 
     def _at(self, at: At) -> str:
         table = f"{at.table.area}/{at.table.name}"
@@ -338,12 +342,12 @@ class Books:
     def _scan(self, table: str, version: int) -> str:
         return f"delta_scan({literal(f'{self._base}/{table}')}, version := {version})"
 
-    def _staged(self, folders: Sequence[str]) -> str:
+    def _staged(self, folders: Sequence[str], *, partitioned: bool = False) -> str:
         files = ", ".join(
             literal(f"{each if each.startswith('/') else f'{self._base}/{each}'}/*.parquet")
             for each in folders
         )
-        return f"read_parquet([{files}], hive_partitioning = false)"
+        return f"read_parquet([{files}], hive_partitioning = {partitioned}, hive_types_autocast = false)"
 
     def commits(self, table: str, limit: int) -> list[tuple[int, str | None]]:
         """Return (version, user metadata) of a table's last commits, newest first."""

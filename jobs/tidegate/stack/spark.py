@@ -237,6 +237,8 @@ def java_options(work: Path) -> list[str]:
         # Spark makes one method of a whole stage, and Java leaves those of more than 8,000 bytes of code to
         # its interpreter: a dozen columns in a source file are enough for that.
         "-XX:-DontCompileHugeMethods",
+        # Of tables whose logs it has read, ten megabytes a lake; without a limit those of all lakes of an hour.
+        "-Ddelta.log.cacheSize=64",
         # Spark without memory goes on and answers every query with an error; ended, it is started again.
         "-XX:+ExitOnOutOfMemoryError",
         "-XX:+UseParallelGC",  # a heap of 2 GiB: G1's threads cost more than its short pauses are worth

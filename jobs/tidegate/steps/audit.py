@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tidegate import gate
+from tidegate.at import Query
 from tidegate.errors import HeldError
 from tidegate.hours import hours_text
 from tidegate.lake import Row, literal, parse_time, table_named
@@ -23,7 +24,7 @@ from tidegate.tables import Table, events
 from tidegate.tables.books import AUDITS
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
     from tidegate.source import Source
     from tidegate.steps.work import Work
@@ -145,7 +146,7 @@ def judge(
     source: str,
     entries: Sequence[Entry],
     slices: Sequence[PlannedSlice],
-    rows: Callable[[Sequence[PlannedSlice]], DataFrame],
+    rows: Callable[[Sequence[PlannedSlice]], Query],
     landings: Mapping[str, Row],
     *,
     before: int | None = None,
@@ -158,7 +159,7 @@ def judge(
         source: whose slices.
         entries: of the suite of events.
         slices: the slices.
-        rows: gives the rows of some of them.
+        rows: gives the query of the rows of some of them.
         landings: rows of `ops/landings` by id.
         before: history knows publications with a lower number only; None for all.
         versions: of tables that queries are not to read as they are now.
@@ -166,8 +167,8 @@ def judge(
     Returns:
         The facts of each slice, and the results, by hour.
     """
-    whole = rows(slices)
-    counted = _counted(work, whole)
+    query = rows(slices)
+    counted, whole = _counted(work, query), work.lake.of(query)
     loss = loss_facts(work, source, slices, landings)
     facts: dict[datetime, Facts] = {
         each.hour: {
@@ -178,7 +179,9 @@ def judge(
     }
     found = gate.audit_slices(
         entries,
-        {each.hour: rows([each]) for each in slices},
+        {each.hour: work.lake.of(rows([each])) for each in slices}
+        if slices[1:]
+        else {slices[0].hour: whole},
         facts,
         whole,
         events.TABLE.slice_time,
@@ -308,30 +311,28 @@ def audit_of(rows: Sequence[Row]) -> Audit:
     )
 
 
-def _counted(work: Work, rows: DataFrame) -> dict[datetime, Row]:
-    """Return by slice how many `rows` there are, how many `distinct` ids, how many of their `own` dump's hour.
+def _counted(work: Work, query: Query) -> dict[datetime, Row]:
+    """Return by slice how many rows (`n`) there are, how many different `ids`, how many of their `own` dump's hour.
 
     What should be there is reckoned from landings. To tell ids apart by 64 bits of their hash is several
     times as fast, so only slices where that says that some are alike have them compared.
     """
-    from pyspark.sql import functions as F
 
-    def by_slice(frame: DataFrame, distinct: Column) -> dict[datetime, Row]:
-        counts = frame.groupBy("dump_hour").agg(
-            F.sum("n").alias("rows"), distinct.alias("distinct"), F.sum("own").alias("own")
+    def by(ident: str, where: str = "true") -> dict[datetime, Row]:
+        rows = work.lake.look(
+            "SELECT dump_hour, CAST(sum(n) AS bigint) AS n, count(id) AS ids, CAST(sum(own) AS bigint) AS own "
+            f"FROM (SELECT dump_hour, {ident} AS id, count(*) AS n, "
+            "sum(CASE WHEN date_trunc('hour', event_time) = dump_hour THEN 1 ELSE 0 END) AS own "
+            f"FROM ({query.select('dump_hour', 'event_id', 'event_time')}) r WHERE {where} "
+            "GROUP BY 1, 2) i GROUP BY dump_hour",
+            **query.of,
         )
-        return {parse_time(row["dump_hour"]): row for row in work.lake.rows(counts)}
+        return {parse_time(row["dump_hour"]): row for row in rows}
 
-    own = F.expr("coalesce(int(date_trunc('hour', event_time) = dump_hour), 0)")
-    counting = rows.select("dump_hour", "event_id", own.alias("own"), F.lit(1).alias("n"))
-    by_hash = counting.groupBy("dump_hour", F.xxhash64("event_id")).agg(
-        F.sum("n").alias("n"), F.sum("own").alias("own")
-    )
-    counted = by_slice(by_hash, F.count(F.lit(1)))
-    alike = [hour for hour, row in counted.items() if row["distinct"] < row["rows"]]
+    counted = by("xxhash64(event_id)")
+    alike = [literal(hour) for hour, row in counted.items() if row["ids"] < row["n"]]
     if alike:
-        theirs = counting.where(F.col("dump_hour").isin(alike))
-        counted |= by_slice(theirs, F.count_distinct("event_id"))
+        counted |= by("event_id", f"dump_hour IN ({', '.join(alike)})")
     return counted
 
 
@@ -341,7 +342,7 @@ def _facts(each: PlannedSlice, landing: Row, counted: Row | None) -> dict[str, f
     erased = erased_lines(landing)
     lines, candidates = landing["lines"] - erased, landing["events"]
     duplicates, quarantined = landing["duplicates"], landing["quarantined"] - erased
-    rows, distinct = (counted["rows"], counted["distinct"]) if counted else (0, 0)
+    rows, distinct = (counted["n"], counted["ids"]) if counted else (0, 0)
     return {
         "lines": lines,
         "candidates": candidates,

@@ -13,6 +13,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from tidegate import gate
+from tidegate.at import Query
+from tidegate.at import slices as at_slices
 from tidegate.hours import hours_text
 from tidegate.lake import Row, literal, parse_time, slices_where
 from tidegate.ledger import Publication, published_landings
@@ -25,8 +27,6 @@ from tidegate.tables import BY_NAME, events
 from tidegate.tables.books import AUDITS
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from tidegate.source import Source
     from tidegate.steps.work import Work
 
@@ -126,9 +126,11 @@ def _of_events(work: Work, suite: Suite, made: Publication) -> Iterator[Retried]
         for each in made.slices
     ]
 
-    def rows(wanted: Sequence[PlannedSlice]) -> DataFrame:
-        where = slices_where(events.TABLE, made.source, [each.hour for each in wanted])
-        return work.rows(events.TABLE, made.source, made.delta_version).where(where)
+    def rows(wanted: Sequence[PlannedSlice]) -> Query:
+        hours = [each.hour for each in wanted]
+        where = slices_where(events.TABLE, made.source, hours)
+        at = work.at(events.TABLE, made.source, made.delta_version, at_slices(events.TABLE, hours))
+        return Query(("*",), f"{{published}} e WHERE {where}", {"published": at})
 
     _, found = judge(
         work,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tidegate.at import Parts, Query
 from tidegate.lake import literal, parse_time
 from tidegate.landing.parse import event_columns
 from tidegate.ledger import SliceRecord, published_landings
@@ -240,32 +241,31 @@ def _standing(record: SliceRecord) -> Standing:
 # -- rows -------------------------------------------------------------------------------------------
 
 
-def rows_of(work: Work, plan: Plan, slices: Sequence[PlannedSlice]) -> DataFrame:
-    """Return the events that the plan would publish for some of its slices."""
-    found = candidates(work, plan.source, {each.hour: each.standing for each in slices})
-    if plan.withheld is None or not any(each.withheld for each in slices):
-        return found
-    left_out = work.lake.staged(plan.withheld, schema=_IDS)
-    return found.join(left_out, ["dump_hour", "event_id"], "left_anti").select(*found.columns)
-
-
-def candidates(work: Work, source: Source, standing: Mapping[datetime, Standing]) -> DataFrame:
-    """Return candidate events of landings, duplicates within their dumps left out."""
-    columns = event_columns(source)
+def rows_of(work: Work, plan: Plan, slices: Sequence[PlannedSlice]) -> Query:
+    """Return the query of the events that the plan would publish for some of its slices."""
+    source, columns = plan.source, event_columns(plan.source)
+    standing = {each.hour: each.standing for each in slices}
     schema = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
-    paths = _paths(work, source, standing)
-    if not paths:
-        return work.lake.frame([], schema)
     base = work.lake.staging("events", source.source)
-    found = work.lake.staged(*paths, base=base, schema=f"{schema}, _token string")
-    if source.fields.event_id is None:
-        return found.select(*columns)
-    repeated = work.lake.staged(
-        *_repeat_paths(work, source, standing), base=base, schema=f"{REPEATS_SCHEMA}, _token string"
-    )
-    # By token too: another of the landings may have been of an earlier state of the same file.
-    line = ["_token", "dump_hour", "file", "line"]
-    return found.join(repeated.select(*line), line, "left_anti").select(*columns)
+
+    def parts(places: Sequence[str], schema: str) -> Parts:
+        return Parts(tuple(places), base, f"{schema}, _token string")
+
+    of: dict[str, Parts] = {"landed": parts(_paths(work, source, standing), schema)}
+    text = "{landed} e"
+    if source.fields.event_id is not None:
+        # By token too: another of the landings may have been of an earlier state of the same file.
+        line = ("_token", "dump_hour", "file", "line")
+        of["repeats"] = parts(_repeat_paths(work, source, standing), REPEATS_SCHEMA)
+        text += f" ANTI JOIN {{repeats}} r ON {_equal('e', 'r', line)}"
+    if plan.withheld is not None and any(each.withheld for each in slices):
+        of["withheld"] = Parts((plan.withheld,), plan.withheld, _IDS)
+        text += f" ANTI JOIN {{withheld}} w ON {_equal('e', 'w', ('dump_hour', 'event_id'))}"
+    return Query(tuple(columns), text, of)
+
+
+def _equal(one: str, other: str, names: Sequence[str]) -> str:
+    return " AND ".join(f"{one}.{name} = {other}.{name}" for name in names)
 
 
 def _paths(work: Work, source: Source, standing: Mapping[datetime, Standing]) -> list[str]:

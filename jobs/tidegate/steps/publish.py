@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tidegate import engine, gate
+from tidegate.at import slices as at_slices
 from tidegate.errors import TryAgainError
 from tidegate.hours import hours_text
 from tidegate.lake import parse_time, slices_where
@@ -82,7 +83,7 @@ def publish_events(work: Work, asked: Source, hours: Sequence[datetime]) -> Publ
             engine.fit(work.lake.spark, sum(each.standing.candidates for each in plan.slices))
         # Spark plans on one core: what only the publication asks for is found beside the audits.
         with ThreadPoolExecutor(max_workers=1) as pool:
-            event_hours = pool.submit(event_hours_of, work, plan)
+            event_hours = pool.submit(event_hours_of, work.apart(), plan)
             with work.stage("audit"):
                 audits = audit_plan(work, plan)
         seen.update({each.audit_id: each for each in audits})
@@ -258,26 +259,25 @@ def _publication(
 
 def event_hours_of(work: Work, plan: Plan) -> tuple[datetime, ...]:
     """Return the hours of the events that the plan puts in and of those that it takes out."""
-    from pyspark.sql import functions as F
-
     if not plan.slices:
         return ()
-    where = slices_where(events.TABLE, plan.source.source, [each.hour for each in plan.slices])
-    coming = rows_of(work, plan, plan.slices).select("event_time")
-    going = work.lake.read(events.TABLE).where(where).select("event_time")
-    hours = (
-        coming.unionByName(going)
-        .select(F.expr("date_trunc('hour', event_time)").alias("hour"))
-        .distinct()
+    name, slices = plan.source.source, [each.hour for each in plan.slices]
+    coming = rows_of(work, plan, plan.slices)
+    going = f"SELECT event_time FROM {{published}} WHERE {slices_where(events.TABLE, name, slices)}"
+    hours = work.lake.look(
+        "SELECT DISTINCT date_trunc('hour', event_time) AS hour "
+        f"FROM ({coming.select('event_time')} UNION ALL {going}) t",
+        published=work.at(events.TABLE, name, within=at_slices(events.TABLE, slices)),
+        **coming.of,
     )
-    return tuple(sorted(parse_time(row["hour"]) for row in work.lake.rows(hours)))
+    return tuple(sorted(parse_time(row["hour"]) for row in hours))
 
 
 def _shaped(work: Work, plan: Plan) -> DataFrame:
     """Return the plan's rows with the columns that the table has."""
     own = {name: column.type for name, column in plan.source.columns.items()}
     work.lake.add_columns(events.TABLE, own)
-    rows = rows_of(work, plan, plan.slices)
+    rows = work.lake.of(rows_of(work, plan, plan.slices))
     known = event_columns(plan.source)
     present = work.lake.columns(events.TABLE)
     from pyspark.sql import functions as F
