@@ -63,7 +63,7 @@ _KEEPALIVE = {
     "grpc.keepalive_time_ms": 330_000,
     "grpc.keepalive_timeout_ms": 60_000,
 }
-_MEMORY = "1700m"
+_MEMORY = "1500m"
 """Heap of a command's own server: with its Java and the command itself that is less than 3 GB."""
 _STOP_S = 10.0
 """Seconds that a server of a command's own may take to end."""

@@ -469,8 +469,7 @@ class Lake:
         Returns:
             Times are ISO 8601 text (see `parse_time`).
         """
-        empty = any(isinstance(each, Parts) and not each.places for each in of.values())
-        if self._by_duckdb and not empty:  # where no file is, only Spark knows the columns
+        if self._by_duckdb and all(map(self._is_for_duckdb, of.values())):
             return self.books.look(query, self._places(of))
         return self.rows(self.spark.sql(query, **self._frames(of)))
 
@@ -493,6 +492,14 @@ class Lake:
             frame.createTempView(views[name])
             until.callback(self.spark.catalog.dropTempView, views[name])
         return self.spark.sql(text.format(**views))
+
+    def _is_for_duckdb(self, rows: Rows) -> bool:
+        """Return whether these may be read by DuckDB: not whole dumps without a disk for what is too much."""
+        if isinstance(rows, Parts):
+            return self._scratch is not None and bool(
+                rows.places
+            )  # of no file only Spark knows columns
+        return True
 
     def _places(self, of: Mapping[str, Rows]) -> dict[str, Place]:
         """Return what DuckDB reads."""

@@ -69,8 +69,9 @@ _FILES_AT_ONCE = 500
 
 _ROWS_A_GROUP = 20_480
 """Of a file that Spark reads at once: it reads groups side by side."""
-_MEMORY = "1GB"
-"""What of a lake is looked at; more goes to the disk. Beside a JVM that is left less than DuckDB's default."""
+_MEMORY = "256MB"
+"""For what of a lake is looked at; more goes to the disk, and takes no longer. Beside a JVM every byte counts."""
+_MEMORY_WITHOUT_DISK = "1GB"
 
 Place = Sequence[str] | At | Parts
 """What a query reads: folders of Parquet files, below the lake or of this machine, that all have what is asked for,
@@ -184,8 +185,10 @@ class Books:
     def __init__(self, lake: str, s3: S3Access, scratch: Path | None = None) -> None:
         self._base = _duckdb_uri(lake)
         self._connection = _open(lake, s3)
-        self._connection.execute(f"SET memory_limit = '{_MEMORY}'")
-        spill = "" if scratch is None else str(scratch / "spill")
+        memory, spill = _MEMORY_WITHOUT_DISK, ""
+        if scratch is not None:
+            memory, spill = _MEMORY, str(scratch / "spill")
+        self._connection.execute(f"SET memory_limit = '{memory}'")
         self._connection.execute(f"SET temp_directory = {literal(spill)}")
         for name, meant in _SPARKS.items():
             self._connection.execute(f"CREATE MACRO {name} AS {meant}")

@@ -44,7 +44,7 @@ def test_a_server_that_ends_in_the_middle_of_the_work_is_told(tmp_path: Path) ->
     assert url not in told.value.describe(), "a token is a secret"
 
 
-@pytest.mark.parametrize(("given", "heap"), [(None, "1700m"), ("3g", "3g")])
+@pytest.mark.parametrize(("given", "heap"), [(None, "1500m"), ("3g", "3g")])
 def test_a_commands_own_server_has_the_heap_that_is_given(
     given: str | None, heap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

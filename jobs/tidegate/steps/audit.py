@@ -319,12 +319,10 @@ def _counted(work: Work, query: Query) -> dict[datetime, Row]:
     """
 
     def by(ident: str, where: str = "true") -> dict[datetime, Row]:
+        own = "CASE WHEN date_trunc('hour', event_time) = dump_hour THEN 1 ELSE 0 END"
         rows = work.lake.look(
-            "SELECT dump_hour, CAST(sum(n) AS bigint) AS n, count(id) AS ids, CAST(sum(own) AS bigint) AS own "
-            f"FROM (SELECT dump_hour, {ident} AS id, count(*) AS n, "
-            "sum(CASE WHEN date_trunc('hour', event_time) = dump_hour THEN 1 ELSE 0 END) AS own "
-            f"FROM ({query.select('dump_hour', 'event_id', 'event_time')}) r WHERE {where} "
-            "GROUP BY 1, 2) i GROUP BY dump_hour",
+            f"SELECT dump_hour, count(*) AS n, count(DISTINCT {ident}) AS ids, CAST(sum({own}) AS bigint) AS own "
+            f"FROM ({query.select('dump_hour', 'event_id', 'event_time')}) r WHERE {where} GROUP BY dump_hour",
             **query.of,
         )
         return {parse_time(row["dump_hour"]): row for row in rows}
