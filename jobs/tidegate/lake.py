@@ -494,12 +494,12 @@ class Lake:
         return self.spark.sql(text.format(**views))
 
     def _is_for_duckdb(self, rows: Rows) -> bool:
-        """Return whether these may be read by DuckDB: not whole dumps without a disk for what is too much."""
-        if isinstance(rows, Parts):
-            return self._scratch is not None and bool(
-                rows.places
-            )  # of no file only Spark knows columns
-        return True
+        """Return whether DuckDB may read these.
+
+        Whole dumps it reads with a disk for what is too much, and where there is a file: without one only Spark
+        knows the columns.
+        """
+        return not isinstance(rows, Parts) or (self._scratch is not None and bool(rows.places))
 
     def _places(self, of: Mapping[str, Rows]) -> dict[str, Place]:
         """Return what DuckDB reads."""

@@ -72,6 +72,7 @@ _ROWS_A_GROUP = 20_480
 _MEMORY = "256MB"
 """For what of a lake is looked at; more goes to the disk, and takes no longer. Beside a JVM every byte counts."""
 _MEMORY_WITHOUT_DISK = "1GB"
+"""The same where there is no disk to go to: what is more fails."""
 
 Place = Sequence[str] | At | Parts
 """What a query reads: folders of Parquet files, below the lake or of this machine, that all have what is asked for,
