@@ -77,7 +77,6 @@ class History:
 
     project: Project
     source: Source
-    published: int
 
     def then(self, server: Server, hour: datetime, lines: list[Row]) -> Activity:
         """Run one more hour; return what that read."""
@@ -109,24 +108,20 @@ def robot(quarter: int) -> list[Row]:
     return [*steps, event(f"p{quarter}", start, f"p{quarter}")]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def make_history(
     server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., History]:
-    known: dict[tuple[object, ...], History] = {}
-
     def make(lines: Callable[[int], list[Row]], step: timedelta, count: int) -> History:
-        if (lines, count) not in known:
-            root = tmp_path_factory.mktemp("history")
-            shutil.copytree(server.empty_lake, root / "lake")
-            project = Project(root, server.spark, server.url)
-            source = project.source(**LONG_RULES)
-            hours = [NOON + n * step for n in range(count)]
-            for n, hour in enumerate(hours):
-                project.put_hour(hour, lines(n))
-            assert project.run(source, hours).exit_status == 0
-            known[lines, count] = History(project, source, count)
-        return known[lines, count]
+        root = tmp_path_factory.mktemp("history")
+        shutil.copytree(server.empty_lake, root / "lake")
+        project = Project(root, server.spark, server.url)
+        source = project.source(**LONG_RULES)
+        hours = [NOON + n * step for n in range(count)]
+        for n, hour in enumerate(hours):
+            project.put_hour(hour, lines(n))
+        assert project.run(source, hours).exit_status == 0
+        return History(project, source)
 
     return make
 
