@@ -267,6 +267,15 @@ class Dumps:
                     return True
         return False
 
+    def download(self, file: DumpFile, to: Path) -> None:
+        """Copy a data file, as it is stored, into a local one.
+
+        Raises:
+            TidegateError: it can't be read.
+        """
+        with closing(self._store.stream(file.name)) as chunks, to.open("wb") as copy:
+            copy.writelines(chunks)
+
     def faults(self, files: Iterable[DumpFile]) -> dict[str, str]:
         """Return the faults of those files that have one, by name; see `fault`."""
         listed = list(files)

@@ -7,13 +7,34 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from project import REPO
+from tidegate.bench.day import write_day
 
 pytestmark = pytest.mark.slow
 SMALL = ["--events", "4800", "--visitors", "900", "--runs", "1"]
+
+
+def measured(home: Path, scene: str, *options: str) -> dict[str, Any]:
+    """Run a scene with a state folder of its own; return what it told."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tidegate", "bench", scene, "--json", *options],
+        env={
+            **os.environ,
+            "TIDEGATE_PROJECT": str(REPO),
+            "TIDEGATE_HOME": str(home),
+            "TIDEGATE_JARS": os.environ.get("TIDEGATE_JARS", str(REPO / ".tidegate" / "jars")),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
 
 
 @pytest.mark.parametrize(
@@ -32,20 +53,7 @@ SMALL = ["--events", "4800", "--visitors", "900", "--runs", "1"]
 def test_a_scene_measures_and_leaves_nothing_behind(
     scene: str, options: list[str], rows: int, tmp_path: Path
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tidegate", "bench", scene, "--json", *options],
-        env={
-            **os.environ,
-            "TIDEGATE_PROJECT": str(REPO),
-            "TIDEGATE_HOME": str(tmp_path),
-            "TIDEGATE_JARS": os.environ.get("TIDEGATE_JARS", str(REPO / ".tidegate" / "jars")),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    told = measured(tmp_path, scene, *options)
     assert told["scene"] == scene
     assert len(told["rows"]) == rows
     took = "published_s" if scene == "query" else "seconds"
@@ -55,3 +63,27 @@ def test_a_scene_measures_and_leaves_nothing_behind(
     *stages, whole = told["timeline"] or [{"seconds": 0.0}]
     assert sum(stage["seconds"] for stage in stages) == pytest.approx(whole["seconds"])
     assert list((tmp_path / "bench").iterdir()) == []
+
+
+def test_dumps_of_a_source_are_measured_beside_a_script_of_ones_own(tmp_path: Path) -> None:
+    day = write_day(tmp_path, 4800, 900)
+    script = tmp_path / "mine.py"
+    script.write_text(
+        "import json, sys\n"
+        "asked = json.load(sys.stdin)\n"
+        "print(json.dumps({'events': len(asked['dumps']), 'sessions': asked['gap_s'],\n"
+        "    'hourly_activity': len(asked['fields']), 'daily_activity': 0}))\n"
+    )
+    told = measured(
+        tmp_path / "home",
+        "backfill",
+        *("--source", str(day.source.path), "--from", "2025-01-01T00", "--to", "2025-01-01T05"),
+        *("--runs", "1", "--peers", f"duckdb,polars,pyspark,{script}"),
+    )
+    rows = {row["who"]: row for row in told["rows"]}
+    tables = ("events", "sessions", "hourly_activity", "daily_activity")
+    counted = {who: [row[table] for table in tables] for who, row in rows.items()}
+    assert counted["tidegate"] == counted["duckdb"] == counted["polars"] == counted["pyspark"]
+    assert counted["mine"] == [6, 1800, 9, 0]
+    assert [each["got"] for each in told["marks"] if "count other" in each["what"]] == [4]
+    assert list((tmp_path / "home" / "bench").iterdir()) == []

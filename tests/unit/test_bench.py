@@ -14,12 +14,17 @@ import pytest
 
 from project import HOUR, REPO
 from tidegate.bench.airflow_lab import copy_project
+from tidegate.bench.backfill import check_readable, script_input
+from tidegate.bench.day import Workload, real_dumps, write_day
 from tidegate.bench.process import run_command
 from tidegate.bench.report import Mark, Outcome, machine
 from tidegate.bench.spark_log import Activity, Reads, SparkLog
 from tidegate.bench.traffic import FIRST, Traffic, hour_of
 from tidegate.cli.bench import _number
+from tidegate.errors import TidegateError
+from tidegate.hours import parse_hour
 from tidegate.settings import Settings
+from tidegate.source import load_source, parse_source
 from tidegate.steps.check import check
 
 if TYPE_CHECKING:
@@ -87,6 +92,89 @@ def test_a_dump_is_written_under_the_name_of_its_hour_with_what_else_it_is_to_ho
     assert str(told["ts"]).startswith("2025-01-01T00:")
 
 
+def ask(script: str, load: Workload, out: Path) -> dict[str, int]:
+    asked = json.dumps({**script_input(load), "out": str(out)})
+    ended = run_command([sys.executable, "-m", f"tidegate.bench.peers.{script}_script"], asked)
+    told: dict[str, int] = json.loads(ended.output)
+    return told
+
+
+@pytest.mark.parametrize("script", ["duckdb", "polars"])
+def test_a_script_reads_any_names_and_types_and_takes_each_id_once(
+    script: str, tmp_path: Path
+) -> None:
+    import pyarrow.parquet as pq
+
+    lines = [
+        {"e.id": "a", "at": {"it's": "2025-01-01T00:00:00Z"}, 'who "is"': 7, "n": {"x": 1.25}},
+        {"e.id": "a", "at": {"it's": "2025-01-01T00:20:00Z"}, 'who "is"': 7},
+        {"e.id": "b", "at": {"it's": "2025-01-01T00:40:00.5Z"}, 'who "is"': 7, "on": True},
+        {"e.id": "c", "at": {"it's": "2025-01-01T01:00:00Z"}},
+        {"e.id": "d", "at": {"it's": "soon"}, 'who "is"': 7},
+        {"at": {"it's": "2025-01-01T00:40:00Z"}, 'who "is"': 7},
+    ]
+    file = tmp_path / "2025-01-01-00.json.gz"
+    text = "".join(json.dumps(line) + "\n" for line in lines) + '{"e.id": "broken"\n'
+    file.write_bytes(gzip.compress(text.encode()))
+    source = parse_source(
+        {
+            "source": "odd",
+            "since": "2025-01-01T00",
+            "dumps": f"{tmp_path}/{{dump_hour:%Y-%m-%d-%H}}.json.gz",
+            "fields": {
+                "event_id": "`e.id`",
+                "event_time": "at.`it's`",
+                "user_id": '`who "is"`',
+            },
+            "columns": {
+                "price": {"path": "n.x", "type": "decimal(10,2)"},
+                "is_on": {"path": "on", "type": "boolean"},
+            },
+        },
+        tmp_path / "odd.yml",
+    )
+    hour = parse_hour("2025-01-01T00")
+    load = real_dumps(Settings(REPO, tmp_path, str(tmp_path)), source, hour, hour, tmp_path)
+    assert load.files == [file]
+    told = ask(script, load, tmp_path / "out")
+    assert told == {"events": 3, "sessions": 2, "hourly_activity": 2, "daily_activity": 1}
+    written = {
+        row["event_id"]: row for row in pq.read_table(tmp_path / "out/events.parquet").to_pylist()
+    }
+    assert str(written["a"]["price"]) == "1.25"
+    assert written["b"]["is_on"] is True
+    assert [written[each]["user_key"] for each in "abc"] == ["7", "7", None]
+
+
+def test_scripts_count_alike_on_made_up_dumps_of_any_seed(tmp_path: Path) -> None:
+    found = []
+    for seed in (1, 2):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        load = write_day(folder, 24_000, 900, seed=seed)
+        found += [ask(script, load, folder / script) for script in ("duckdb", "polars")]
+    assert found[0] == found[1] != found[2] == found[3]
+
+
+def test_what_the_scripts_cannot_do_is_named() -> None:
+    with pytest.raises(TidegateError) as caught:
+        check_readable(load_source(REPO / "dags/sources/nasa.yml"))
+    assert (
+        caught.value.got
+        == "files of csv, no event_id: ids are computed, times in epoch_s, expressions"
+    )
+    assert "--peers FILE.py" in (caught.value.todo or "")
+    check_readable(load_source(REPO / "dags/sources/github.yml"))
+
+
+def test_hours_without_dumps_are_nothing_to_measure(tmp_path: Path) -> None:
+    source = load_source(REPO / "dags/sources/github.yml")
+    settings = Settings(REPO, tmp_path, str(tmp_path), dumps=str(tmp_path))
+    hour = parse_hour("2015-01-01T12")
+    with pytest.raises(TidegateError, match="github has no files in these hours"):
+        real_dumps(settings, source, hour, hour, tmp_path)
+
+
 def test_an_outcome_says_what_was_measured_and_which_marks_were_kept() -> None:
     outcome = Outcome(
         "late",
@@ -127,8 +215,6 @@ def test_reads_are_told_apart_by_area_and_a_tables_own_log() -> None:
 def test_a_log_that_is_not_written_any_more_is_an_error(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tidegate.errors import TidegateError
-
     (tmp_path / "app").write_text('{"Event":"SparkListenerLogStart"}\n')
     monkeypatch.setattr("tidegate.bench.spark_log._WAIT_S", 0.2)
     with pytest.raises(TidegateError, match="event log does not reach"):

@@ -1,4 +1,4 @@
-"""Scene `backfill`: a day of dumps, to a release, beside scripts that do the same work."""
+"""Scene `backfill`: a day of dumps, or real ones, to a release, beside scripts that do the same work."""
 
 from __future__ import annotations
 
@@ -6,25 +6,35 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
 from tidegate.bench.airflow_lab import DAG, AirflowLab, airflow_lab
-from tidegate.bench.day import DUMPS, HOURS, describe_day, put_dumps, run_day, write_day
+from tidegate.bench.day import (
+    DUMPS,
+    HOURS,
+    Workload,
+    put_dumps,
+    real_dumps,
+    run_day,
+    write_day,
+)
 from tidegate.bench.lab import scratch
+from tidegate.bench.peers.asked import OWN
 from tidegate.bench.process import Ended, Watch, run_command
 from tidegate.bench.report import Mark, Outcome, Row
 from tidegate.bench.traffic import Traffic, hour_of
 from tidegate.errors import TidegateError
-from tidegate.hours import HOUR
+from tidegate.hours import HOUR, hour_text
 from tidegate.query import connect
 from tidegate.settings import Settings
+from tidegate.source import Source
 from tidegate.stack.seaweed import LAKE_BUCKET, running_seaweed
 
 MOST = 1.5
@@ -38,7 +48,6 @@ _AT_ONCE = 8
 _WARM_UP = 40 * HOURS
 """Number of an hour that is landed before: of a day that no dump that is measured has to do with."""
 _DEADLINE_S = 3600.0
-_GAP_S = 1800
 _TABLES = ("events", "sessions", "hourly_activity", "daily_activity")
 
 
@@ -48,47 +57,121 @@ def backfill(
     *,
     events: int,
     visitors: int,
+    seed: int,
     runs: int,
     peers: Sequence[str],
     on: str = "folder",
     airflow: bool = False,
 ) -> Outcome:
-    """Measure 24 dumps through `tidegate run` and through other scripts, in turn, each a new process.
+    """Measure 24 made-up dumps through `tidegate run` and through scripts, in turn, each a new process.
 
     Args:
         settings: of the project.
         tell: is given a line of progress at a time.
         events: of all dumps, about.
         visitors: how many different ones there are.
+        seed: of all chance.
         runs: of each.
-        peers: of `PEERS`; they read and write a folder.
+        peers: of `PEERS`, or files of scripts; they read and write a folder.
         on: of `PLACES`: where `tidegate run` reads the dumps and writes the lake.
         airflow: whether to measure a backfill through a warm Airflow too, from S3 to S3.
 
     Raises:
-        TidegateError: a script counts other rows than Tidegate.
+        TidegateError: something that was to be measured failed.
     """
     with scratch(settings) as folder, _place(on, folder) as place:
-        files, size = write_day(folder, events, visitors)
-        place.put(files)
-        tell(f"{HOURS} dumps of {size / 1e6:,.0f} MB")
-        source = describe_day(folder, place.dumps)
-        found: dict[str, list[Ended]] = {}
-        for n in range(runs):
-            for name in ("tidegate", *(["airflow"] if airflow else []), *peers):
-                out = folder / f"{name}-{n}"
-                if name == "tidegate":
-                    ended = run_day(
-                        settings, source, f"{place.lakes}/{name}-{n}", place.environment
-                    )
-                elif name == "airflow":
-                    ended = _airflow(settings, tell, files)
-                else:
-                    ended = _peer(name, folder, out)
-                found.setdefault(name, []).append(ended)
-                tell(f"{name}: {ended.seconds:.1f} s, {ended.peak_bytes / 2**30:.2f} GiB")
-                _compare(name, ended, found["tidegate"][0])
-                shutil.rmtree(out, ignore_errors=True)
+        day = write_day(folder, events, visitors, seed=seed, root=place.dumps)
+        place.put(day.files)
+        tell(f"{HOURS} dumps of {day.size / 1e6:,.0f} MB")
+
+        def by_tidegate(number: int) -> Ended:
+            return run_day(settings, day, f"{place.lakes}/lake-{number}", place.environment)
+
+        def by_airflow(_: int) -> Ended:
+            return _airflow(settings, tell, day.files)
+
+        found = _measure(
+            tell,
+            runs,
+            folder,
+            {
+                "tidegate": by_tidegate,
+                **({"airflow": by_airflow} if airflow else {}),
+                **_scripts(peers, day, folder),
+            },
+        )
+    given = {
+        "events": events,
+        "visitors": visitors,
+        "seed": seed,
+        "bytes": day.size,
+        "runs": runs,
+        "on": on,
+    }
+    about = f"{HOURS} dumps in a new process" + (", or by a warm Airflow" if airflow else "")
+    return _outcome(about, given, found)
+
+
+def backfill_of(
+    settings: Settings,
+    tell: Callable[[str], None],
+    *,
+    source: Source,
+    first: datetime,
+    last: datetime,
+    runs: int,
+    peers: Sequence[str],
+) -> Outcome:
+    """Measure a source's own dumps, where they lie, as `backfill` measures made-up ones.
+
+    Args:
+        settings: of the project; they say how S3 is reached and whether dumps are elsewhere.
+        tell: is given a line of progress at a time.
+        source: whose dumps.
+        first: dump hour.
+        last: dump hour, inclusive.
+        runs: of each.
+        peers: of `PEERS`, or files of scripts; what lies on S3 is copied for them before the clock.
+
+    Raises:
+        TidegateError: something that was to be measured failed.
+    """
+    with scratch(settings) as folder:
+        load = real_dumps(settings, source, first, last, folder)
+        tell(f"files: {len(load.files):,}, of {load.size / 1e6:,.1f} MB")
+        found = _measure(
+            tell,
+            runs,
+            folder,
+            {
+                "tidegate": lambda number: run_day(settings, load, f"{folder}/lake-{number}"),
+                **_scripts(peers, load, folder),
+            },
+        )
+    hours = f"{hour_text(first)}..{hour_text(last)}"
+    given = {"source": source.source, "hours": hours, "bytes": load.size, "runs": runs}
+    return _outcome("dumps of a source in a new process", given, found)
+
+
+def _measure(
+    tell: Callable[[str], None],
+    runs: int,
+    folder: Path,
+    todo: Mapping[str, Callable[[int], Ended]],
+) -> dict[str, list[Ended]]:
+    """Do each thing, given the number of the run, in turn; return what each cost, run by run."""
+    found: dict[str, list[Ended]] = {}
+    for number in range(runs):
+        for name, do in todo.items():
+            ended = do(number)
+            found.setdefault(name, []).append(ended)
+            tell(f"{name}: {ended.seconds:.1f} s, {ended.peak_bytes / 2**30:.2f} GiB")
+            for made in folder.glob(f"*-{number}"):
+                shutil.rmtree(made, ignore_errors=True)
+    return found
+
+
+def _outcome(about: str, given: Mapping[str, object], found: Mapping[str, list[Ended]]) -> Outcome:
     rows: list[Row] = [_row(name, each) for name, each in found.items()]
     seconds = {str(row["who"]): float(row["seconds"] or 0) for row in rows}
     marks = [
@@ -96,8 +179,8 @@ def backfill(
         for name, most in _MARKS.items()
         if name in seconds and (peer := seconds.get("duckdb"))
     ]
-    given = {"events": events, "visitors": visitors, "bytes": size, "runs": runs, "on": on}
-    about = f"{HOURS} dumps in a new process" + (", or by a warm Airflow" if airflow else "")
+    others = sum(row[table] != rows[0][table] for row in rows for table in _TABLES)
+    marks.append(Mark("tables of which others count other rows than tidegate", 0, others))
     return Outcome("backfill", about, given, rows, marks)
 
 
@@ -172,30 +255,77 @@ def _counts(own: AirflowLab) -> dict[str, int]:
         }
 
 
-def _peer(name: str, folder: Path, out: Path) -> Ended:
-    asked = {"dumps": str(folder / "dumps"), "out": str(out), "gap_s": _GAP_S}
-    if find_spec(name) is None:
+def _scripts(
+    peers: Iterable[str], load: Workload, folder: Path
+) -> dict[str, Callable[[int], Ended]]:
+    """Return by name what runs a script on a workload."""
+    asked = script_input(load)
+    if any(each in PEERS for each in peers):
+        check_readable(load.source)
+    return {
+        name: partial(_script, command, {**asked, "out": f"{folder}/{name}"})
+        for name, command in map(_command, peers)
+    }
+
+
+def _command(peer: str) -> tuple[str, list[str]]:
+    """Return name and arguments of a script."""
+    if peer not in PEERS:
+        return Path(peer).stem, [sys.executable, peer]
+    if find_spec(peer) is None:
         raise TidegateError(
-            f"{name} is not installed",
+            f"{peer} is not installed",
             where="tidegate bench backfill",
             expected="the packages that pyproject.toml lists under bench",
             todo="run: python3 infra/bootstrap.py env, or leave it out: --peers duckdb",
         )
-    module = f"tidegate.bench.peers.{name}_script"
-    return run_command([sys.executable, "-m", module], json.dumps(asked))
+    return peer, [sys.executable, "-m", f"tidegate.bench.peers.{peer}_script"]
 
 
-def _compare(name: str, ended: Ended, ours: Ended) -> None:
-    """Raise unless both counted the same rows."""
-    got, expected = (
-        {table: json.loads(each.output).get(table) for table in _TABLES} for each in (ended, ours)
-    )
-    if got != expected:
+def _script(command: Sequence[str], asked: Mapping[str, object], number: int) -> Ended:
+    given = json.dumps({**asked, "out": f"{asked['out']}-{number}"})
+    return run_command(command, given)
+
+
+def script_input(load: Workload) -> dict[str, object]:
+    """Return what scripts are asked for, as `peers.asked.Asked` reads it, but for `out`."""
+    source = load.source
+    own = {name: getattr(source.fields, name) for name in OWN}
+    types = {name: "timestamp" if name == "event_time" else "string" for name in OWN}
+    types.update({name: column.type for name, column in source.columns.items()})
+    refs = {**own, **source.columns}
+    return {
+        "dumps": [str(file) for file in load.files],
+        "gap_s": int(source.sessions.gap.total_seconds()),
+        "fields": [
+            {"column": name, "names": list(ref.names()) if ref else [], "type": types[name]}
+            for name, ref in refs.items()
+        ],
+    }
+
+
+def check_readable(source: Source) -> None:
+    """Raise unless the scripts of `PEERS` can do for a source what Tidegate does."""
+    fields, faults = source.fields, []
+    if source.format.type != "json":
+        faults.append(f"files of {source.format.type}")
+    if fields.event_id is None:
+        faults.append("no event_id: ids are computed")
+    if fields.event_time.unit != "iso":
+        faults.append(f"times in {fields.event_time.unit}")
+    if any(ref.sql is not None for ref in source.refs().values()):
+        faults.append("expressions")
+    if source.sessions.id is not None:
+        faults.append("session ids of its own")
+    if source.pii:
+        faults.append("pii")
+    if faults:
         raise TidegateError(
-            f"{name} counts other rows than tidegate",
-            expected=str(expected),
-            got=str(got),
-            todo="a comparison of other work means nothing: mend the script",
+            f"the scripts beside Tidegate can't do the work of {source.source}",
+            where=str(source.path),
+            expected="JSON with ids and ISO 8601 times, all by paths",
+            got=", ".join(faults),
+            todo="give a script of your own (--peers FILE.py), or none (--peers '')",
         )
 
 
@@ -207,4 +337,19 @@ def _row(name: str, runs: Sequence[Ended]) -> Row:
         "least": min(seconds),
         "most": max(seconds),
         "peak_gib": median(each.peak_bytes for each in runs) / 2**30,
+        **_counted(name, runs[0].output),
     }
+
+
+def _counted(name: str, output: str) -> dict[str, int]:
+    """Return the rows by table that a run told of."""
+    try:
+        told = json.loads(output)
+        return {table: int(told[table]) for table in _TABLES}
+    except (ValueError, TypeError, KeyError) as error:
+        raise TidegateError(
+            f"{name} did not tell how many rows it made",
+            expected=f"a JSON object on standard output with the numbers of {', '.join(_TABLES)}",
+            got=output[:200] or "nothing",
+            todo="have the script print it when it ends",
+        ) from error

@@ -1,19 +1,23 @@
-"""A day of made-up dumps, and `tidegate run` on it in a process of its own."""
+"""A day of made-up dumps, or real dumps of some hours, and `tidegate run` on them in a process of its own."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import yaml
 
 from tidegate.bench.process import Ended, run_command
 from tidegate.bench.traffic import DESCRIPTION, NAME, Traffic, hour_of
-from tidegate.dumps import upload
-from tidegate.hours import hour_text
+from tidegate.dumps import Dumps, upload
+from tidegate.errors import TidegateError
+from tidegate.hours import hour_range, hour_text
 from tidegate.settings import S3Access, Settings
+from tidegate.source import Source, load_source
 from tidegate.stack.seaweed import DUMPS_BUCKET
 
 HOURS = 24
@@ -21,11 +25,80 @@ DUMPS = f"s3://{DUMPS_BUCKET}/bench"
 """Where dumps are on S3."""
 
 
-def write_day(folder: Path, events: int, visitors: int) -> tuple[list[Path], int]:
-    """Write a day's dumps into `<folder>/dumps`; return their files and how many bytes of lines they have."""
-    traffic = Traffic(events // HOURS, visitors)
+@dataclass(frozen=True)
+class Workload:
+    """Dumps that `tidegate run` and scripts are given.
+
+    Attributes:
+        source: what describes them.
+        first: dump hour.
+        last: dump hour, inclusive.
+        files: their data files, on this machine.
+        size: bytes of lines of made-up dumps; of real ones, of their files.
+        root: where the dumps are, in place of what the source's template begins with.
+    """
+
+    source: Source
+    first: datetime
+    last: datetime
+    files: Sequence[Path]
+    size: int
+    root: str | None = None
+
+
+def write_day(
+    folder: Path, events: int, visitors: int, *, seed: int = 1, root: str | None = None
+) -> Workload:
+    """Write a day's dumps into `<folder>/dumps` and their source file into the folder.
+
+    Args:
+        folder: exists.
+        events: of all dumps, about.
+        visitors: how many different ones there are.
+        seed: of all chance.
+        root: URI of where the dumps will be read, if not there.
+    """
+    traffic = Traffic(events // HOURS, visitors, seed)
     written = [traffic.write(number, folder / "dumps") for number in range(HOURS)]
-    return [file for file, _ in written], sum(size for _, size in written)
+    source = describe_day(folder, root or f"{folder}/dumps")
+    return Workload(
+        load_source(source),
+        hour_of(0),
+        hour_of(HOURS - 1),
+        [file for file, _ in written],
+        sum(size for _, size in written),
+    )
+
+
+def real_dumps(
+    settings: Settings, source: Source, first: datetime, last: datetime, folder: Path
+) -> Workload:
+    """Return the dumps of some hours of a source; what lies on S3 is copied into a folder, for scripts.
+
+    Raises:
+        TidegateError: there are none, or they can't be read.
+    """
+    dumps = Dumps(source, settings.s3, settings.dumps)
+    found = dumps.files_by_hour(hour_range(first, last))
+    files = [file for hour in sorted(found) for file in found[hour]]
+    if not files:
+        raise TidegateError(
+            f"{source.source} has no files in these hours",
+            where=dumps.template.root,
+            expected=f"dumps from {hour_text(first)} to {hour_text(last)}",
+            got="none",
+            todo="look at the hours, and at what the source file says of dumps; --dumps names another place",
+        )
+    local = []
+    for number, file in enumerate(files):
+        path = Path(file.uri)
+        if file.uri.startswith("s3a://"):
+            path = folder / "copies" / f"{number:06d}-{Path(file.name).name}"
+            path.parent.mkdir(exist_ok=True)
+            dumps.download(file, path)
+        local.append(path)
+    size = sum(file.size for file in files)
+    return Workload(source, first, last, local, size, settings.dumps)
 
 
 def put_dumps(s3: S3Access, files: Iterable[Path]) -> None:
@@ -41,13 +114,16 @@ def describe_day(folder: Path, dumps: str) -> Path:
 
 
 def run_day(
-    settings: Settings, source: Path, lake: str, environment: Mapping[str, str] | None = None
+    settings: Settings,
+    workload: Workload,
+    lake: str,
+    environment: Mapping[str, str] | None = None,
 ) -> Ended:
-    """Run the day into a lake.
+    """Run a workload into a lake.
 
     Args:
         settings: of the project.
-        source: the source file.
+        workload: what to run.
         lake: a folder or URI.
         environment: variables beside those of this process; without `TIDEGATE_SPARK` among them the run
             starts a server of its own.
@@ -58,11 +134,12 @@ def run_day(
     Raises:
         TidegateError: it did not end with status 0.
     """
-    first, last = hour_text(hour_of(0)), hour_text(hour_of(HOURS - 1))
+    first, last = hour_text(workload.first), hour_text(workload.last)
     ended = run_command(
         [
-            *(sys.executable, "-m", "tidegate", "run", str(source)),
+            *(sys.executable, "-m", "tidegate", "run", str(workload.source.path)),
             *("--from", first, "--to", last, "--lake", lake, "--json"),
+            *(("--dumps", workload.root) if workload.root else ()),
         ],
         environment={
             "TIDEGATE_PROJECT": str(settings.project),

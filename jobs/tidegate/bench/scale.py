@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from tidegate.bench.cluster import cluster
-from tidegate.bench.day import HOURS, describe_day, run_day, write_day
+from tidegate.bench.day import HOURS, run_day, write_day
 from tidegate.bench.lab import scratch
 from tidegate.bench.process import Ended, Watch
 from tidegate.bench.report import Mark, Outcome, Row
@@ -43,18 +42,18 @@ def scale(
     peaks: list[int] = []
     for events in sizes:
         with scratch(settings) as folder:
-            source = _day(folder, events)
-            ended = run_day(settings, source, f"{folder}/lake")
+            day = write_day(folder, events, _visitors(events))
+            ended = run_day(settings, day, f"{folder}/lake")
         rows.append(_row("one process", events, ended))
         peaks.append(ended.peak_bytes)
         tell(_told(rows[-1]))
     for count in executors:
         with scratch(settings) as folder:
-            source = _day(folder, cluster_events)
+            day = write_day(folder, cluster_events, _visitors(cluster_events))
             with cluster(settings.home, folder, count) as url:
                 watch = Watch(os.getpid())
                 try:
-                    ended = run_day(settings, source, f"{folder}/lake", {"TIDEGATE_SPARK": url})
+                    ended = run_day(settings, day, f"{folder}/lake", {"TIDEGATE_SPARK": url})
                 finally:
                     watch.end()
         rows.append(
@@ -76,9 +75,8 @@ def scale(
     return Outcome("scale", about, {"cluster_events": cluster_events}, rows, marks)
 
 
-def _day(folder: Path, events: int) -> Path:
-    write_day(folder, events, max(1, events // 10))
-    return describe_day(folder, f"{folder}/dumps")
+def _visitors(events: int) -> int:
+    return max(1, events // 10)
 
 
 def _row(who: str, events: int, ended: Ended) -> Row:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.cli.options import JsonOpt, teller
+from tidegate.cli.options import DumpsOpt, JsonOpt, teller
 from tidegate.errors import TidegateError
+from tidegate.hours import parse_hour
 from tidegate.settings import load_settings
 
 if TYPE_CHECKING:
     from tidegate.bench.report import Outcome
 
 bench = typer.Typer(
-    help="Measure on made-up dumps, in a folder and on a server of its own.",
+    help="Measure on made-up dumps, or on real ones, in a folder and on a server of its own.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -94,9 +95,13 @@ def hour(
 def backfill(
     events: Annotated[int, typer.Option(min=24, help="Events of all dumps, about.")] = 2_000_000,
     visitors: Annotated[int, typer.Option(min=1, help="How many different ones.")] = 200_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of all chance in made-up dumps.")] = 1,
     runs: RunsOpt = 3,
     peers: Annotated[
-        str, typer.Option(help="Scripts to compare with, with commas between.")
+        str,
+        typer.Option(
+            help="Scripts to compare with, with commas between: names, or files of your own."
+        ),
     ] = "duckdb,polars,pyspark",
     on: Annotated[
         str, typer.Option(help="Where tidegate run reads dumps and writes the lake: folder or s3.")
@@ -104,25 +109,58 @@ def backfill(
     through: Annotated[
         str, typer.Option(help="run, or airflow: a backfill through a warm Airflow beside it.")
     ] = "run",
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="Measure its dumps in place of made-up ones: a name in dags/sources, or a source file."
+        ),
+    ] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="HOUR", help="First dump hour of --source.")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="HOUR", help="Last dump hour of --source.")
+    ] = None,
+    dumps: DumpsOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Measure 24 dumps from files to a release, beside scripts that do the same work."""
-    from tidegate.bench.backfill import PEERS, PLACES
+    from tidegate.bench.backfill import PEERS, PLACES, backfill_of
     from tidegate.bench.backfill import backfill as scene
+    from tidegate.source import find_source
 
-    chosen = [each.strip() for each in peers.split(",") if each.strip()]
-    for each in chosen:
-        _one_of(PEERS, each)
-    found = scene(
-        load_settings(),
-        teller(),
-        events=events,
-        visitors=visitors,
-        runs=runs,
-        peers=chosen,
-        on=_one_of(PLACES, on),
-        airflow=_one_of(("run", "airflow"), through) == "airflow",
-    )
+    chosen = [_script(PEERS, each.strip()) for each in peers.split(",") if each.strip()]
+    settings = load_settings(dumps=dumps)
+    by_airflow = _one_of(("run", "airflow"), through) == "airflow"
+    is_on = _one_of(PLACES, on)
+    if source is None:
+        if first or last or dumps:
+            raise typer.BadParameter("--from, --to and --dumps say which dumps of --source")
+        found = scene(
+            settings,
+            teller(),
+            events=events,
+            visitors=visitors,
+            seed=seed,
+            runs=runs,
+            peers=chosen,
+            on=is_on,
+            airflow=by_airflow,
+        )
+    else:
+        if first is None or last is None:
+            raise typer.BadParameter("--source needs --from and --to: the hours to measure")
+        if by_airflow or is_on != "folder":
+            raise typer.BadParameter("--through airflow and --on s3 are for made-up dumps")
+        found = backfill_of(
+            settings,
+            teller(),
+            source=find_source(source, settings.sources),
+            first=parse_hour(first),
+            last=parse_hour(last),
+            runs=runs,
+            peers=chosen,
+        )
     _show(found, as_json)
 
 
@@ -206,6 +244,16 @@ def _one_of(known: Sequence[str], name: str) -> str:
     if name not in known:
         raise typer.BadParameter(f"{name!r} is none of {', '.join(known)}")
     return name
+
+
+def _script(known: Sequence[str], name: str) -> str:
+    """Return the name of a script or the path of a file."""
+    if not name.endswith(".py"):
+        return _one_of(known, name)
+    file = Path(name).resolve()
+    if not file.is_file():
+        raise typer.BadParameter(f"there is no file {file}")
+    return str(file)
 
 
 def _numbers(text: str) -> list[int]:

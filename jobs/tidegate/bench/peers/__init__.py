@@ -1,5 +1,5 @@
 """Scripts that do the same work without any guarantee: what a user would compare with.
 
-Each is given a JSON object on its standard input (`dumps`, a folder; `out`, a folder; `gap_s`) and prints
-one: the numbers of `events`, `sessions`, `hours` and `days` that it wrote.
+Each is given a JSON object on its standard input, which `asked.py` describes, and prints one: the numbers of rows of
+`events`, `sessions`, `hourly_activity` and `daily_activity` that it wrote. So does a script of a user's own.
 """

@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import duckdb
+
+from tidegate.bench.peers.asked import OWN, Asked, answer
 
 # Line by line: read_json with ignore_errors drops a good line that follows a broken one now and then
 # (DuckDB 1.5.5: 8 of 235,611).
 _EVENTS = """
 CREATE TABLE events AS
-SELECT e.id AS event_id, e.ts AS event_time, e."type" AS event_type,
-       e."user".id AS user_id, e."user".anonymous_id AS anonymous_id,
-       coalesce(e."user".id, e."user".anonymous_id) AS user_key,
-       e.page, e.device, e.product.id AS product_id, e.price, line AS properties, filename AS file
+SELECT {own}, coalesce(user_id, anonymous_id) AS user_key{columns}, line AS properties, filename AS file
 FROM (
     SELECT line, filename, CASE WHEN json_valid(line) THEN json_transform(line, $fields) END AS e
-    FROM read_csv($dumps, columns = {'line': 'VARCHAR'}, delim = chr(1), quote = '', escape = '',
+    FROM read_csv($dumps, columns = {{'line': 'VARCHAR'}}, delim = chr(1), quote = '', escape = '',
         header = false, auto_detect = false, filename = true)
 )
-WHERE e.id IS NOT NULL AND e.ts IS NOT NULL
-QUALIFY row_number() OVER (PARTITION BY e.id ORDER BY filename) = 1
+WHERE event_id IS NOT NULL AND event_time IS NOT NULL
+QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY filename) = 1
 """
-_FIELDS = {
-    "id": "VARCHAR",
-    "ts": "TIMESTAMP",
-    "type": "VARCHAR",
-    "user": {"id": "VARCHAR", "anonymous_id": "VARCHAR"},
-    "page": "VARCHAR",
-    "device": "VARCHAR",
-    "product": {"id": "VARCHAR"},
-    "price": "DECIMAL(10,2)",
-}
 _SESSIONS = """
 CREATE TABLE sessions AS
 WITH ordered AS (
@@ -71,16 +59,20 @@ _TABLES = ("events", "sessions", "hourly_activity", "daily_activity")
 
 def main() -> None:
     """Do the work that standard input asks for."""
-    asked = json.load(sys.stdin)
+    asked = Asked.read()
+    values = [f"{_value(each.names, each.type)} AS {_name(each.column)}" for each in asked.fields]
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET preserve_insertion_order = false")
-    dumps = [str(path) for path in sorted(Path(asked["dumps"]).glob("*.json.gz"))]
-    connection.execute(_EVENTS, {"dumps": dumps, "fields": json.dumps(_FIELDS)})
-    connection.execute(_SESSIONS.format(gap_s=int(asked["gap_s"])))
+    own, more = values[: len(OWN)], values[len(OWN) :]
+    connection.execute(
+        _EVENTS.format(own=", ".join(own), columns="".join(f", {each}" for each in more)),
+        {"dumps": asked.dumps, "fields": json.dumps(asked.nested({"string": "VARCHAR"}))},
+    )
+    connection.execute(_SESSIONS.format(gap_s=asked.gap_s))
     connection.execute(_HOURS)
     connection.execute(_DAYS)
-    out = Path(asked["out"])
+    out = Path(asked.out)
     out.mkdir(parents=True, exist_ok=True)
     counts = {}
     for table in _TABLES:
@@ -88,7 +80,17 @@ def main() -> None:
         row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
         assert row is not None
         counts[table] = row[0]
-    json.dump(counts, sys.stdout)
+    answer(counts)
+
+
+def _value(names: tuple[str, ...], type_: str) -> str:
+    if not names:
+        return f"NULL::{'VARCHAR' if type_ == 'string' else type_}"
+    return ".".join(["e", *map(_name, names)])
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 if __name__ == "__main__":

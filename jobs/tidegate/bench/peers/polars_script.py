@@ -2,73 +2,87 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-_FIELDS = pl.Struct(
-    {
-        "id": pl.String,
-        "ts": pl.String,
-        "type": pl.String,
-        "user": pl.Struct({"id": pl.String, "anonymous_id": pl.String}),
-        "page": pl.String,
-        "device": pl.String,
-        "product": pl.Struct({"id": pl.String}),
-        "price": pl.Decimal(10, 2),
-    }
-)
+from tidegate.bench.peers.asked import Asked, Field, answer
+
+_TYPES: dict[str, Any] = {
+    "string": pl.String,
+    "int": pl.Int32,
+    "bigint": pl.Int64,
+    "float": pl.Float32,
+    "double": pl.Float64,
+    "boolean": pl.Boolean,
+    "timestamp": pl.String,
+    "date": pl.String,
+}
 
 
 def main() -> None:
     """Do the work that standard input asks for."""
-    asked = json.load(sys.stdin)
-    events = _events(Path(asked["dumps"]))
-    sessions = _sessions(events, int(asked["gap_s"]))
+    asked = Asked.read()
+    events = _events(asked)
+    sessions = _sessions(events, asked.gap_s)
     tables = {
         "events": events,
         "sessions": sessions,
         "hourly_activity": _hours(events),
         "daily_activity": _days(events, sessions),
     }
-    out = Path(asked["out"])
+    out = Path(asked.out)
     out.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         table.write_parquet(out / f"{name}.parquet")
-    json.dump({name: table.height for name, table in tables.items()}, sys.stdout)
+    answer({name: table.height for name, table in tables.items()})
 
 
-def _events(dumps: Path) -> pl.DataFrame:
-    line, parsed = pl.col("line"), pl.col("e").struct
-    user = parsed.field("user").struct
+def _events(asked: Asked) -> pl.DataFrame:
+    line = pl.col("line")
+    id_path = "$" + "".join(f"[{name!r}]" for name in asked.path("event_id"))
+    decimals = {each.type: _decimal(each.type) for each in asked.fields if "decimal" in each.type}
     return (
-        pl.scan_lines(dumps / "*.json.gz", include_file_paths="file")
+        pl.scan_lines(asked.dumps, include_file_paths="file")
         # json_decode fails as a whole on one broken line; a path found in it is one that parses.
-        .filter(line.str.json_path_match("$.id").is_not_null())
-        .select(line.str.json_decode(_FIELDS).alias("e"), line.alias("properties"), "file")
+        .filter(line.str.json_path_match(id_path).is_not_null())
         .select(
-            parsed.field("id").alias("event_id"),
-            parsed.field("ts")
-            .str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", time_unit="us", strict=False)
-            .alias("event_time"),
-            parsed.field("type").alias("event_type"),
-            user.field("id").alias("user_id"),
-            user.field("anonymous_id"),
-            pl.coalesce(user.field("id"), user.field("anonymous_id")).alias("user_key"),
-            parsed.field("page"),
-            parsed.field("device"),
-            parsed.field("product").struct.field("id").alias("product_id"),
-            parsed.field("price"),
-            "properties",
+            line.str.json_decode(_struct(asked.nested({**_TYPES, **decimals}))).alias("e"),
+            line.alias("properties"),
             "file",
         )
+        .select(*map(_value, asked.fields), "properties", "file")
+        .with_columns(pl.coalesce("user_id", "anonymous_id").alias("user_key"))
         .filter(pl.col("event_time").is_not_null())
         .sort("file")
         .unique("event_id", keep="first")
         .collect(engine="streaming")
     )
+
+
+def _value(field: Field) -> pl.Expr:
+    if not field.names:
+        return pl.lit(None, pl.String).alias(field.column)
+    value = pl.col("e")
+    for name in field.names:
+        value = value.struct.field(name)
+    if field.type == "timestamp":
+        value = value.str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", time_unit="us", strict=False)
+    elif field.type == "date":
+        value = value.str.to_date(strict=False)
+    return value.alias(field.column)
+
+
+def _struct(nested: dict[str, Any]) -> pl.Struct:
+    return pl.Struct(
+        {name: _struct(of) if isinstance(of, dict) else of for name, of in nested.items()}
+    )
+
+
+def _decimal(type_: str) -> pl.Decimal:
+    precision, scale = type_.removeprefix("decimal(").removesuffix(")").split(",")
+    return pl.Decimal(int(precision), int(scale))
 
 
 def _sessions(events: pl.DataFrame, gap_s: int) -> pl.DataFrame:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from pathlib import Path
+from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-_SCHEMA = (
-    "id string, ts timestamp, type string, user struct<id: string, anonymous_id: string>, page string, "
-    "device string, product struct<id: string>, price decimal(10,2)"
-)
+from tidegate.bench.peers.asked import Asked, Field, answer
 
 
 def main() -> None:
     """Do the work that standard input asks for."""
-    asked = json.load(sys.stdin)
+    asked = Asked.read()
     # Who started this may speak to a server; this is a Spark of its own.
     os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)
     spark = (
@@ -31,37 +27,24 @@ def main() -> None:
         .config("spark.driver.host", "127.0.0.1")
         .getOrCreate()
     )
-    out = Path(asked["out"])
-    by_id = Window.partitionBy("id").orderBy("file")
-    lines = spark.read.text(str(Path(asked["dumps"]) / "*.json.gz"))
+    out = Path(asked.out)
+    by_id = Window.partitionBy("event_id").orderBy("file")
+    lines = spark.read.text(asked.dumps)
+    parsed = F.from_json("value", _schema(asked.nested({})))
     events = (
-        lines.select(
-            "value", F.input_file_name().alias("file"), F.from_json("value", _SCHEMA).alias("e")
-        )
-        .select("e.*", F.col("value").alias("properties"), "file")
-        .where("id is not null and ts is not null")
+        lines.select("value", F.input_file_name().alias("file"), parsed.alias("e"))
+        .select(*map(_value, asked.fields), F.col("value").alias("properties"), "file")
+        .where("event_id is not null and event_time is not null")
         .withColumn("n", F.row_number().over(by_id))
         .where("n = 1")
-        .selectExpr(
-            "id as event_id",
-            "ts as event_time",
-            "type as event_type",
-            "user.id as user_id",
-            "user.anonymous_id as anonymous_id",
-            "coalesce(user.id, user.anonymous_id) as user_key",
-            "page",
-            "device",
-            "product.id as product_id",
-            "price",
-            "properties",
-            "file",
-        )
+        .drop("n")
+        .withColumn("user_key", F.coalesce("user_id", "anonymous_id"))
     )
     counts = {"events": _write(events, out / "events")}
     events = spark.read.parquet(str(out / "events"))
     order = Window.partitionBy("user_key").orderBy("event_time", "event_id")
     pause = F.expr(
-        f"before is null or unix_micros(event_time) - unix_micros(before) > {asked['gap_s'] * 1_000_000}"
+        f"before is null or unix_micros(event_time) - unix_micros(before) > {asked.gap_s * 1_000_000}"
     )
     runs = (
         events.where("user_key is not null")
@@ -93,8 +76,29 @@ def main() -> None:
         F.avg(F.expr("if(event_count = 1, 1, 0)")).alias("bounce_rate"),
     )
     counts["daily_activity"] = _write(days.join(lengths, "date", "left"), out / "daily_activity")
-    json.dump(counts, sys.stdout)
+    answer(counts)
     spark.stop()
+
+
+def _value(field: Field) -> Column:
+    if not field.names:
+        return F.lit(None).cast(field.type).alias(field.column)
+    return F.col(".".join(map(_name, ["e", *field.names]))).alias(field.column)
+
+
+def _schema(nested: dict[str, Any]) -> str:
+    return (
+        "struct<"
+        + ", ".join(
+            f"{_name(name)}: {_schema(of) if isinstance(of, dict) else of}"
+            for name, of in nested.items()
+        )
+        + ">"
+    )
+
+
+def _name(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
 
 
 def _write(rows: DataFrame, place: Path) -> int:
