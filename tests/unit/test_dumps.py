@@ -545,6 +545,29 @@ def test_a_copy_of_an_s3_dump_has_the_same_fingerprint(server: S3Access, tmp_pat
     assert fingerprint(there) == fingerprint(reversed(here))
 
 
+def test_a_scripts_dumps_are_local_files_in_the_order_of_their_hours_as_they_are_stored(
+    place: Place, tmp_path: Path
+) -> None:
+    from tidegate.bench.day import real_dumps
+    from tidegate.settings import Settings
+
+    hours = [
+        HOUR.replace(hour=9),
+        HOUR.replace(hour=10),
+    ]  # by name the first comes after the second
+    bodies = {hour: gzip.compress(f"{hour}".encode()) for hour in hours}
+    inner = "{dump_hour:%Y-%m-%d}-{dump_hour:%-H}.json.gz"
+    for hour in hours:
+        place.put(f"{hour:%Y-%m-%d}-{hour.hour}.json.gz", bodies[hour])
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    settings = Settings(tmp_path, tmp_path, str(tmp_path), s3=place.s3, dumps=place.root)
+    load = real_dumps(settings, _source(inner), hours[0], hours[1], scratch)
+    assert [file.read_bytes() for file in load.files] == [bodies[hour] for hour in hours]
+    assert load.size == sum(map(len, bodies.values()))
+    assert load.root == place.root
+
+
 def test_a_fingerprint_tells_names_sizes_and_contents_apart() -> None:
     file = DumpFile("/x", "x", 1, "e", HOUR)
     others = [replace(file, name="y"), replace(file, size=2), replace(file, etag="f")]

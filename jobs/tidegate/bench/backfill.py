@@ -60,8 +60,8 @@ def backfill(
     seed: int,
     runs: int,
     peers: Sequence[str],
-    on: str = "folder",
-    airflow: bool = False,
+    on: str,
+    airflow: bool,
 ) -> Outcome:
     """Measure 24 made-up dumps through `tidegate run` and through scripts, in turn, each a new process.
 

@@ -104,8 +104,11 @@ def backfill(
         ),
     ] = "duckdb,polars,pyspark",
     on: Annotated[
-        str, typer.Option(help="Where tidegate run reads dumps and writes the lake: folder or s3.")
-    ] = "folder",
+        str,
+        typer.Option(
+            help="Where tidegate run reads made-up dumps and writes the lake: s3, or folder, as scripts do."
+        ),
+    ] = "s3",
     through: Annotated[
         str, typer.Option(help="run, or airflow: a backfill through a warm Airflow beside it.")
     ] = "run",
@@ -150,8 +153,8 @@ def backfill(
     else:
         if first is None or last is None:
             raise typer.BadParameter("--source needs --from and --to: the hours to measure")
-        if by_airflow or is_on != "folder":
-            raise typer.BadParameter("--through airflow and --on s3 are for made-up dumps")
+        if by_airflow:
+            raise typer.BadParameter("--through airflow is for made-up dumps")
         found = backfill_of(
             settings,
             teller(),
