@@ -84,6 +84,6 @@ def test_dumps_of_a_source_are_measured_beside_a_script_of_ones_own(tmp_path: Pa
     tables = ("events", "sessions", "hourly_activity", "daily_activity")
     counted = {who: [row[table] for table in tables] for who, row in rows.items()}
     assert counted["tidegate"] == counted["duckdb"] == counted["polars"] == counted["pyspark"]
-    assert counted["mine"] == [6, 1800, 9, 0]
+    assert counted["mine.py"] == [6, 1800, 9, 0]
     assert [each["got"] for each in told["marks"] if "count other" in each["what"]] == [4]
     assert list((tmp_path / "home" / "bench").iterdir()) == []

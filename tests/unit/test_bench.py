@@ -167,6 +167,20 @@ def test_what_the_scripts_cannot_do_is_named() -> None:
     check_readable(load_source(REPO / "dags/sources/github.yml"))
 
 
+def test_two_scripts_of_one_name_are_a_usage_error(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from tidegate.cli.bench import bench
+
+    files = [tmp_path / folder / "mine.py" for folder in ("a", "b")]
+    for file in files:
+        file.parent.mkdir()
+        file.touch()
+    done = CliRunner().invoke(bench, ["backfill", "--peers", ",".join(map(str, files))])
+    assert done.exit_code == 2
+    assert "two scripts alike" in done.output
+
+
 def test_hours_without_dumps_are_nothing_to_measure(tmp_path: Path) -> None:
     source = load_source(REPO / "dags/sources/github.yml")
     settings = Settings(REPO, tmp_path, str(tmp_path), dumps=str(tmp_path))

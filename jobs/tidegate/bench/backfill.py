@@ -271,7 +271,7 @@ def _scripts(
 def _command(peer: str) -> tuple[str, list[str]]:
     """Return name and arguments of a script."""
     if peer not in PEERS:
-        return Path(peer).stem, [sys.executable, peer]
+        return Path(peer).name, [sys.executable, peer]
     if find_spec(peer) is None:
         raise TidegateError(
             f"{peer} is not installed",

@@ -133,6 +133,8 @@ def backfill(
     from tidegate.source import find_source
 
     chosen = [_script(PEERS, each.strip()) for each in peers.split(",") if each.strip()]
+    if len({Path(each).name for each in chosen}) < len(chosen):
+        raise typer.BadParameter("--peers names two scripts alike")
     settings = load_settings(dumps=dumps)
     by_airflow = _one_of(("run", "airflow"), through) == "airflow"
     is_on = _one_of(PLACES, on)
