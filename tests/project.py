@@ -29,6 +29,17 @@ NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 """The first dump hour of most tests."""
 HOUR = timedelta(hours=1)
 
+
+def of_the_repository(home: Path) -> dict[str, str]:
+    """Return the environment of a command that is to work on the repository, with a state folder of its own."""
+    return {
+        **os.environ,
+        "TIDEGATE_PROJECT": str(REPO),
+        "TIDEGATE_HOME": str(home),
+        "TIDEGATE_JARS": os.environ.get("TIDEGATE_JARS", str(REPO / ".tidegate" / "jars")),
+    }
+
+
 _SMALL = """table: {table}
 owner: tests
 expectations:

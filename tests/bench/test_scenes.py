@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from project import REPO
+from project import of_the_repository
 from tidegate.bench.day import write_day
 
 pytestmark = pytest.mark.slow
@@ -22,12 +21,7 @@ def measured(home: Path, scene: str, *options: str) -> dict[str, Any]:
     """Run a scene with a state folder of its own; return what it told."""
     done = subprocess.run(
         [sys.executable, "-m", "tidegate", "bench", scene, "--json", *options],
-        env={
-            **os.environ,
-            "TIDEGATE_PROJECT": str(REPO),
-            "TIDEGATE_HOME": str(home),
-            "TIDEGATE_JARS": os.environ.get("TIDEGATE_JARS", str(REPO / ".tidegate" / "jars")),
-        },
+        env=of_the_repository(home),
         capture_output=True,
         text=True,
         check=False,
@@ -60,6 +54,7 @@ def test_a_scene_measures_and_leaves_nothing_behind(
     assert all(row[took] > 0 for row in told["rows"])
     assert all(row["files_read"] > 0 for row in told["rows"] if "files_read" in row)
     assert told["marks"]
+    assert all(each["is_kept"] for each in told["marks"] if "count other" in each["what"])
     *stages, whole = told["timeline"] or [{"seconds": 0.0}]
     assert sum(stage["seconds"] for stage in stages) == pytest.approx(whole["seconds"])
     assert list((tmp_path / "bench").iterdir()) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from project import REPO
+from project import of_the_repository
 from tidegate.demo.traffic import CUT, planted
 
 SCALE = 0.05
@@ -21,12 +20,7 @@ SCALE = 0.05
 def test_the_demo_shows_what_was_planted_and_leaves_nothing_running(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tidegate", "demo", "--exit", "--scale", str(SCALE)],
-        env={
-            **os.environ,
-            "TIDEGATE_PROJECT": str(REPO),
-            "TIDEGATE_HOME": str(tmp_path / "home"),
-            "TIDEGATE_JARS": os.environ.get("TIDEGATE_JARS", str(REPO / ".tidegate" / "jars")),
-        },
+        env=of_the_repository(tmp_path / "home"),
         capture_output=True,
         text=True,
         check=False,

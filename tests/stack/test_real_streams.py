@@ -19,7 +19,7 @@ from pipeline import api_of, backfill, copy_project, settings_of, wait_for_relea
 
 import reckoning
 from compare import assert_same_rows
-from project import REPO
+from project import REPO, of_the_repository
 from tidegate.dumps import upload
 from tidegate.query import connect
 from tidegate.settings import Settings
@@ -133,12 +133,7 @@ def through_run(tmp_path_factory: pytest.TempPathFactory) -> Settings:
                 *("--from", f"{first:%Y-%m-%dT%H}", "--to", f"{last:%Y-%m-%dT%H}"),
                 *("--dumps", str(DATA / FOLDERS[source]), "--lake", str(lake)),
             ],
-            env={
-                **os.environ,
-                "TIDEGATE_PROJECT": str(REPO),
-                "TIDEGATE_HOME": str(home),
-                "TIDEGATE_JARS": os.environ.get("TIDEGATE_JARS", str(REPO / ".tidegate" / "jars")),
-            },
+            env=of_the_repository(home),
             capture_output=True,
             text=True,
             check=False,

@@ -14,10 +14,10 @@ import pytest
 
 from project import HOUR, REPO
 from tidegate.bench.airflow_lab import copy_project
-from tidegate.bench.backfill import check_readable, script_input
 from tidegate.bench.day import Workload, real_dumps, write_day
 from tidegate.bench.process import run_command
 from tidegate.bench.report import Mark, Outcome, machine
+from tidegate.bench.scripts import check_readable, script_input
 from tidegate.bench.spark_log import Activity, Reads, SparkLog
 from tidegate.bench.traffic import FIRST, Traffic, hour_of
 from tidegate.cli.bench import _number

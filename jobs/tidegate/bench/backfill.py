@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
@@ -19,16 +17,15 @@ from tidegate.bench.airflow_lab import DAG, AirflowLab, airflow_lab
 from tidegate.bench.day import (
     DUMPS,
     HOURS,
-    Workload,
     put_dumps,
     real_dumps,
     run_day,
     write_day,
 )
 from tidegate.bench.lab import scratch
-from tidegate.bench.peers.asked import OWN
-from tidegate.bench.process import Ended, Watch, run_command
+from tidegate.bench.process import Ended, Watch
 from tidegate.bench.report import Mark, Outcome, Row
+from tidegate.bench.scripts import scripts
 from tidegate.bench.traffic import Traffic, hour_of
 from tidegate.errors import TidegateError
 from tidegate.hours import HOUR, hour_text
@@ -41,7 +38,6 @@ MOST = 1.5
 """Times the seconds of the DuckDB script that `tidegate run` may take."""
 MOST_AIRFLOW = 2.5
 """Times the seconds of the DuckDB script that a backfill through Airflow may take."""
-PEERS = ("duckdb", "polars", "pyspark")
 PLACES = ("folder", "s3")
 _MARKS = {"tidegate": MOST, "airflow": MOST_AIRFLOW}
 _AT_ONCE = 8
@@ -72,7 +68,7 @@ def backfill(
         visitors: how many different ones there are.
         seed: of all chance.
         runs: of each.
-        peers: of `PEERS`, or files of scripts; they read and write a folder.
+        peers: of `scripts.PEERS`, or files of scripts; they read and write a folder.
         on: of `PLACES`: where `tidegate run` reads the dumps and writes the lake.
         airflow: whether to measure a backfill through a warm Airflow too, from S3 to S3.
 
@@ -84,10 +80,10 @@ def backfill(
         place.put(day.files)
         tell(f"{HOURS} dumps of {day.size / 1e6:,.0f} MB")
 
-        def by_tidegate(number: int) -> Ended:
-            return run_day(settings, day, f"{place.lakes}/lake-{number}", place.environment)
+        def by_tidegate(out: Path) -> Ended:
+            return run_day(settings, day, f"{place.lakes}/{out.name}", place.environment)
 
-        def by_airflow(_: int) -> Ended:
+        def by_airflow(_: Path) -> Ended:
             return _airflow(settings, tell, day.files)
 
         found = _measure(
@@ -97,7 +93,7 @@ def backfill(
             {
                 "tidegate": by_tidegate,
                 **({"airflow": by_airflow} if airflow else {}),
-                **_scripts(peers, day, folder),
+                **scripts(peers, day),
             },
         )
     given = {
@@ -131,7 +127,7 @@ def backfill_of(
         first: dump hour.
         last: dump hour, inclusive.
         runs: of each.
-        peers: of `PEERS`, or files of scripts; what lies on S3 is copied for them before the clock.
+        peers: of `scripts.PEERS`, or files of scripts; what lies on S3 is copied for them before the clock.
 
     Raises:
         TidegateError: something that was to be measured failed.
@@ -144,8 +140,8 @@ def backfill_of(
             runs,
             folder,
             {
-                "tidegate": lambda number: run_day(settings, load, f"{folder}/lake-{number}"),
-                **_scripts(peers, load, folder),
+                "tidegate": lambda out: run_day(settings, load, str(out)),
+                **scripts(peers, load),
             },
         )
     hours = f"{hour_text(first)}..{hour_text(last)}"
@@ -153,25 +149,35 @@ def backfill_of(
     return _outcome("dumps of a source in a new process", given, found)
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """What a run cost, and the rows by table that it told of."""
+
+    ended: Ended
+    rows: Mapping[str, int]
+
+
 def _measure(
     tell: Callable[[str], None],
     runs: int,
     folder: Path,
-    todo: Mapping[str, Callable[[int], Ended]],
-) -> dict[str, list[Ended]]:
-    """Do each thing, given the number of the run, in turn; return what each cost, run by run."""
-    found: dict[str, list[Ended]] = {}
+    todo: Mapping[str, Callable[[Path], Ended]],
+) -> dict[str, list[_Measured]]:
+    """Do each thing in turn, given where to write, which is removed; return what was found, run by run."""
+    found: dict[str, list[_Measured]] = {}
     for number in range(runs):
         for name, do in todo.items():
-            ended = do(number)
-            found.setdefault(name, []).append(ended)
+            out = folder / f"{name}-{number}"
+            ended = do(out)
             tell(f"{name}: {ended.seconds:.1f} s, {ended.peak_bytes / 2**30:.2f} GiB")
-            for made in folder.glob(f"*-{number}"):
-                shutil.rmtree(made, ignore_errors=True)
+            found.setdefault(name, []).append(_Measured(ended, _counted(name, ended.output)))
+            shutil.rmtree(out, ignore_errors=True)
     return found
 
 
-def _outcome(about: str, given: Mapping[str, object], found: Mapping[str, list[Ended]]) -> Outcome:
+def _outcome(
+    about: str, given: Mapping[str, object], found: Mapping[str, list[_Measured]]
+) -> Outcome:
     rows: list[Row] = [_row(name, each) for name, each in found.items()]
     seconds = {str(row["who"]): float(row["seconds"] or 0) for row in rows}
     marks = [
@@ -179,7 +185,8 @@ def _outcome(about: str, given: Mapping[str, object], found: Mapping[str, list[E
         for name, most in _MARKS.items()
         if name in seconds and (peer := seconds.get("duckdb"))
     ]
-    others = sum(row[table] != rows[0][table] for row in rows for table in _TABLES)
+    every = [each.rows for measured in found.values() for each in measured]
+    others = sum(rows[table] != every[0][table] for rows in every for table in _TABLES)
     marks.append(Mark("tables of which others count other rows than tidegate", 0, others))
     return Outcome("backfill", about, given, rows, marks)
 
@@ -255,89 +262,15 @@ def _counts(own: AirflowLab) -> dict[str, int]:
         }
 
 
-def _scripts(
-    peers: Iterable[str], load: Workload, folder: Path
-) -> dict[str, Callable[[int], Ended]]:
-    """Return by name what runs a script on a workload."""
-    asked = script_input(load)
-    if any(each in PEERS for each in peers):
-        check_readable(load.source)
-    return {
-        name: partial(_script, command, {**asked, "out": f"{folder}/{name}"})
-        for name, command in map(_command, peers)
-    }
-
-
-def _command(peer: str) -> tuple[str, list[str]]:
-    """Return name and arguments of a script."""
-    if peer not in PEERS:
-        return Path(peer).name, [sys.executable, peer]
-    if find_spec(peer) is None:
-        raise TidegateError(
-            f"{peer} is not installed",
-            where="tidegate bench backfill",
-            expected="the packages that pyproject.toml lists under bench",
-            todo="run: python3 infra/bootstrap.py env, or leave it out: --peers duckdb",
-        )
-    return peer, [sys.executable, "-m", f"tidegate.bench.peers.{peer}_script"]
-
-
-def _script(command: Sequence[str], asked: Mapping[str, object], number: int) -> Ended:
-    given = json.dumps({**asked, "out": f"{asked['out']}-{number}"})
-    return run_command(command, given)
-
-
-def script_input(load: Workload) -> dict[str, object]:
-    """Return what scripts are asked for, as `peers.asked.Asked` reads it, but for `out`."""
-    source = load.source
-    own = {name: getattr(source.fields, name) for name in OWN}
-    types = {name: "timestamp" if name == "event_time" else "string" for name in OWN}
-    types.update({name: column.type for name, column in source.columns.items()})
-    refs = {**own, **source.columns}
-    return {
-        "dumps": [str(file) for file in load.files],
-        "gap_s": int(source.sessions.gap.total_seconds()),
-        "fields": [
-            {"column": name, "names": list(ref.names()) if ref else [], "type": types[name]}
-            for name, ref in refs.items()
-        ],
-    }
-
-
-def check_readable(source: Source) -> None:
-    """Raise unless the scripts of `PEERS` can do for a source what Tidegate does."""
-    fields, faults = source.fields, []
-    if source.format.type != "json":
-        faults.append(f"files of {source.format.type}")
-    if fields.event_id is None:
-        faults.append("no event_id: ids are computed")
-    if fields.event_time.unit != "iso":
-        faults.append(f"times in {fields.event_time.unit}")
-    if any(ref.sql is not None for ref in source.refs().values()):
-        faults.append("expressions")
-    if source.sessions.id is not None:
-        faults.append("session ids of its own")
-    if source.pii:
-        faults.append("pii")
-    if faults:
-        raise TidegateError(
-            f"the scripts beside Tidegate can't do the work of {source.source}",
-            where=str(source.path),
-            expected="JSON with ids and ISO 8601 times, all by paths",
-            got=", ".join(faults),
-            todo="give a script of your own (--peers FILE.py), or none (--peers '')",
-        )
-
-
-def _row(name: str, runs: Sequence[Ended]) -> Row:
-    seconds = [each.seconds for each in runs]
+def _row(name: str, runs: Sequence[_Measured]) -> Row:
+    seconds = [each.ended.seconds for each in runs]
     return {
         "who": name,
         "seconds": median(seconds),
         "least": min(seconds),
         "most": max(seconds),
-        "peak_gib": median(each.peak_bytes for each in runs) / 2**30,
-        **_counted(name, runs[0].output),
+        "peak_gib": median(each.ended.peak_bytes for each in runs) / 2**30,
+        **runs[0].rows,
     }
 
 

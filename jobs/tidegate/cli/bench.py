@@ -128,8 +128,9 @@ def backfill(
     as_json: JsonOpt = False,
 ) -> None:
     """Measure 24 dumps from files to a release, beside scripts that do the same work."""
-    from tidegate.bench.backfill import PEERS, PLACES, backfill_of
+    from tidegate.bench.backfill import PLACES, backfill_of
     from tidegate.bench.backfill import backfill as scene
+    from tidegate.bench.scripts import PEERS
     from tidegate.source import find_source
 
     chosen = [_script(PEERS, each.strip()) for each in peers.split(",") if each.strip()]

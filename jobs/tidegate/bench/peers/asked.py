@@ -8,9 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-OWN = ("event_id", "event_time", "event_type", "user_id", "anonymous_id")
-"""The columns that events have of every source."""
-
 
 @dataclass(frozen=True)
 class Field:
@@ -35,7 +32,7 @@ class Asked:
         dumps: files of one JSON object a line, in the order of their hours.
         out: a folder to write into.
         gap_s: the pause that ends a session, in seconds.
-        fields: the columns of events, those of `OWN` first.
+        fields: the columns of events: those of every source, then its own.
     """
 
     dumps: list[str]

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import duckdb
 
-from tidegate.bench.peers.asked import OWN, Asked, answer
+from tidegate.bench.peers.asked import Asked, answer
 
 # Line by line: read_json with ignore_errors drops a good line that follows a broken one now and then
 # (DuckDB 1.5.5: 8 of 235,611).
 _EVENTS = """
 CREATE TABLE events AS
-SELECT {own}, coalesce(user_id, anonymous_id) AS user_key{columns}, line AS properties, filename AS file
+SELECT {values}, coalesce(user_id, anonymous_id) AS user_key, line AS properties, filename AS file
 FROM (
     SELECT line, filename, CASE WHEN json_valid(line) THEN json_transform(line, $fields) END AS e
     FROM read_csv($dumps, columns = {{'line': 'VARCHAR'}}, delim = chr(1), quote = '', escape = '',
@@ -64,9 +64,8 @@ def main() -> None:
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET preserve_insertion_order = false")
-    own, more = values[: len(OWN)], values[len(OWN) :]
     connection.execute(
-        _EVENTS.format(own=", ".join(own), columns="".join(f", {each}" for each in more)),
+        _EVENTS.format(values=", ".join(values)),
         {"dumps": asked.dumps, "fields": json.dumps(asked.nested({"string": "VARCHAR"}))},
     )
     connection.execute(_SESSIONS.format(gap_s=asked.gap_s))
