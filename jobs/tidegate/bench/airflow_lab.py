@@ -19,7 +19,7 @@ from tidegate.bench.traffic import DESCRIPTION
 from tidegate.errors import TidegateError
 from tidegate.hours import hours_text
 from tidegate.lake import parse_time
-from tidegate.query import Books
+from tidegate.lake.reader import LakeReader
 from tidegate.settings import Settings
 from tidegate.source import Source, parse_source
 from tidegate.stack.airflow_api import AirflowApi
@@ -53,7 +53,7 @@ class AirflowLab:
         self.api = api
         self.pid = pid
         self.log = SparkLog(folder / "spark-events")
-        self._books: Books | None = None
+        self._books: LakeReader | None = None
 
     def put(self, files: Iterable[Path]) -> None:
         """Upload dumps."""
@@ -81,7 +81,7 @@ class AirflowLab:
             TidegateError: a task or the stack failed, or it took longer.
         """
         if self._books is None:
-            self._books = Books(self.settings.lake, self.settings.s3)
+            self._books = LakeReader(self.settings.lake, self.settings.s3)
         wanted, seen = set(hours), -1
 
         def released() -> bool:
@@ -170,7 +170,7 @@ def copy_project(project: Path, target: Path) -> Path:
     return describe_day(sources, DUMPS)
 
 
-def _pinned(books: Books, source: str) -> set[datetime]:
+def _pinned(books: LakeReader, source: str) -> set[datetime]:
     """Return the hours of a source that the last release pins, with all that is derived from them."""
     [release] = books.rows("ops/releases", "true", ["max_by(versions, sequence) AS versions"])
     if not release["versions"]:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.cli.options import DumpsOpt, FirstOpt, JsonOpt, LakeOpt, LastOpt, SourceArg, teller
+from tidegate.cli.options import (
+    DumpsOpt,
+    EngineOpt,
+    FirstOpt,
+    JsonOpt,
+    LakeOpt,
+    LastOpt,
+    SourceArg,
+    teller,
+)
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_range, hour_text, parse_hour
 from tidegate.landing.erased import REASON as ERASED
@@ -98,6 +107,7 @@ def replay(
     ] = False,
     dumps: DumpsOpt = None,
     lake: LakeOpt = None,
+    engine: EngineOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Bring quarantined lines back as events, after the source file was mended.
@@ -112,7 +122,7 @@ def replay(
     from tidegate.steps.work import working
 
     begin, end = _range(first, last)
-    settings = load_settings(lake=lake, dumps=dumps)
+    settings = load_settings(lake=lake, dumps=dumps, engine=engine)
     chosen = find_source(source, settings.sources)
     connect(settings).close()  # a lake that is not there is a mistake, and none is to be made
     with working(settings, tell=teller()) as work:

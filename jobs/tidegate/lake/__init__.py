@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from tidegate.lake.lake import (
-    TABLE_PROPERTIES,
-    Compacted,
-    Lake,
-    Row,
-    Rows,
-    Staged,
-    literal,
-    parse_time,
-    slices_where,
-    table_named,
-)
+from tidegate.lake.lake import Lake, Row, Rows, Staged, table_named
+from tidegate.lake.slices import Slices
+from tidegate.lake.sql import literal, parse_time, slices_where
 
 __all__ = [
-    "TABLE_PROPERTIES",
-    "Compacted",
     "Lake",
     "Row",
     "Rows",
+    "Slices",
     "Staged",
     "literal",
     "parse_time",

@@ -1,0 +1,57 @@
+"""Open a lake for writing: claim it, start its engine, and give this process a folder for what it computes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tidegate.settings import Settings
+
+if TYPE_CHECKING:
+    from tidegate.lake import Lake
+
+
+@contextmanager
+def open_lake(settings: Settings, tell: Callable[[str], None] | None = None) -> Iterator[Lake]:
+    """Yield a lake that this process may write.
+
+    With the DuckDB engine any number of processes hold it together; a Spark server holds it alone.
+
+    Args:
+        settings: whose lake, and which engine.
+        tell: is given a line of progress at a time.
+
+    Raises:
+        TryAgainError: no Spark server answers, or it or S3 was lost in the middle of the work.
+        TidegateError: the lake is held by others, or its kind can't be written by this engine.
+    """
+    from tidegate.lake import Lake
+    from tidegate.lake.claim import claim
+
+    with ExitStack() as held:
+        if settings.engine == "duckdb":
+            held.enter_context(claim(settings, "shared"))
+            spark, scratch = None, held.enter_context(_scratch(settings))
+        else:
+            from tidegate.engine import session
+
+            spark = held.enter_context(session.session(settings, tell))
+            scratch = held.enter_context(session.scratch(spark))
+        lake = Lake(settings.lake, settings.s3, scratch, spark)
+        held.callback(lake.close)
+        yield lake
+
+
+@contextmanager
+def _scratch(settings: Settings) -> Iterator[Path]:
+    """Yield a folder of this process's own; what a killed one left is removed by the next."""
+    from tidegate.stack.private import own_folder
+
+    folder = own_folder(settings.home / "scratch", "process")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
