@@ -23,8 +23,8 @@ from uuid import uuid4
 
 from tidegate import completeness, drift, views
 from tidegate.at import At, Parts
-from tidegate.data_files import DataFiles
 from tidegate.errors import TidegateError, TryAgainError
+from tidegate.lake.data_files import DataFiles
 from tidegate.lost import lost
 from tidegate.nearest import hint
 from tidegate.quoting import literal, quoted
