@@ -11,8 +11,8 @@ import pytest
 
 from handmade_delta import File, forget_before, write_delta, write_files
 from tidegate.at import At, Within
-from tidegate.data_files import DataFiles
 from tidegate.errors import TidegateError, TryAgainError
+from tidegate.lake.data_files import DataFiles
 from tidegate.query import Books
 from tidegate.settings import S3Access
 from tidegate.tables import Column, Table

@@ -17,6 +17,7 @@ from tidegate.at import At, Parts
 from tidegate.errors import TidegateError
 from tidegate.lake.delta import DeltaTables
 from tidegate.lake.reader import LakeReader, Place, typed
+from tidegate.lake.schema import arrow_schema, rows_to_arrow
 from tidegate.lake.slices import Slices
 from tidegate.lake_files import open_files
 from tidegate.quoting import quoted
@@ -330,7 +331,7 @@ class Lake:
     def replace_with(self, table: Table, rows: Sequence[Row], slices: Slices) -> None:
         """Replace exactly some slices of a system table by some rows, in one commit."""
         self.tables.replace(
-            table, self.tables.arrow(table, rows), slices, record=None, app=None, number=None
+            table, rows_to_arrow(rows, arrow_schema(table.types), self.path(table)), slices, record=None, app=None, number=None
         )
 
     def publish(

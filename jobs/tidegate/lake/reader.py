@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from tidegate.at import At, Parts
-from tidegate.data_files import DataFiles
+from tidegate.lake.data_files import DataFiles
 from tidegate.engine.functions import define_functions
 from tidegate.lake.connection import duckdb_uri, open_connection
 from tidegate.quoting import literal, quoted

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from tidegate.lake import literal, parse_time
-from tidegate.lake.compaction import Compacted
+from tidegate.lake.model import Compacted
 from tidegate.steps.maintain.model import MANY, Freed, counted, shown
 from tidegate.steps.maintain.promise import place
 from tidegate.tables import OPS, WAREHOUSE, Table

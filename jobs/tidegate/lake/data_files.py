@@ -1,4 +1,4 @@
-"""The door to what Delta's logs say of data files: which ones a version of a table has, and what they hold.
+"""What Delta's logs say of data files: which ones a version of a table has, and what they hold.
 
 DuckDB's Delta reader skips whole partitions only, and not even those where a time is compared too. By the minima
 and maxima in the log a query of an hour reads that hour's files, however long the history is.
@@ -7,8 +7,10 @@ and maxima in the log a query of an hour reads that hour's files, however long t
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from tidegate.errors import TidegateError, TryAgainError
+from tidegate.lake.storage import short_text, storage_options
 
 if TYPE_CHECKING:
     from tidegate.settings import S3Access
@@ -27,7 +29,7 @@ class DataFiles:
 
     def __init__(self, base: str, s3: S3Access) -> None:
         self._base = base
-        self._options = _storage_options(s3) if base.startswith("s3://") else {}
+        self._options = storage_options(s3) if base.startswith("s3://") else {}
         self._known: dict[tuple[str, int], Any] = {}
 
     def of(self, table: str, version: int) -> Any:
@@ -48,20 +50,25 @@ class DataFiles:
             self._known[table, version] = files
         return self._known[table, version]
 
+    def paths(self, table: str, version: int) -> list[str]:
+        """Return the data files of a table at a version, below its folder; see `of`."""
+        return [str(path) for path in self.of(table, version)["path"].to_pylist()]
+
     def _read(self, table: str, version: int) -> Any:
+        import pyarrow as pa
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
         where = f"{self._base}/{table}"
         try:
-            found = DeltaTable(where, version=version, storage_options=self._options)
-            return found.get_add_actions(flatten=True)
+            snapshot = DeltaTable(where, version=version, storage_options=self._options)
+            files = pa.table(snapshot.get_add_actions(flatten=True))
         except OSError as error:
             raise TryAgainError(
                 "a table's log can't be read",
                 where=where,
                 expected="S3, or the disk, to answer",
-                got=str(error).splitlines()[-1].strip(),
+                got=short_text(error),
                 todo="see whether it runs (tidegate status), then run this again",
             ) from error
         except DeltaError as error:
@@ -69,18 +76,9 @@ class DataFiles:
                 "a version of a table can't be read",
                 where=f"{where}, version {version}",
                 expected="its commits, or a checkpoint",
-                got=str(error).splitlines()[0],
+                got=short_text(error),
                 todo="it may be older than what is kept; run this again to begin with the latest",
             ) from error
-
-
-def _storage_options(s3: S3Access) -> dict[str, str]:
-    options = {
-        "AWS_ACCESS_KEY_ID": s3.access_key or "",
-        "AWS_SECRET_ACCESS_KEY": s3.secret_key or "",
-        "AWS_REGION": s3.region,
-    }
-    if s3.url is not None:
-        options["AWS_ENDPOINT_URL"] = s3.url
-        options["AWS_ALLOW_HTTP"] = str(s3.url.startswith("http://")).lower()
-    return options
+        # The log has paths as URIs; what opens files takes their names.
+        names = pa.array([unquote(path) for path in files["path"].to_pylist()], pa.string())
+        return files.set_column(files.schema.get_field_index("path"), "path", names)

@@ -1,0 +1,412 @@
+"""Commits to one Delta table, exactly once.
+
+Each commit carries an id of its own. A commit is tried at exactly one version of the table: the one after the
+snapshot that it was made from. After any error the log is searched for the id, since an answer can get lost after the
+commit was stored. So a lost answer neither writes twice nor passes for a conflict.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+from uuid import uuid4
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake._internal import RemoveAction
+from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction
+
+from tidegate.errors import TidegateError, TryAgainError
+from tidegate.lake.parquet import DataFile, partition_text
+from tidegate.lake.storage import Storage, short_text, storage_error
+
+if TYPE_CHECKING:
+    import pyarrow.fs as pafs
+
+COMMIT_ID = "tidegateCommit"
+"""Key of a commit's own id in its `commitInfo`."""
+_ATTEMPTS = 100
+"""Commits that are tried while other writers are faster."""
+_UNCLEAR_ATTEMPTS = 3
+"""Commits that are tried while an error leaves the version free."""
+_PAUSE_S = 0.01
+_LONGEST_PAUSE_S = 0.3
+
+ActiveFile = Mapping[str, Any]
+"""What the log says of a data file: `path` below the table, `size_bytes`, `partition.…`, `min.…`, `max.…`."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit of a table.
+
+    Attributes:
+        version: the version of the table that it made.
+        timestamp: when, UTC.
+        operation: Delta's word for what it did, such as `WRITE`.
+        user_metadata: its record, if it has one.
+        commit_id: its own id, if this module wrote it.
+    """
+
+    version: int
+    timestamp: datetime
+    operation: str
+    user_metadata: str | None
+    commit_id: str | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one commit does to the files of a table.
+
+    Attributes:
+        add: files that become part of it.
+        remove: files that are part of it no more.
+        changes_data: whether rows change, or only the files that hold them.
+    """
+
+    add: Sequence[DataFile] = ()
+    remove: Sequence[ActiveFile] = ()
+    changes_data: bool = True
+
+
+class CommittedTable:
+    """One Delta table: its latest snapshot, and commits to it. Threads may share it.
+
+    Args:
+        storage: of the lake.
+        place: the table's folder below the lake.
+    """
+
+    def __init__(self, storage: Storage, place: str) -> None:
+        self.storage = storage
+        self.uri = storage.uri(place)
+        self._place = place
+        self._lock = threading.RLock()
+        self._snapshot: DeltaTable | None = None
+
+    @cached_property
+    def files(self) -> pafs.PyFileSystem:
+        """The files below the table's folder, which must be there."""
+        return self.storage.files(self._place)
+
+    # -- snapshots ------------------------------------------------------------------------------
+
+    def snapshot(self) -> DeltaTable:
+        """Return the table at its latest version.
+
+        Raises:
+            TryAgainError: the log cannot be read.
+            TidegateError: there is no table.
+        """
+        with self._lock:
+            if self._snapshot is not None:
+                try:
+                    self._snapshot.update_incremental()
+                except (OSError, DeltaError):
+                    # The log may begin after what was read of it: it is read again from its last checkpoint.
+                    self._snapshot = None
+                else:
+                    return self._snapshot
+            try:
+                self._snapshot = DeltaTable(self.uri, storage_options=self.storage.options)
+            except TableNotFoundError as error:
+                raise TidegateError(
+                    "no such table",
+                    where=self.uri,
+                    expected="a Delta table",
+                    todo="run a step first: it creates the tables of a lake",
+                ) from error
+            except (OSError, DeltaError) as error:
+                raise storage_error(error, "a table's log cannot be read", self.uri) from error
+            return self._snapshot
+
+    def exists(self) -> bool:
+        """Return whether the table is there."""
+        with self._lock:
+            if self._snapshot is not None:
+                return True
+            try:
+                return bool(DeltaTable.is_deltatable(self.uri, self.storage.options))
+            except (OSError, DeltaError) as error:
+                raise storage_error(error, "a table's log cannot be read", self.uri) from error
+
+    def active_files(self) -> tuple[int, list[ActiveFile]]:
+        """Return the latest version, and what the log says of its data files."""
+        with self._lock:
+            snapshot = self.snapshot()
+            return snapshot.version(), active_files(snapshot)
+
+    # -- commits --------------------------------------------------------------------------------
+
+    def commit(
+        self,
+        plan: Callable[[Sequence[ActiveFile]], Change | None],
+        *,
+        record: Mapping[str, Any] | None = None,
+        app: str | None = None,
+        number: int | None = None,
+    ) -> int | None:
+        """Commit a change, exactly once, and return the version that it made.
+
+        Args:
+            plan: returns the change to a snapshot's files. It is called again for a newer snapshot when another commit
+                was faster. None gives the commit up.
+            record: goes into the commit as its user metadata.
+            app: with `number`, the commit is made only while no commit of `app` has this number or a higher one.
+            number: see `app`.
+
+        Returns:
+            The version; None where `plan` gave up, or another commit of `app` was first.
+
+        Raises:
+            TryAgainError: the storage fails, or other writers are always faster. Where the text says that the outcome
+                is unknown, the change may have been committed.
+        """
+        with self._lock:
+            return _CommitRun(self, plan, record, app, number).run()
+
+    def alter(self, change: Callable[[DeltaTable, CommitProperties], None]) -> None:
+        """Change a table's metadata; again while other commits are faster.
+
+        Args:
+            change: commits to the snapshot that it is given, or does nothing where nothing is to be done.
+        """
+        with self._lock:
+            for attempt in range(_ATTEMPTS):
+                snapshot = self.snapshot()
+                try:
+                    change(snapshot, CommitProperties(max_commit_retries=0))
+                    return
+                except (OSError, DeltaError) as error:
+                    # A change that was stored, though its answer got lost, is part of the next snapshot.
+                    version = snapshot.version()
+                    self._snapshot = None
+                    if self.snapshot().version() == version and attempt >= _UNCLEAR_ATTEMPTS:
+                        raise storage_error(error, "a table cannot be changed", self.uri) from error
+                pause(attempt)
+        raise _too_slow(self.uri)
+
+    # -- the log --------------------------------------------------------------------------------
+
+    def history(self, limit: int | None) -> list[Commit]:
+        """Return the last commits, newest first."""
+        with self._lock:
+            snapshot = self.snapshot()
+            try:
+                infos = snapshot.history(limit)
+            except (OSError, DeltaError) as error:
+                raise storage_error(error, "a table's log cannot be read", self.uri) from error
+        return [
+            Commit(
+                version=info["version"],
+                timestamp=datetime.fromtimestamp(info.get("timestamp", 0) / 1000, UTC),
+                operation=info.get("operation", ""),
+                user_metadata=info.get("userMetadata"),
+                commit_id=info.get(COMMIT_ID),
+            )
+            for info in infos
+        ]
+
+    def commit_id(self, version: int) -> str | None:
+        """Return the own id of the commit that made a version; None where it has none.
+
+        Raises:
+            FileNotFoundError: there is no such commit.
+            OSError: the log cannot be read.
+        """
+        with self.files.open_input_file(f"_delta_log/{version:020}.json") as entry:
+            actions = map(json.loads, entry.read().decode().splitlines())
+        return next((a["commitInfo"].get(COMMIT_ID) for a in actions if "commitInfo" in a), None)
+
+
+class _CommitRun:
+    """One call of `CommittedTable.commit`. All its attempts have one id, so that only one of them can count."""
+
+    def __init__(
+        self,
+        table: CommittedTable,
+        plan: Callable[[Sequence[ActiveFile]], Change | None],
+        record: Mapping[str, Any] | None,
+        app: str | None,
+        number: int | None,
+    ) -> None:
+        self._table = table
+        self._plan = plan
+        self._record = record
+        self._transaction = (app, number) if app is not None and number is not None else None
+        self._id = str(uuid4())
+        self._searched = -1
+        """Versions up to this one are known not to be this commit's."""
+        self._unclear = 0
+
+    def run(self) -> int | None:
+        snapshot = self._table.snapshot()
+        self._searched = snapshot.version()
+        for attempt in range(_ATTEMPTS):
+            if (version := self._search(snapshot.version())) is not None:
+                return version
+            if self._is_beaten(snapshot):
+                return None
+            change = self._plan(active_files(snapshot))
+            if change is None:
+                return None
+            version = snapshot.version() + 1
+            try:
+                self._write(snapshot, change)
+            except Exception as error:
+                # Whatever it is: the commit may have been stored before it failed.
+                if (stored := self._search(None, error)) is not None:
+                    return stored
+                self._note(version, error)
+            else:
+                return version
+            pause(attempt)
+            snapshot = self._next_snapshot()
+        raise _too_slow(self._table.uri)
+
+    def _is_beaten(self, snapshot: DeltaTable) -> bool:
+        if self._transaction is None:
+            return False
+        app, number = self._transaction
+        last = snapshot.transaction_version(app)
+        # delta-rs accepts a number that it has had from a fresh snapshot again.
+        return last is not None and last >= number
+
+    def _write(self, snapshot: DeltaTable, change: Change) -> None:
+        metadata = {COMMIT_ID: self._id}
+        if self._record is not None:
+            metadata["userMetadata"] = json.dumps(self._record, default=encode)
+        now_ms = int(time.time() * 1000)
+        partition = snapshot.metadata().partition_columns
+        snapshot.create_write_transaction(
+            [
+                *(_add(file, change) for file in change.add),
+                *(_remove(file, partition, now_ms, change) for file in change.remove),
+            ],
+            "append",
+            snapshot.schema(),
+            partition_by=partition,
+            commit_properties=CommitProperties(
+                custom_metadata=metadata,
+                # With more, delta-rs itself would write again at the next version, and take the own commit whose
+                # answer got lost for another writer's.
+                max_commit_retries=0,
+                app_transactions=[Transaction(*self._transaction)] if self._transaction else None,
+            ),
+            post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
+        )
+
+    def _search(self, upto: int | None, cause: Exception | None = None) -> int | None:
+        """Return the version that this commit made, if the log has it.
+
+        Args:
+            upto: the log is known to have all versions up to this one; None to search to its end.
+            cause: the error after which the outcome is in doubt.
+
+        Raises:
+            TryAgainError: the log cannot be read, so the outcome is unknown.
+        """
+        while upto is None or self._searched < upto:
+            try:
+                commit_id = self._table.commit_id(self._searched + 1)
+            except FileNotFoundError as error:
+                if upto is None:
+                    return None
+                raise self._unknown(cause or error) from error
+            except Exception as error:
+                raise self._unknown(cause or error) from error
+            self._searched += 1
+            if commit_id == self._id:
+                return self._searched
+        return None
+
+    def _note(self, version: int, error: Exception) -> None:
+        """Raise the error of a commit, unless another commit has its version or it may be tried again."""
+        if not isinstance(error, OSError | DeltaError):
+            raise error
+        if self._searched >= version:
+            return
+        # The version is free: the commit was not stored, or not yet. To try it at the same version, with the same id,
+        # is safe, since the version is given once.
+        self._unclear += 1
+        if self._unclear < _UNCLEAR_ATTEMPTS:
+            return
+        raise storage_error(error, "a commit failed", self._table.uri) from error
+
+    def _next_snapshot(self) -> DeltaTable:
+        try:
+            return self._table.snapshot()
+        except TidegateError as error:
+            raise self._unknown(error) from error
+
+    def _unknown(self, error: Exception) -> TryAgainError:
+        return TryAgainError(
+            "the outcome of a commit is unknown: the table's log cannot be read after an error",
+            where=self._table.uri,
+            expected=f"a log that shows whether commit {self._id} is in it",
+            got=short_text(error),
+            todo="check that the storage runs (tidegate status), then run the step again: it goes on from what the "
+            "table has by then",
+        )
+
+
+def active_files(snapshot: DeltaTable) -> list[ActiveFile]:
+    """Return what the log says of a snapshot's data files. Paths are those of the files, as text."""
+    rows = pa.table(snapshot.get_add_actions(flatten=True)).to_pylist()
+    return [{**row, "path": unquote(row["path"])} for row in rows]
+
+
+def encode(value: object) -> str:
+    """Return a value that JSON lacks as text, for `json.dumps`: times and dates in ISO 8601.
+
+    Raises:
+        TypeError: there is no such text.
+    """
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+def pause(attempt: int) -> None:
+    """Wait before the next attempt, by chance shorter or longer, so that writers do not meet again."""
+    longest = min(_PAUSE_S * 2 ** min(attempt, 10), _LONGEST_PAUSE_S)
+    time.sleep(random.uniform(0, longest))  # noqa: S311 (nothing secret)
+
+
+def _add(file: DataFile, change: Change) -> AddAction:
+    return AddAction(
+        file.path,
+        file.size,
+        file.partition,
+        file.modified_ms,
+        change.changes_data,
+        file.statistics,
+    )
+
+
+def _remove(
+    file: ActiveFile, partition: Sequence[str], now_ms: int, change: Change
+) -> RemoveAction:
+    values = {name: partition_text(file[f"partition.{name}"]) for name in partition}
+    return RemoveAction(file["path"], change.changes_data, now_ms, file["size_bytes"], values)
+
+
+def _too_slow(uri: str) -> TryAgainError:
+    return TryAgainError(
+        "other writers to this table were always faster",
+        where=uri,
+        expected=f"a commit within {_ATTEMPTS} attempts",
+        todo="run the step again when fewer run at once",
+    )
