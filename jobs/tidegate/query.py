@@ -19,7 +19,6 @@ from urllib.parse import quote
 from tidegate import completeness, drift, views
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.lake.connection import (
-    EmptyLakeError,
     duckdb_uri,
     empty_lake,
     open_connection,

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidegate.lake.reader import LakeReader, Place, typed
 
 if TYPE_CHECKING:
+    from tidegate.dumps import Dumps
     from tidegate.lake.delta import DeltaTables
+    from tidegate.lake.model import Compacted
     from tidegate.lake.slices import Slices
+    from tidegate.landing.kernel import Rules
+    from tidegate.landing.staging import DumpResult, DumpTask
     from tidegate.tables import Table
+
+_THREADS = 2
+"""Files that are landed at once."""
+
+_THREADS = 2
+"""Files that are landed at once."""
 
 
 class DuckDBEngine:
@@ -49,3 +59,19 @@ class DuckDBEngine:
         with self._reader.cursor() as own:
             rows = own.execute(text).to_arrow_reader()
             self._tables.replace(table, rows, slices, record=dict(record), app=app, number=number)
+
+    def add_columns(self, table: Table, wanted: Mapping[str, str]) -> None:
+        """See `Engine.add_columns`."""
+        self._tables.add_columns(table, wanted)
+
+    def compact(self, table: Table, partitions: Mapping[str, Sequence[str]]) -> Compacted | None:
+        """See `Engine.compact`."""
+        return self._tables.compact(table, partitions)
+
+    def land(
+        self, tasks: Sequence[DumpTask], rules: Rules, dumps: Dumps, folder: str
+    ) -> list[DumpResult]:
+        """See `Engine.land`."""
+        from tidegate.landing.staging import land_dumps
+
+        return land_dumps(tasks, rules, dumps, self._reader.target(folder), threads=_THREADS)

@@ -65,7 +65,7 @@ def _sketches(groups: Any) -> Any:
     Trimmed and compact, so that the same users give the same bytes in whatever order they come.
     """
     import pyarrow as pa
-    from datasketches import update_theta_sketch
+    from datasketches import update_theta_sketch  # type: ignore[import-untyped]
 
     sketches = []
     for users in groups.to_pylist():

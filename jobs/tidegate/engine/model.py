@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from tidegate.dumps import Dumps
+    from tidegate.lake.model import Compacted
     from tidegate.lake.reader import Place
     from tidegate.lake.slices import Slices
     from tidegate.landing.kernel import Rules
@@ -47,11 +49,20 @@ class Engine(Protocol):
     ) -> None:
         """Replace exactly some slices of a table by the rows of a query, in one commit; see `Lake.publish`."""
 
-    def land(self, tasks: Sequence[DumpTask], rules: Rules, folder: str) -> list[DumpResult]:
+    def add_columns(self, table: Table, wanted: Mapping[str, str]) -> None:
+        """Add columns (name -> type) that a published table lacks."""
+
+    def compact(self, table: Table, partitions: Mapping[str, Sequence[str]]) -> Compacted | None:
+        """Put the small files of some partitions of a published table together; see `Lake.compact`."""
+
+    def land(
+        self, tasks: Sequence[DumpTask], rules: Rules, dumps: Dumps, folder: str
+    ) -> list[DumpResult]:
         """Land dumps by the kernel into a folder under staging.
 
         Args:
             tasks: the dumps.
             rules: how lines become events.
+            dumps: opens their files.
             folder: below the lake.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -11,8 +11,10 @@ from uuid import uuid4
 from tidegate.at import At, Parts
 from tidegate.engine.dialect import to_spark
 from tidegate.engine.functions import SPARK_DEFINITIONS
+from tidegate.lake.commits import encode
+from tidegate.lake.model import Compacted
 from tidegate.lake.reader import Place, fill_in
-from tidegate.lake.values import encode
+from tidegate.quoting import literal
 from tidegate.settings import S3Access
 from tidegate.tables.types import duckdb_type
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 _CONFLICTS = ("[DELTA_CONCURRENT_", "[DELTA_METADATA_CHANGED", "[DELTA_PROTOCOL_CHANGED")
 """What Delta says to the slower of two writes."""
+_ADDED_MEANWHILE = (*_CONFLICTS, "[DELTA_DUPLICATE_COLUMNS_FOUND", "[FIELD_ALREADY_EXISTS]")
+"""What Delta says to the slower of two that add a column."""
+_ATTEMPTS = 20
 
 
 class SparkEngine:
@@ -63,8 +68,6 @@ class SparkEngine:
         number: int,
     ) -> None:
         """See `Engine.replace`."""
-        from pyspark.errors import PySparkException
-
         with self._rows(query, places, columns) as rows:
             if slices.column is not None and slices.values:
                 rows = rows.repartition(max(1, min(len(slices.values), 64)), slices.column)
@@ -76,11 +79,54 @@ class SparkEngine:
                 .option("txnAppId", app)
                 .option("txnVersion", number)
             )
-            try:
-                writer.save(f"{self._root}/{table.path}")
-            except PySparkException as error:
-                if not any(word in str(error) for word in _CONFLICTS):
-                    raise
+            self._unless_beaten(lambda: writer.save(f"{self._root}/{table.path}"), _CONFLICTS)
+
+    def add_columns(self, table: Table, wanted: Mapping[str, str]) -> None:
+        """See `Engine.add_columns`."""
+        added = ", ".join(f"`{name}` {kind}" for name, kind in wanted.items())
+        path = f"delta.`{self._root}/{table.path}`"
+        for _ in range(_ATTEMPTS):
+            if self._unless_beaten(
+                lambda: self._spark.sql(f"ALTER TABLE {path} ADD COLUMNS ({added})"),
+                _ADDED_MEANWHILE,
+            ):
+                return
+
+    def compact(self, table: Table, partitions: Mapping[str, Sequence[str]]) -> Compacted | None:
+        """See `Engine.compact`."""
+        where = " AND ".join(
+            f"{name} IN ({', '.join(literal(value) for value in values)})"
+            for name, values in partitions.items()
+        )
+        found: list[Any] = []
+
+        def optimize() -> None:
+            path = f"delta.`{self._root}/{table.path}`"
+            rows = self._spark.sql(f"OPTIMIZE {path} WHERE {where or 'true'}")
+            found.extend(rows.select("metrics.*").collect())
+
+        if not self._unless_beaten(optimize, _CONFLICTS):
+            return None
+        [metrics] = found
+        return Compacted(
+            metrics["numFilesRemoved"],
+            metrics["numFilesAdded"],
+            metrics["filesRemoved"]["totalSize"] or 0,
+            metrics["filesAdded"]["totalSize"] or 0,
+        )
+
+    @staticmethod
+    def _unless_beaten(save: Callable[[], object], conflicts: Sequence[str]) -> bool:
+        """Run a write; return whether no other one was first, which is no error here."""
+        from pyspark.errors import PySparkException
+
+        try:
+            save()
+        except PySparkException as error:
+            if not any(word in str(error) for word in conflicts):
+                raise
+            return False
+        return True
 
     # -- rows -----------------------------------------------------------------------------------
 
@@ -136,5 +182,3 @@ class SparkEngine:
         if "://" in place:
             return place
         return f"file://{place}" if place.startswith("/") else f"{self._root}/{place}"
-
-

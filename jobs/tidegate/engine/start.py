@@ -34,7 +34,8 @@ def open_lake(settings: Settings, tell: Callable[[str], None] | None = None) -> 
     with ExitStack() as held:
         if settings.engine == "duckdb":
             held.enter_context(claim(settings, "shared"))
-            spark, scratch = None, held.enter_context(_scratch(settings))
+            scratch: Path | None = held.enter_context(_scratch(settings))
+            spark = None
         else:
             from tidegate.engine import session
 

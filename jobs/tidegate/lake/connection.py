@@ -161,6 +161,7 @@ def _check_folder(base: str) -> None:
 
 
 def empty_lake(base: str, what: str) -> EmptyLakeError:
+    """Return the error of a lake that has nothing to read."""
     return EmptyLakeError(
         what,
         where=base,
@@ -178,6 +179,7 @@ def duckdb_uri(lake: str) -> str:
 
 
 def visible_text(text: str) -> str:
+    """Return a message of DuckDB for a terminal, without blank lines."""
     from tidegate.rendering import visible
 
     return "\n".join(visible(line) for line in _trimmed(text.splitlines()))

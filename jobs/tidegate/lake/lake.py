@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tidegate.at import At, Parts
 from tidegate.errors import TidegateError
 from tidegate.lake.delta import DeltaTables
+from tidegate.lake.model import Compacted
 from tidegate.lake.reader import LakeReader, Place, typed
 from tidegate.lake.schema import arrow_schema, rows_to_arrow
 from tidegate.lake.slices import Slices
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tidegate.engine.model import Engine
-    from tidegate.lake.delta import Commit
+    from tidegate.lake.commits import Commit
 
 Row = dict[str, Any]
 
@@ -79,7 +80,7 @@ class Lake:
         access = s3 or S3Access()
         self.s3 = access
         self.tables = DeltaTables(self.root, access)
-        self._spark = spark
+        self.spark = spark
         self._reader: LakeReader | None = None
         self._engine: Engine | None = None
 
@@ -87,7 +88,7 @@ class Lake:
     def reader(self) -> LakeReader:
         """Queries of this lake, through DuckDB."""
         if self._reader is None:
-            memory = _MEMORY["duckdb" if self._spark is None else "spark"]
+            memory = _MEMORY["duckdb" if self.spark is None else "spark"]
             self._reader = LakeReader(self.root, self.s3, self.scratch, memory)
         return self._reader
 
@@ -95,15 +96,17 @@ class Lake:
     def engine(self) -> Engine:
         """What computes rows of this lake."""
         if self._engine is None:
-            if self._spark is None:
-                from tidegate.engine.duckdb import DuckDBEngine
-
-                self._engine = DuckDBEngine(self.reader, self.tables)
-            else:
-                from tidegate.engine.spark import SparkEngine
-
-                self._engine = SparkEngine(self._spark, self.root, self.s3)
+            self._engine = self._started()
         return self._engine
+
+    def _started(self) -> Engine:
+        if self.spark is None:
+            from tidegate.engine.duckdb import DuckDBEngine
+
+            return DuckDBEngine(self.reader, self.tables)
+        from tidegate.engine.spark import SparkEngine
+
+        return SparkEngine(self.spark, self.root, self.s3)
 
     def close(self) -> None:
         """Close the connections that queries went through."""
@@ -121,6 +124,13 @@ class Lake:
     def staging(*parts: str) -> str:
         """Return a place under staging, below the lake."""
         return "/".join(("staging", *parts))
+
+    def own(self, place: str) -> str:
+        """Return where rows lie that would be at a place under staging, and that only this process needs.
+
+        That is its scratch folder; where there is none, the place itself.
+        """
+        return place if self.scratch is None else f"{self.scratch}/{place}"
 
     # -- tables ---------------------------------------------------------------------------------
 
@@ -156,8 +166,9 @@ class Lake:
         Raises:
             TidegateError: the table has such a column with another type.
         """
-        if self.missing_columns(table, wanted):
-            self.tables.add_columns(table, wanted)
+        missing = self.missing_columns(table, wanted)
+        if missing:
+            self._writer(table).add_columns(table, missing)
 
     def missing_columns(self, table: Table, wanted: Mapping[str, str]) -> dict[str, str]:
         """Return which of the columns a table lacks.
@@ -188,6 +199,22 @@ class Lake:
     def version(self, table: Table) -> int:
         """Return the latest version of a table."""
         return self.tables.version(table)
+
+    def compact(self, table: Table, partitions: Mapping[str, Sequence[str]]) -> Compacted | None:
+        """Put the small files of some partitions of a table together, in one commit; rows stay as they are.
+
+        Args:
+            table: which.
+            partitions: by partition column, the values of the partitions, as text.
+
+        Returns:
+            What changed; None where another commit was first, and the table is left as it was.
+        """
+        return self._writer(table).compact(table, partitions)
+
+    def _writer(self, table: Table) -> Engine | DeltaTables:
+        """Return what commits to a table: to published ones the engine alone."""
+        return self.tables if table.area == "ops" else self.engine
 
     def files(self, table: Table, version: int | None = None) -> list[str]:
         """Return the data files of a table, as it is or as it was at a version, below its folder."""
@@ -235,56 +262,33 @@ class Lake:
         """
         return self.reader.query(query, self.places(of))
 
-    def select(
-        self,
-        query: str,
-        place: str,
-        columns: Mapping[str, str],
-        *,
-        lasting: bool = False,
-        **of: Rows,
-    ) -> Staged:
+    def select(self, query: str, place: str, columns: Mapping[str, str], **of: Rows) -> Staged:
         """Write the rows of a query once, to query them often: by this process, which few rows need.
 
         Args:
             query: as for `look`.
-            place: under staging; the same below the scratch folder takes its place where there is one.
+            place: where, as `staging` or `own` gives it.
             columns: of the rows, with their types as tables name them.
-            lasting: whether the rows are to stay under staging after this process.
             of: as for `look`.
         """
-        target = place if lasting else self._own(place)
-        self.reader.write(query, self.places(of), columns, target)
-        return Staged(target, columns)
+        self.reader.write(query, self.places(of), columns, place)
+        return Staged(place, columns)
 
-    def build(
-        self,
-        query: str,
-        place: str,
-        columns: Mapping[str, str],
-        *,
-        lasting: bool = False,
-        **of: Rows,
-    ) -> Staged:
+    def build(self, query: str, place: str, columns: Mapping[str, str], **of: Rows) -> Staged:
         """Write the rows of a query once, by the lake's engine: as `select`, for many rows.
 
         Args:
             query: as for `look`.
             place: as for `select`.
             columns: as for `select`.
-            lasting: as for `select`.
             of: as for `look`.
         """
-        target = place if lasting else self._own(place)
-        self.engine.write(query, self.places(of), columns, target)
-        return Staged(target, columns)
+        self.engine.write(query, self.places(of), columns, place)
+        return Staged(place, columns)
 
     def places(self, of: Mapping[str, Rows]) -> dict[str, Place]:
         """Return what queries read, by name."""
         return {name: _place(rows) for name, rows in of.items()}
-
-    def _own(self, place: str) -> str:
-        return place if self.scratch is None else f"{self.scratch}/{place}"
 
     # -- writes ---------------------------------------------------------------------------------
 
@@ -331,7 +335,12 @@ class Lake:
     def replace_with(self, table: Table, rows: Sequence[Row], slices: Slices) -> None:
         """Replace exactly some slices of a system table by some rows, in one commit."""
         self.tables.replace(
-            table, rows_to_arrow(rows, arrow_schema(table.types), self.path(table)), slices, record=None, app=None, number=None
+            table,
+            rows_to_arrow(rows, arrow_schema(table.types), self.path(table)),
+            slices,
+            record=None,
+            app=None,
+            number=None,
         )
 
     def publish(

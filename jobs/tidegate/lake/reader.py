@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from tidegate.at import At, Parts
-from tidegate.lake.data_files import DataFiles
 from tidegate.engine.functions import define_functions
 from tidegate.lake.connection import duckdb_uri, open_connection
+from tidegate.lake.data_files import DataFiles
 from tidegate.quoting import literal, quoted
 from tidegate.settings import S3Access
 from tidegate.tables.types import duckdb_type
@@ -186,15 +186,19 @@ class LakeReader:
             columns: of the rows, with their types as tables name them; each is cast to its type.
             folder: an absolute path of this machine, or a place below the lake.
         """
-        if folder.startswith("/"):
-            shutil.rmtree(folder, ignore_errors=True)
-            Path(folder).mkdir(parents=True)
-        place = folder if "://" in folder or folder.startswith("/") else f"{self._base}/{folder}"
+        place = self.target(folder)
+        if place.startswith("/"):
+            shutil.rmtree(place, ignore_errors=True)
+            Path(place).mkdir(parents=True)
         # Never the name of another file: what was read of a file is taken to hold.
         file = literal(f"{place}/part-{uuid4().hex}.parquet")
         text = typed(self.resolve(query, places), columns)
         with self.cursor() as own:  # beside the queries of other threads, which are short
             own.execute(f"COPY ({text}) TO {file} (FORMAT parquet)")
+
+    def target(self, folder: str) -> str:
+        """Return the URI, or absolute path, of a folder that is below the lake or a path of this machine already."""
+        return folder if folder.startswith("/") else f"{self._base}/{folder}"
 
     def _place(self, place: Place) -> str:
         if isinstance(place, At):

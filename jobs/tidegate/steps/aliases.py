@@ -79,7 +79,7 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
 
     def kept(what: str, query: str, columns: Mapping[str, str], **of: At | Staged) -> Staged:
         """Stage the rows of a query: few, and queried several times."""
-        return work.lake.select(query, f"{place}/{what}", columns, **of)
+        return work.lake.select(query, work.lake.own(f"{place}/{what}"), columns, **of)
 
     replaced_slices = [each.slice for each in change.slices]
     where = slices_where(sessions.TABLE, name, replaced_slices)
@@ -151,7 +151,7 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
     if slices:
         whole += " UNION ALL SELECT * FROM {rest}"
         of["rest"] = rest
-    work.lake.build(whole, target, _ALIASES.types, lasting=True, **of)
+    work.lake.build(whole, target, _ALIASES.types, **of)
     counts = {hour: each["n"] for hour, each in by_slice(work, _ALIASES, target).items()}
     return Candidate(
         _ALIASES,
@@ -201,7 +201,7 @@ def _kept_of(work: Work, source: str, lost: Staged, place: str) -> Staged:
     listed = ", ".join(map(literal, sorted(gone)))
     return work.lake.select(
         f"SELECT * FROM {{lost}} WHERE user_key NOT IN ({listed})",
-        f"{place}/known",
+        work.lake.own(f"{place}/known"),
         _SESSIONS,
         lost=lost,
     )

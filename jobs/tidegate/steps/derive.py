@@ -425,7 +425,6 @@ def _hourly(work: Work, taken: Taken) -> Candidate:
         fill_in(hourly_activity.QUERY, {"events": _published_in(taken.source, happened)}),
         place,
         hourly_activity.TABLE.types,
-        lasting=True,
         published=_at(work, events.TABLE, taken, stretches),
     )
     found = by_slice(work, hourly_activity.TABLE, place, events="sum(events)")
@@ -469,7 +468,6 @@ def _daily(work: Work, taken: Taken) -> Candidate:
         fill_in(daily_activity.QUERY, of),
         place,
         daily_activity.TABLE.types,
-        lasting=True,
         published=_at(work, events.TABLE, taken, stretches),
         built=_at(work, sessions.TABLE, taken, stretches),
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from tidegate.at import Parts
 from tidegate.dumps import DumpFile, Dumps, Manifest, ManifestError, fingerprint
@@ -467,7 +467,7 @@ def _landing(
         "fingerprint": dump.fingerprint,
         "configuration": work.fingerprint(source, events.TABLE),
         "landed_at": now(),
-        **_by_manifest(dump, {each["name"]: each["lines"] for each in files}),
+        **_by_manifest(dump, {file.name: lines_of.get(file.name, 0) for file in dump.files}),
         "unnumbered": unnumbered if source.sequence is not None else None,
         "staged": [part.path for part in outcome.parts if part.outcome == "event"],
     }
@@ -521,9 +521,7 @@ def _stage_repeats(
     if source.fields.event_id is None:  # ids made of file and line can't repeat
         return {}
     events_ = _parts(source, place, results.values(), "event")
-    found = work.lake.select(
-        events.REPEATS, f"{place}/{REPEATS}", REPEATS_COLUMNS, lasting=True, staged=events_
-    )
+    found = work.lake.select(events.REPEATS, f"{place}/{REPEATS}", REPEATS_COLUMNS, staged=events_)
     counts = work.lake.look(
         "SELECT dump_hour, count(*) AS n FROM {repeated} GROUP BY dump_hour", repeated=found
     )

@@ -100,7 +100,7 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
         # A slice is replaced whole: what of it is not stale goes in again as it is.
         kept = work.lake.select(
             rest_of(sessions.TABLE, name, slices),
-            f"{place}/rest",
+            work.lake.own(f"{place}/rest"),
             sessions.TABLE.types,
             published=work.at(sessions.TABLE, name, within=at_slices(sessions.TABLE, slices)),
             replaced=found.stale,
@@ -169,7 +169,8 @@ def _stage(
     lasting: bool = False,
     **of: At | Staged,
 ) -> _Sessions:
-    built = work.lake.build(query, place, sessions.TABLE.types, lasting=lasting, **of)
+    target = place if lasting else work.lake.own(place)
+    built = work.lake.build(query, target, sessions.TABLE.types, **of)
     return _counted(work, built, long)
 
 
@@ -234,7 +235,7 @@ def _affected(work: Work, taken: Taken, rules: sessions.Rules, place: str) -> Af
         return work.at(events.TABLE, source, taken.version, within)
 
     def kept(what: str, query: str, columns: Mapping[str, str], **of: At | Staged) -> Staged:
-        return work.lake.select(query, f"{place}/{what}", columns, **of)
+        return work.lake.select(query, work.lake.own(f"{place}/{what}"), columns, **of)
 
     changed = sorted({s.slice for p in taken.publications for s in p.slices})
     gained = kept("gained", _gained(source, changed), _SPANS, events=events_of(changed))

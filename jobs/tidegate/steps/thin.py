@@ -84,7 +84,6 @@ def _land_thinned(work: Work, source: Source, landing: Row, erased: Erased) -> L
             f"SELECT * FROM ({thinned}) t WHERE _outcome = {literal(outcome)}",
             folder,
             kept,
-            lasting=True,
             lines=known,
         )
         [counted] = work.lake.look("SELECT count(*) AS n FROM {part}", part=folder)

@@ -16,7 +16,7 @@ from tidegate.at import At
 from tidegate.dumps import Dumps, fingerprint
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_text, hours_text
-from tidegate.lake import Staged, literal, parse_time, slices_where
+from tidegate.lake import Rows, Staged, literal, parse_time, slices_where
 from tidegate.lake.reader import fill_in
 from tidegate.landing.columns import event_columns
 from tidegate.ledger import published_landings
@@ -37,7 +37,7 @@ from tidegate.tables import (
 from tidegate.tables.types import duckdb_type
 
 if TYPE_CHECKING:
-    from tidegate.lake.delta import Commit
+    from tidegate.lake.commits import Commit
     from tidegate.source import Source
     from tidegate.steps.work import Work
 
@@ -289,8 +289,14 @@ class _Verification:
                 f"SELECT * FROM {{before}} WHERE {self._mine} AND NOT ({again})"
             )
         lost = f"(SELECT {', '.join(session_aliases.ABOUT)} FROM {{built}} WHERE false)"
-        were = "(SELECT session_id, CAST(NULL AS VARCHAR) AS event_id, CAST(NULL AS BIGINT) AS t FROM {built} WHERE false)"
-        led_to = f"(SELECT DISTINCT e.session_id AS session_id FROM (SELECT unnest(events) AS e FROM ({known}) k) u)"
+        were = (
+            "(SELECT session_id, CAST(NULL AS VARCHAR) AS event_id, CAST(NULL AS BIGINT) AS t "
+            "FROM {built} WHERE false)"
+        )
+        led_to = (
+            "(SELECT DISTINCT e.session_id AS session_id "
+            f"FROM (SELECT unnest(events) AS e FROM ({known}) k) u)"
+        )
         texts = {
             "lost": lost,
             "were": were,
@@ -310,10 +316,9 @@ class _Verification:
     def _of(self, table: Table) -> At:
         return self.work.at(table, self.source.source)
 
-    def _build(
-        self, name: str, query: str, columns: Mapping[str, str], **of: At | Staged | str
-    ) -> Staged:
-        return self.work.lake.build(query, f"{self._place}/{name}", columns, **of)
+    def _build(self, name: str, query: str, columns: Mapping[str, str], **of: Rows) -> Staged:
+        place = self.work.lake.own(f"{self._place}/{name}")
+        return self.work.lake.build(query, place, columns, **of)
 
     def _whole_dumps(self, wanted: Sequence[datetime]) -> list[Dump]:
         """Return the dumps to read again: of the hours wanted, and of those that decide duplicates."""
@@ -362,7 +367,12 @@ class _Verification:
         columns = event_columns(self.source)
         erased = erased_from(self.work, self.source.source)
         lines = land_into(
-            self.work, self.source, self._dumps, whole, erased, f"{self._place}/lines"
+            self.work,
+            self.source,
+            self._dumps,
+            whole,
+            erased,
+            self.work.lake.own(f"{self._place}/lines"),
         )
         query = f"SELECT {', '.join(f'e.{name}' for name in columns)} FROM {{lines}} e"
         of: dict[str, Any] = {"lines": lines}
@@ -412,7 +422,8 @@ class _Verification:
         where = self.scope.where(table)
         # Columns that a source has not got are absent from what the dumps give.
         values = {
-            name: f"CAST({quoted(name) if name in given[0].columns else 'NULL'} AS {duckdb_type(kind)}) AS {quoted(name)}"
+            name: f"CAST({quoted(name) if name in given[0].columns else 'NULL'} "
+            f"AS {duckdb_type(kind)}) AS {quoted(name)}"
             for name, kind in there.items()
         }
         expected = (

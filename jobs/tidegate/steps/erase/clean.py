@@ -92,7 +92,6 @@ def clean_aliases(work: Work, source: Source, person: Person, erased: Erased) ->
             f"SELECT * FROM {{rows}} WHERE {where} AND coalesce(user_key NOT IN ({gone}), true)",
             place,
             table.types,
-            lasting=True,
             rows=work.at(table, name),
         )
         counts = by_slice(work, table, place)
