@@ -21,9 +21,23 @@ def to_spark(query: str) -> str:
         ValueError: it has a function that neither sqlglot nor `functions.ON_SPARK` knows.
     """
     tree = sqlglot.parse_one(query, read="duckdb")
-    for function in list(tree.find_all(exp.Anonymous)):
-        name = str(function.this).lower()
-        if name not in ON_SPARK:
-            raise ValueError(f"no function on Spark is known for {name}()")
-        function.set("this", ON_SPARK[name])
-    return tree.sql(dialect="spark")
+    return tree.transform(_translated).sql(dialect="spark")
+
+
+def _translated(node: exp.Expression) -> exp.Expression:
+    """Return what stands on Spark for a function that sqlglot does not translate; other nodes as they are."""
+    if not isinstance(node, exp.Anonymous):
+        return node
+    name = str(node.this).lower()
+    if name not in ON_SPARK:
+        raise ValueError(f"no function on Spark is known for {name}()")
+    places = {f"argument_{at}": argument for at, argument in enumerate(node.expressions)}
+    text = ON_SPARK[name].format(*places)
+    # What it becomes is not translated again, its arguments are: they are put in afterwards.
+    made = sqlglot.parse_one(text, read="spark")
+    arguments = {at: argument.transform(_translated) for at, argument in places.items()}
+    return made.transform(
+        lambda inner: arguments[inner.name]
+        if isinstance(inner, exp.Column) and inner.name in arguments
+        else inner
+    )

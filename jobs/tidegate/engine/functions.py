@@ -25,21 +25,16 @@ _MACROS = (
 )
 
 ON_SPARK: Mapping[str, str] = {
-    "epoch_us": "unix_micros",
-    "hash": "xxhash64",
-    "make_timestamptz": "timestamp_micros",
-    "session_cuts": "session_cuts",
-    "theta_sketch_agg": "theta_sketch_agg",
+    "epoch_us": "unix_micros({0})",
+    "hash": "xxhash64({0})",
+    "make_timestamptz": "timestamp_micros({0})",
+    "session_cuts": "aggregate({0}, cast(array() AS array<bigint>), (cuts, t) -> CASE WHEN size(cuts) = 0 "
+    "OR t - element_at(cuts, -1) >= {1} THEN concat(cuts, array(t)) ELSE cuts END)",
+    "theta_sketch_agg": "theta_sketch_agg({0})",
+    "to_json": "to_json({0})",
 }
-"""What functions are called on Spark that sqlglot does not translate. To `hash` both have another value: it may only
-decide which rows are compared, never what is stored."""
-
-SPARK_DEFINITIONS = (
-    "CREATE OR REPLACE TEMPORARY FUNCTION session_cuts(times ARRAY<BIGINT>, longest BIGINT) "
-    "RETURNS ARRAY<BIGINT> RETURN aggregate(slice(times, 2, size(times)), slice(times, 1, 1), (cuts, t) -> "
-    "if(t - element_at(cuts, -1) >= longest, concat(cuts, array(t)), cuts))",
-)
-"""Statements that define on a Spark session what it has not got."""
+"""What stands on Spark for functions that sqlglot does not translate, by their arguments. `hash` has another value on
+either engine: it may only decide which rows are compared, never what is stored."""
 
 
 def define_functions(connection: duckdb.DuckDBPyConnection) -> None:

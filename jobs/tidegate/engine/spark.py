@@ -10,7 +10,6 @@ from uuid import uuid4
 
 from tidegate.at import At, Parts
 from tidegate.engine.dialect import to_spark
-from tidegate.engine.functions import SPARK_DEFINITIONS
 from tidegate.lake.commits import encode
 from tidegate.lake.model import Compacted
 from tidegate.lake.reader import Place, fill_in
@@ -46,8 +45,6 @@ class SparkEngine:
         self._spark = spark
         self._root = root
         self._s3 = s3
-        for statement in SPARK_DEFINITIONS:
-            spark.sql(statement).collect()
 
     def write(
         self, query: str, places: Mapping[str, Place], columns: Mapping[str, str], folder: str
