@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 from uuid import uuid4
 
@@ -28,9 +28,7 @@ from deltalake.transaction import AddAction
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.lake.parquet import DataFile, partition_text
 from tidegate.lake.storage import Storage, short_text, storage_error
-
-if TYPE_CHECKING:
-    import pyarrow.fs as pafs
+from tidegate.lake.table_files import TableFiles, table_files
 
 COMMIT_ID = "tidegateCommit"
 """Key of a commit's own id in its `commitInfo`."""
@@ -90,14 +88,13 @@ class CommittedTable:
     def __init__(self, storage: Storage, place: str) -> None:
         self.storage = storage
         self.uri = storage.uri(place)
-        self._place = place
         self._lock = threading.RLock()
         self._snapshot: DeltaTable | None = None
 
     @cached_property
-    def files(self) -> pafs.PyFileSystem:
-        """The files below the table's folder, which must be there."""
-        return self.storage.files(self._place)
+    def files(self) -> TableFiles:
+        """The files below the table's folder."""
+        return table_files(self.uri, self.storage.s3)
 
     # -- snapshots ------------------------------------------------------------------------------
 
@@ -109,36 +106,41 @@ class CommittedTable:
             TidegateError: there is no table.
         """
         with self._lock:
-            if self._snapshot is not None:
-                try:
-                    self._snapshot.update_incremental()
-                except (OSError, DeltaError):
-                    # The log may begin after what was read of it: it is read again from its last checkpoint.
-                    self._snapshot = None
-                else:
-                    return self._snapshot
-            try:
-                self._snapshot = DeltaTable(self.uri, storage_options=self.storage.options)
-            except TableNotFoundError as error:
-                raise TidegateError(
-                    "no such table",
-                    where=self.uri,
-                    expected="a Delta table",
-                    todo="run a step first: it creates the tables of a lake",
-                ) from error
-            except (OSError, DeltaError) as error:
-                raise storage_error(error, "a table's log cannot be read", self.uri) from error
-            return self._snapshot
+            snapshot = self._latest()
+        if snapshot is None:
+            raise TidegateError(
+                "no such table",
+                where=self.uri,
+                expected="a Delta table",
+                todo="run a step first: it creates the tables of a lake",
+            )
+        return snapshot
 
     def exists(self) -> bool:
-        """Return whether the table is there."""
+        """Return whether the table is there.
+
+        Raises:
+            TryAgainError: the log cannot be read.
+        """
         with self._lock:
-            if self._snapshot is not None:
-                return True
+            return self._latest() is not None
+
+    def _latest(self) -> DeltaTable | None:
+        if self._snapshot is not None:
             try:
-                return bool(DeltaTable.is_deltatable(self.uri, self.storage.options))
-            except (OSError, DeltaError) as error:
-                raise storage_error(error, "a table's log cannot be read", self.uri) from error
+                self._snapshot.update_incremental()
+            except (OSError, DeltaError):
+                # The log may begin after what was read of it: it is read again from its last checkpoint.
+                self._snapshot = None
+            else:
+                return self._snapshot
+        try:
+            self._snapshot = DeltaTable(self.uri, storage_options=self.storage.options)
+        except TableNotFoundError:
+            return None
+        except (OSError, DeltaError) as error:
+            raise storage_error(error, "a table's log cannot be read", self.uri) from error
+        return self._snapshot
 
     def active_files(self) -> tuple[int, list[ActiveFile]]:
         """Return the latest version, and what the log says of its data files."""
@@ -222,10 +224,10 @@ class CommittedTable:
 
         Raises:
             FileNotFoundError: there is no such commit.
-            OSError: the log cannot be read.
+            TidegateError: the log cannot be read.
         """
-        with self.files.open_input_file(f"_delta_log/{version:020}.json") as entry:
-            actions = map(json.loads, entry.read().decode().splitlines())
+        entry = self.files.read(f"_delta_log/{version:020}.json")
+        actions = map(json.loads, entry.splitlines())
         return next((a["commitInfo"].get(COMMIT_ID) for a in actions if "commitInfo" in a), None)
 
 

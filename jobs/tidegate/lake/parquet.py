@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import IO, Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -22,9 +22,7 @@ import pyarrow.parquet as pq
 from tidegate.errors import TidegateError
 from tidegate.lake.schema import conform
 from tidegate.lake.storage import storage_error
-
-if TYPE_CHECKING:
-    import pyarrow.fs as pafs
+from tidegate.lake.table_files import TableFiles
 
 GROUP_ROWS = 122_880
 """Rows of a row group: readers read groups side by side."""
@@ -94,7 +92,7 @@ class DataWriter:
         layout: how its files are laid out.
     """
 
-    def __init__(self, files: pafs.PyFileSystem, layout: Layout) -> None:
+    def __init__(self, files: TableFiles, layout: Layout) -> None:
         self._files = files
         self._layout = layout
         self._open: dict[tuple[Any, ...], _OpenFile] = {}
@@ -134,7 +132,7 @@ class DataWriter:
 
     def _close(self, key: tuple[Any, ...]) -> None:
         with _reported(self._layout.where):
-            self._closed.append(self._open.pop(key).close())
+            self._closed.append(self._open.pop(key).close(self._files))
 
     def _parts(self, batch: pa.RecordBatch) -> Iterator[tuple[tuple[Any, ...], pa.RecordBatch]]:
         """Split rows by partition and slice."""
@@ -167,7 +165,7 @@ class _OpenFile:
     schema: pa.Schema
     path: str
     partition: Values
-    sink: pa.NativeFile
+    sink: IO[bytes]
     writer: pq.ParquetWriter
     waiting: list[pa.RecordBatch] = field(default_factory=list)
     waiting_bytes: int = 0
@@ -176,13 +174,13 @@ class _OpenFile:
     nulls: dict[str, int] = field(default_factory=dict)
 
     @staticmethod
-    def created(files: pafs.PyFileSystem, layout: Layout, key: tuple[Any, ...]) -> _OpenFile:
+    def created(files: TableFiles, layout: Layout, key: tuple[Any, ...]) -> _OpenFile:
         """Return a new file of a partition."""
         values = dict(zip(layout.partition, map(partition_text, key), strict=False))
         path = "/".join([*map(_folder, values.items()), f"part-{uuid4()}.zstd.parquet"])
         schema = layout.file_schema
         with _reported(layout.where):
-            sink = files.open_output_stream(path)
+            sink = files.create(path)
             writer = pq.ParquetWriter(sink, schema, compression="zstd")
         return _OpenFile(layout, schema, path, values, sink, writer)
 
@@ -205,12 +203,11 @@ class _OpenFile:
             self.writer.write_table(table, row_group_size=GROUP_ROWS)
             self.waiting, self.waiting_bytes = [], 0
 
-    def close(self) -> DataFile:
+    def close(self, files: TableFiles) -> DataFile:
         """Finish the file and return it."""
         self.write_group()
         self.writer.close()
-        size = self.sink.tell()
-        self.sink.close()
+        size = files.store(self.path, self.sink)
         return DataFile(
             self.path,
             size,
@@ -242,7 +239,7 @@ class _OpenFile:
 
 
 def write_rows(
-    files: pafs.PyFileSystem,
+    files: TableFiles,
     layout: Layout,
     rows: pa.Table | pa.RecordBatchReader,
     check: Callable[[pa.RecordBatch], None],
@@ -268,7 +265,7 @@ def write_rows(
 
 
 def read_batches(
-    files: pafs.PyFileSystem, path: str, layout: Layout, names: Collection[str] | None = None
+    files: TableFiles, path: str, layout: Layout, names: Collection[str] | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a data file.
 
@@ -282,7 +279,7 @@ def read_batches(
     schema = layout.file_schema
     if names is not None:
         schema = pa.schema([column for column in schema if column.name in names])
-    with _reported(layout.where), files.open_input_file(path) as source:
+    with _reported(layout.where), files.open(path) as source:
         file = pq.ParquetFile(source)
         present = [name for name in schema.names if name in file.schema_arrow.names]
         for batch in file.iter_batches(batch_size=GROUP_ROWS // 4, columns=present):

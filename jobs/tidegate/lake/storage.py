@@ -1,20 +1,12 @@
-"""Where the Delta tables of a lake are stored: their URIs, and how delta-rs reaches them.
-
-delta-rs reads and writes a local folder and S3 by the same calls. So does all code of this package that reads a
-file of a table or writes one.
-"""
+"""Where the Delta tables of a lake are stored: their URIs, and how delta-rs reaches them."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.settings import S3Access
-
-if TYPE_CHECKING:
-    import pyarrow.fs as pafs
 
 REQUEST_TIMEOUT_S = 60
 """Seconds that one request to S3 may take."""
@@ -61,14 +53,6 @@ class Storage:
                 todo="move the lake to S3 or to a local folder, or use --engine spark",
             )
         return f"{self.root.replace('s3a://', 's3://', 1)}/{place}"
-
-    def files(self, place: str) -> pafs.PyFileSystem:
-        """Return the files below a place as a file system of Arrow's."""
-        import pyarrow.fs as pafs
-        from deltalake.fs import DeltaStorageHandler
-
-        # Arrow's writer of local files makes no folders; delta-rs's storage does, and knows S3 as well.
-        return pafs.PyFileSystem(DeltaStorageHandler(self.uri(place), self.options))
 
 
 def storage_options(s3: S3Access) -> dict[str, str]:
