@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from tidegate.landing.decoding import Window
 from tidegate.landing.errors import UnreadableError
@@ -27,8 +28,7 @@ AHEAD = 2 * MAX_LINE_BYTES + 16
 """Bytes at hand at a record's start: one that is not too long ends within them."""
 
 
-@dataclass(frozen=True)
-class Scanned:
+class Scanned(NamedTuple):
     """A record.
 
     Attributes:
@@ -43,7 +43,7 @@ class Scanned:
     line: int
     raw: bytes
     length: int
-    fields: list[bytes] = field(default_factory=list)
+    fields: Sequence[bytes] = ()
     fault: str | None = None
     detail: str | None = None
 
