@@ -1,0 +1,172 @@
+"""The landing kernel: from the bytes of a file and a source's rules to rows, each record exactly once.
+
+It knows nothing of Spark, Delta or S3, so that every engine reads files by the same rules. `README.md` in this
+folder has the rules of lines and values in a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any, BinaryIO
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from tidegate.landing import personal
+from tidegate.landing.decide import Outcomes, Values, find_problems, staged, values_of
+from tidegate.landing.erased import Erased
+from tidegate.landing.errors import UnreadableError
+from tidegate.landing.expressions import evaluate
+from tidegate.landing.ids import computed_ids
+from tidegate.landing.json_lines import JsonLines
+from tidegate.landing.plan import Plan
+from tidegate.landing.records import Mask, Records
+from tidegate.landing.schema import staged_schema
+from tidegate.landing.unpack import unpacked
+from tidegate.pii_key import PiiKey
+from tidegate.source import Source
+
+__all__ = ["InputFile", "Rules", "UnreadableError", "parse_file", "staged_schema"]
+
+_SURE = frozenset(["string", "null"])
+"""Arrow types that hold a value's text as it was, so that a message can show it."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How lines become events. It can be pickled.
+
+    Attributes:
+        source: the source.
+        key: that personal data are hashed by, for a source that hashes any.
+        erased: persons whose lines become no events.
+    """
+
+    source: Source
+    key: PiiKey | None = None
+    erased: Erased | None = None
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Return what is read from a record."""
+        return Plan(self.source)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"source": self.source, "key": self.key, "erased": self.erased}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file of a dump.
+
+    Attributes:
+        hour: the dump hour; aware, UTC.
+        name: of the file, relative to the root of the source's dumps.
+    """
+
+    hour: datetime
+    name: str
+
+
+def parse_file(
+    stream: BinaryIO, file: InputFile, rules: Rules, connection: duckdb.DuckDBPyConnection
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a file in the columns of `staged_schema`, every record exactly once.
+
+    The rows of a batch are in no order. What is wrong with a record is in `_reason` and `_detail`.
+
+    Args:
+        stream: the file as it is stored.
+        file: which one it is.
+        rules: how lines become events.
+        connection: for expressions and computed ids; nothing is left in it.
+
+    Raises:
+        UnreadableError: the file can't be read whole; rows that were yielded before don't count.
+        TidegateError: an expression of the source can't be used.
+        ValueError: the source hashes personal data, and there is no key.
+    """
+    yield from _Landing(file, rules, connection).rows(stream)
+
+
+class _Landing:
+    def __init__(
+        self, file: InputFile, rules: Rules, connection: duckdb.DuckDBPyConnection
+    ) -> None:
+        self._file = file
+        self._rules = rules
+        self._plan = rules.plan
+        self._connection = connection
+        self._schema = staged_schema(rules.source)
+        self._treat = personal.treatment(rules.source, rules.key)
+        self._constants = {
+            "source": rules.source.source,
+            "dump_date": file.hour.date(),
+            "dump_hour": file.hour,
+            "file": file.name,
+        }
+
+    def rows(self, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
+        reader = JsonLines(self._plan, self._treat)
+        for records in reader.records(unpacked(stream, self._file.name)):
+            values, outcomes = self._decided(records)
+            unsure = self._unsure(records, outcomes)
+            if unsure.any():
+                others = reader.again(records, unsure)
+                yield self._staged(others, *self._decided(others))
+                skipped = unsure if records.skipped is None else records.skipped | unsure
+                records = replace(records, skipped=skipped)
+            yield self._staged(records, values, outcomes)
+
+    def _decided(self, records: Records) -> tuple[Values, Outcomes]:
+        plan, rules = self._plan, self._rules
+        computed, failed = evaluate(records, plan, self._connection)
+        inputs = {
+            name: computed[name] if ref.sql is not None else records.columns[ref.names()]
+            for name, ref in plan.refs.items()
+        }
+        values = values_of(inputs, failed, plan, len(records))
+        if rules.erased is not None:
+            values = self._erased(values, rules.erased)
+        return values, find_problems(records, values, plan, self._file.hour)
+
+    def _erased(self, values: Values, erased: Erased) -> Values:
+        typed = values.typed
+        who = personal.is_erased(typed["user_id"], erased)
+        who |= personal.is_erased(typed["anonymous_id"], erased)
+        return replace(
+            values, erased=who, producer_erased=personal.is_erased(typed["_producer"], erased)
+        )
+
+    def _unsure(self, records: Records, outcomes: Outcomes) -> Mask:
+        """Return the records whose message would show a value that is not as it was written."""
+        if all(str(column.type) in _SURE for column in records.columns.values()):
+            return np.zeros(len(records), np.bool_)
+        return outcomes.has("bad_value", "bad_event_time")
+
+    def _staged(self, records: Records, values: Values, outcomes: Outcomes) -> pa.RecordBatch:
+        if self._rules.source.fields.event_id is None:
+            ids = computed_ids(
+                self._rules.source.source,
+                self._file.hour,
+                self._file.name,
+                records.line,
+                self._connection,
+            )
+            values = replace(values, typed={**values.typed, "event_id": ids})
+        return staged(
+            records,
+            values,
+            outcomes,
+            self._plan,
+            self._schema,
+            self._constants,
+            any_erased=self._rules.erased is not None,
+        )

@@ -1,0 +1,96 @@
+"""Personal data of a record: hashed, dropped or kept before anything else sees its values.
+
+Keyed hashes are HMAC-SHA-256. They are computed here and not in SQL, so that no query's text holds the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+
+import pyarrow as pa
+
+from tidegate.landing import convert
+from tidegate.landing.erased import Erased, hashed_id
+from tidegate.landing.plan import Names
+from tidegate.landing.records import Mask, mask_of
+from tidegate.pii_key import PiiKey
+from tidegate.source import Source
+
+HASH_DIGITS = 32
+"""Hex digits that are kept of a hash: 128 bits."""
+
+
+def hashed(text: str, key: PiiKey) -> str:
+    """Return what a text to be hashed becomes.
+
+    The exact text counts, with spaces around it. Empty text stays empty, so that an empty id is still no id:
+    hashed, all who have none would be one person.
+
+    Args:
+        text: the value.
+        key: that it is hashed by.
+    """
+    if not text:
+        return text
+    return hmac.digest(key.secret, text.encode(), hashlib.sha256).hex()[:HASH_DIGITS]
+
+
+def treatment(source: Source, key: PiiKey | None) -> Callable[[Names, str], str | None] | None:
+    """Return what is done with the value of a path; None for a source without personal data.
+
+    Args:
+        source: whose `pii` says it.
+        key: that values are hashed by.
+
+    Raises:
+        ValueError: the source hashes, and there is no key.
+    """
+    if source.hashes and key is None:
+        raise ValueError(f"{source.source} hashes personal data, and no key is given")
+    if not source.pii:
+        return None
+
+    def treat(names: Names, text: str) -> str | None:
+        action = source.pii_action(names)
+        if action == "drop":
+            return None
+        if action == "hash":
+            assert key is not None
+            return hashed(text, key)
+        return text
+
+    return treat
+
+
+def treated(
+    columns: Mapping[Names, pa.Array], treat: Callable[[Names, str], str | None], source: Source
+) -> dict[Names, pa.Array]:
+    """Return columns with their personal values treated, each different value once.
+
+    Args:
+        columns: by path.
+        treat: what is done with a value.
+        source: whose `pii` names the paths.
+    """
+    out = dict(columns)
+    for names, values in columns.items():
+        if source.pii_action(names) in ("hash", "drop"):
+            encoded = convert.to_text(values).dictionary_encode()
+            texts = [treat(names, text) for text in encoded.dictionary.to_pylist()]
+            out[names] = pa.array(texts, pa.string()).take(encoded.indices)
+    return out
+
+
+def is_erased(texts: pa.Array, erased: Erased) -> Mask:
+    """Return which texts are the id of an erased person.
+
+    Args:
+        texts: ids, as events have them.
+        erased: those persons.
+    """
+    encoded = texts.dictionary_encode()
+    persons = frozenset(erased.persons)
+    marks = [hashed_id(erased.key, text) in persons for text in encoded.dictionary.to_pylist()]
+    return mask_of(pa.array(marks, pa.bool_()).take(encoded.indices))
