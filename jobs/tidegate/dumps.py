@@ -10,17 +10,19 @@ import hashlib
 import json
 import os
 import re
+import shutil
+import tempfile
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property, lru_cache
 from mimetypes import guess_type
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 from urllib.parse import urlsplit
 
 from tidegate.durations import duration_text
@@ -89,6 +91,18 @@ class Completeness:
     complete: bool
     why: str
     quiet_in: timedelta | None = None
+
+
+class ReplacedError(Exception):
+    """A file of a dump is gone, or another one, since it was listed.
+
+    Args:
+        file: as it was listed.
+    """
+
+    def __init__(self, file: DumpFile) -> None:
+        super().__init__(file.name)
+        self.file = file
 
 
 @dataclass(frozen=True)
@@ -266,6 +280,27 @@ class Dumps:
                 if seen > _MAX_FIRST_LINE:
                     return True
         return False
+
+    @contextmanager
+    def open(self, file: DumpFile, *, seekable: bool = False) -> Iterator[BinaryIO]:
+        """Yield a file as it is stored, to be read from its beginning.
+
+        Args:
+            file: as it was listed.
+            seekable: whether it is read in any order: one on S3 is then copied first.
+
+        Raises:
+            ReplacedError: it is gone, or another one by now; what was read of it doesn't count.
+            TidegateError: it can't be read.
+        """
+        with ExitStack() as held:
+            data = held.enter_context(self._store.open(file))
+            if seekable and not file.uri.startswith("/"):
+                copy = held.enter_context(tempfile.TemporaryFile())
+                shutil.copyfileobj(data, copy, _CHUNK)
+                copy.seek(0)
+                data = cast("BinaryIO", copy)
+            yield data
 
     def download(self, file: DumpFile, to: Path) -> None:
         """Copy a data file, as it is stored, into a local one.
@@ -740,6 +775,13 @@ class _Store(Protocol):
     def stream(self, name: str) -> Generator[bytes, None, None]:
         """Yield a file's content piece by piece."""
 
+    def open(self, file: DumpFile) -> AbstractContextManager[BinaryIO]:
+        """Yield a file as it was listed, to be read from its beginning.
+
+        Raises:
+            ReplacedError: it is gone, or another one by now.
+        """
+
 
 def _open_store(root: str, s3: S3Access) -> _Store:
     if root.startswith(("s3://", "s3a://")):
@@ -810,6 +852,20 @@ class _LocalStore:
                     yield chunk
         except OSError as error:
             raise _local_error(error, self._root / name) from error
+
+    @contextmanager
+    def open(self, file: DumpFile) -> Iterator[BinaryIO]:
+        path = self._root / file.name
+        try:
+            with path.open("rb") as data:
+                yield data
+            now = self._file(path, file.name)
+        except FileNotFoundError as error:
+            raise ReplacedError(file) from error
+        except OSError as error:
+            raise _local_error(error, path) from error
+        if (now.size, now.modified) != (file.size, file.modified):
+            raise ReplacedError(file)
 
     def _file(self, path: Path, name: str) -> DumpFile:
         stat = path.stat()
@@ -887,6 +943,22 @@ class _S3Store:
             answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)
             with closing(answer["Body"]) as body:
                 yield from body.iter_chunks(_CHUNK)
+
+    @contextmanager
+    def open(self, file: DumpFile) -> Iterator[BinaryIO]:
+        with self._told("read", file.name):
+            from botocore.exceptions import ClientError
+
+            try:
+                answer = self._client.get_object(
+                    Bucket=self._bucket, Key=self._prefix + file.name, IfMatch=f'"{file.etag}"'
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] in ("PreconditionFailed", "412", "NoSuchKey"):
+                    raise ReplacedError(file) from error
+                raise
+            with closing(answer["Body"]) as body:
+                yield cast("BinaryIO", body)
 
     @contextmanager
     def _told(self, doing: str, name: str) -> Iterator[None]:

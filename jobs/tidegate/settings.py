@@ -214,15 +214,7 @@ def _engine(wanted: str | None, server: str | None, lake: str) -> EngineName:
     Raises:
         TidegateError: there is no such engine, or it can't write this lake.
     """
-    chosen = wanted or ("spark" if server is not None else "duckdb")
-    if chosen not in ENGINES:
-        raise TidegateError(
-            f"no engine {chosen!r}",
-            where="--engine, or TIDEGATE_ENGINE",
-            expected=" or ".join(ENGINES),
-            todo="leave it out for the default: spark where TIDEGATE_SPARK or a running stack names a server, "
-            "else duckdb",
-        )
+    chosen = engine_named(wanted or ("spark" if server is not None else "duckdb"))
     if "://" in lake and not lake.startswith("s3a://"):
         raise TidegateError(
             "a lake of this kind can't be written",
@@ -231,7 +223,25 @@ def _engine(wanted: str | None, server: str | None, lake: str) -> EngineName:
             "requests, which other stores are not known to support",
             todo="choose such a lake with --lake or TIDEGATE_LAKE",
         )
-    return "spark" if chosen == "spark" else "duckdb"
+    return chosen
+
+
+def engine_named(name: str) -> EngineName:
+    """Return an engine by its name.
+
+    Raises:
+        TidegateError: there is none of that name.
+    """
+    for engine in ENGINES:
+        if engine == name:
+            return engine
+    raise TidegateError(
+        f"no engine {name!r}",
+        where="--engine, or TIDEGATE_ENGINE",
+        expected=" or ".join(ENGINES),
+        todo="leave it out for the default: spark where TIDEGATE_SPARK or a running stack names a server, "
+        "else duckdb",
+    )
 
 
 def reader_settings(lake: str | None) -> Settings:

@@ -42,6 +42,14 @@ EngineOpt = Annotated[
         "TIDEGATE_SPARK or a running stack names a server, else duckdb.",
     ),
 ]
+StackEngineOpt = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="ENGINE",
+        help="What its jobs compute rows by: spark, on a server, or duckdb.",
+    ),
+]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 

@@ -37,7 +37,9 @@ def _translated(node: exp.Expression) -> exp.Expression:
     made = sqlglot.parse_one(text, read="spark")
     arguments = {at: argument.transform(_translated) for at, argument in places.items()}
     return made.transform(
-        lambda inner: arguments[inner.name]
-        if isinstance(inner, exp.Column) and inner.name in arguments
-        else inner
+        lambda inner: (
+            arguments[inner.name]
+            if isinstance(inner, exp.Column) and inner.name in arguments
+            else inner
+        )
     )

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from tidegate.lake.reader import LakeReader, Place, typed
 
 if TYPE_CHECKING:
-    from tidegate.dumps import Dumps
+    from tidegate.dump_files import DumpFiles
     from tidegate.lake.delta import DeltaTables
     from tidegate.lake.model import Compacted
     from tidegate.lake.slices import Slices
+    from tidegate.lake.staging_store import StagingStore
     from tidegate.landing.kernel import Rules
     from tidegate.landing.staging import DumpResult, DumpTask
     from tidegate.tables import Table
@@ -29,13 +30,15 @@ class DuckDBEngine:
     Args:
         reader: queries of the lake.
         tables: its tables.
+        store: the files of the lake.
     """
 
     name = "duckdb"
 
-    def __init__(self, reader: LakeReader, tables: DeltaTables) -> None:
+    def __init__(self, reader: LakeReader, tables: DeltaTables, store: StagingStore) -> None:
         self._reader = reader
         self._tables = tables
+        self._store = store
 
     def write(
         self, query: str, places: Mapping[str, Place], columns: Mapping[str, str], folder: str
@@ -69,9 +72,9 @@ class DuckDBEngine:
         return self._tables.compact(table, partitions)
 
     def land(
-        self, tasks: Sequence[DumpTask], rules: Rules, dumps: Dumps, folder: str
+        self, tasks: Sequence[DumpTask], rules: Rules, files: DumpFiles, folder: str
     ) -> list[DumpResult]:
         """See `Engine.land`."""
         from tidegate.landing.staging import land_dumps
 
-        return land_dumps(tasks, rules, dumps, self._reader.target(folder), threads=_THREADS)
+        return land_dumps(tasks, rules, files, self._store.target(folder), threads=_THREADS)

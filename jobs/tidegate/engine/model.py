@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from tidegate.dumps import Dumps
+    from tidegate.dump_files import DumpFiles
     from tidegate.lake.model import Compacted
     from tidegate.lake.reader import Place
     from tidegate.lake.slices import Slices
@@ -56,13 +56,13 @@ class Engine(Protocol):
         """Put the small files of some partitions of a published table together; see `Lake.compact`."""
 
     def land(
-        self, tasks: Sequence[DumpTask], rules: Rules, dumps: Dumps, folder: str
+        self, tasks: Sequence[DumpTask], rules: Rules, files: DumpFiles, folder: str
     ) -> list[DumpResult]:
         """Land dumps by the kernel into a folder under staging.
 
         Args:
             tasks: the dumps.
             rules: how lines become events.
-            dumps: opens their files.
+            files: opens their files.
             folder: below the lake.
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -13,14 +14,17 @@ from tidegate.engine.dialect import to_spark
 from tidegate.lake.commits import encode
 from tidegate.lake.model import Compacted
 from tidegate.lake.reader import Place, fill_in
-from tidegate.quoting import literal
+from tidegate.lake.staging_store import StagingStore
 from tidegate.settings import S3Access
 from tidegate.tables.types import duckdb_type
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from tidegate.dump_files import DumpFiles
     from tidegate.lake.slices import Slices
+    from tidegate.landing.kernel import Rules
+    from tidegate.landing.staging import DumpResult, DumpTask
     from tidegate.tables import Table
 
 _CONFLICTS = ("[DELTA_CONCURRENT_", "[DELTA_METADATA_CHANGED", "[DELTA_PROTOCOL_CHANGED")
@@ -71,12 +75,21 @@ class SparkEngine:
             writer = (
                 rows.write.format("delta")
                 .mode("overwrite")
-                .option("replaceWhere", slices.spark_predicate())
+                .option("replaceWhere", _predicate(slices))
                 .option("userMetadata", json.dumps(record, default=encode))
                 .option("txnAppId", app)
                 .option("txnVersion", number)
             )
             self._unless_beaten(lambda: writer.save(f"{self._root}/{table.path}"), _CONFLICTS)
+
+    def land(
+        self, tasks: Sequence[DumpTask], rules: Rules, files: DumpFiles, folder: str
+    ) -> list[DumpResult]:
+        """See `Engine.land`."""
+        from tidegate.engine.spark_landing import land_on_spark
+
+        store = StagingStore(self._root, self._s3)
+        return land_on_spark(self._spark, tasks, rules, files, store, folder)
 
     def add_columns(self, table: Table, wanted: Mapping[str, str]) -> None:
         """See `Engine.add_columns`."""
@@ -92,8 +105,7 @@ class SparkEngine:
     def compact(self, table: Table, partitions: Mapping[str, Sequence[str]]) -> Compacted | None:
         """See `Engine.compact`."""
         where = " AND ".join(
-            f"{name} IN ({', '.join(literal(value) for value in values)})"
-            for name, values in partitions.items()
+            f"{name} IN ({', '.join(map(_literal, values))})" for name, values in partitions.items()
         )
         found: list[Any] = []
 
@@ -170,7 +182,7 @@ class SparkEngine:
             return rows
         # A predicate over the times that are wanted lets Delta skip files by their statistics.
         reach = [
-            f"({within.ends} >= TIMESTAMP '{lo.isoformat()}' AND {within.starts} <= TIMESTAMP '{hi.isoformat()}')"
+            f"({within.ends} >= {_literal(lo)} AND {within.starts} <= {_literal(hi)})"
             for lo, hi in within.stretches
         ]
         return rows.where(" OR ".join(reach) or "false")
@@ -179,3 +191,26 @@ class SparkEngine:
         if "://" in place:
             return place
         return f"file://{place}" if place.startswith("/") else f"{self._root}/{place}"
+
+
+def _predicate(slices: Slices) -> str:
+    """Return slices as Delta's `replaceWhere` takes them: literals over partition and slice columns."""
+    parts = [] if slices.source is None else [f"source = {_literal(slices.source)}"]
+    if slices.column is not None:
+        values = sorted(slices.values)  # type: ignore[type-var]
+        if slices.date_column is not None:
+            days = sorted({value.date() for value in values if isinstance(value, datetime)})
+            parts.append(f"{slices.date_column} IN ({', '.join(map(_literal, days))})")
+        parts.append(f"{slices.column} IN ({', '.join(map(_literal, values))})")
+        if not values:
+            parts = ["false"]
+    return " AND ".join(parts) or "true"
+
+
+def _literal(value: object) -> str:
+    """Return a value as a literal of Spark SQL."""
+    if isinstance(value, datetime):
+        return f"TIMESTAMP '{value.astimezone(UTC).isoformat(' ')}'"
+    if isinstance(value, date):
+        return f"DATE '{value.isoformat()}'"
+    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"

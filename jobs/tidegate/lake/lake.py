@@ -20,6 +20,7 @@ from tidegate.lake.model import Compacted
 from tidegate.lake.reader import LakeReader, Place, typed
 from tidegate.lake.schema import arrow_schema, rows_to_arrow
 from tidegate.lake.slices import Slices
+from tidegate.lake.staging_store import StagingStore
 from tidegate.lake_files import open_files
 from tidegate.quoting import quoted
 from tidegate.settings import S3Access
@@ -103,7 +104,7 @@ class Lake:
         if self.spark is None:
             from tidegate.engine.duckdb import DuckDBEngine
 
-            return DuckDBEngine(self.reader, self.tables)
+            return DuckDBEngine(self.reader, self.tables, StagingStore(self.root, self.s3))
         from tidegate.engine.spark import SparkEngine
 
         return SparkEngine(self.spark, self.root, self.s3)

@@ -177,7 +177,7 @@ class LakeReader:
 
     def write(
         self, query: str, places: Mapping[str, Place], columns: Mapping[str, str], folder: str
-    ) -> None:
+    ) -> str:
         """Write the rows of a query as one Parquet file into a folder, in place of what is there.
 
         Args:
@@ -185,16 +185,20 @@ class LakeReader:
             places: by name.
             columns: of the rows, with their types as tables name them; each is cast to its type.
             folder: an absolute path of this machine, or a place below the lake.
+
+        Returns:
+            The file's name.
         """
         place = self.target(folder)
         if place.startswith("/"):
             shutil.rmtree(place, ignore_errors=True)
             Path(place).mkdir(parents=True)
         # Never the name of another file: what was read of a file is taken to hold.
-        file = literal(f"{place}/part-{uuid4().hex}.parquet")
+        name = f"part-{uuid4().hex}.parquet"
         text = typed(self.resolve(query, places), columns)
         with self.cursor() as own:  # beside the queries of other threads, which are short
-            own.execute(f"COPY ({text}) TO {file} (FORMAT parquet)")
+            own.execute(f"COPY ({text}) TO {literal(f'{place}/{name}')} (FORMAT parquet)")
+        return name
 
     def target(self, folder: str) -> str:
         """Return the URI, or absolute path, of a folder that is below the lake or a path of this machine already."""

@@ -39,6 +39,11 @@ class StagedFile:
     rows: int
     size: int
 
+    @property
+    def outcome(self) -> str:
+        """What became of its rows: `event` or `quarantined`."""
+        return self.path.partition("/_outcome=")[2].partition("/")[0]
+
 
 class Writers:
     """Writes the rows of a dump.

@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 import socket
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -266,6 +267,9 @@ def _server_conf(work: Path, *, cores: str, memory: str, port: int, token: str) 
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.local.dir": str(work / "local"),
+        # Executors run the landing kernel: by this Python, which has it.
+        "spark.pyspark.python": sys.executable,
+        "spark.python.worker.reuse": "true",
         "spark.sql.warehouse.dir": str(work / "warehouse"),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",

@@ -10,14 +10,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from tidegate.at import Parts
+from tidegate.dump_files import DumpFiles
 from tidegate.dumps import DumpFile, Dumps, Manifest, ManifestError, fingerprint
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_text, hours_text
 from tidegate.lake import Row, Slices, literal, parse_time, slices_where
 from tidegate.landing import numbers
 from tidegate.landing.columns import event_columns, staged_columns
+from tidegate.landing.counts import declared
 from tidegate.landing.kernel import Rules
-from tidegate.landing.staging import DumpResult, DumpTask
+from tidegate.landing.staging import DumpResult, DumpTask, TaskFile
 from tidegate.steps.erasures import erased_from, outdated
 from tidegate.steps.in_force import in_force, may_be_taken_up, refuse_outdated
 from tidegate.tables import events
@@ -260,9 +262,12 @@ def _land(
     folder: str,
 ) -> list[DumpResult]:
     """Stage what becomes of every line of some dumps, below a folder of staging."""
-    tasks = [DumpTask(dump.hour, dump.files) for dump in batch]
-    rules = rules_of(work, source, erased)
-    return work.lake.engine.land(tasks, rules, dumps, folder)
+    tasks = [
+        DumpTask(dump.hour, tuple(TaskFile(file.name, file.size) for file in dump.files))
+        for dump in batch
+    ]
+    files = DumpFiles(dumps, [file for dump in batch for file in dump.files])
+    return work.lake.engine.land(tasks, rules_of(work, source, erased), files, folder)
 
 
 def rules_of(work: Work, source: Source, erased: Erased | None = None) -> Rules:
@@ -293,9 +298,8 @@ def land_into(
                 got=each.error,
                 todo="bring the file back, or land the hour again",
             )
-    files = [file.path for each in results for file in each.parts if file.outcome == "event"]
-    places = tuple(f"{folder}/{file}" for file in files)
-    return Parts(places, folder, {**event_columns(source), "_dump": "string"})
+    lines = _parts(source, folder, results, "event")
+    return replace(lines, columns={**event_columns(source), "_dump": "string"})
 
 
 def account(
@@ -350,7 +354,7 @@ def _parts(source: Source, place: str, results: Iterable[DumpResult], *outcomes:
     files = [
         file.path
         for each in results
-        for file in each.parts
+        for file in each.files
         if not outcomes or file.outcome in outcomes
     ]
     columns = {**staged_columns(source), "_dump": "string"}
@@ -369,15 +373,13 @@ def _check_lines(
         TidegateError: some were not.
     """
     for dump in batch:
-        counted = results[dump.hour].counts
-        staged = sum(part.rows for part in results[dump.hour].parts)
-        kept = sum(each.n for each in counted if each.outcome != "header")
+        counts = results[dump.hour].counts
+        staged = sum(file.rows for file in results[dump.hour].files)
+        kept = sum(count.records for count in counts)
         numbered = kept
         if source.format.type == "json":  # the only one whose records are lines
-            last: dict[str, int] = {}
-            for each in counted:
-                last[each.file] = max(each.last, last.get(each.file, 0))
-            numbered = sum(last.values())
+            last = (max((group.last for group in count.groups), default=0) for count in counts)
+            numbered = sum(last)
         if staged != kept or numbered != kept:
             raise TidegateError(
                 "lines were lost between the dump and the candidate",
@@ -386,21 +388,6 @@ def _check_lines(
                 got=f"{kept} counted, {staged} staged",
                 todo="no landing was recorded; run the step again, and report this if it comes back",
             )
-
-
-def declared(source: Source) -> list[str]:
-    """Return the columns that the source file gives a field for, and leaves in it."""
-    fields = source.fields
-    named = {
-        "event_id": fields.event_id,
-        "event_time": fields.event_time,
-        "event_type": fields.event_type,
-        "user_id": fields.user_id,
-        "anonymous_id": fields.anonymous_id,
-        "source_session_id": source.sessions.id,
-    }
-    given = {name: ref for name, ref in named.items() if ref is not None} | source.columns
-    return [name for name, ref in given.items() if source.pii_action(ref.names()) != "drop"]
 
 
 def _landing(
@@ -416,19 +403,18 @@ def _landing(
 
     reasons: dict[str, int] = defaultdict(int)
     present: dict[str, int] = defaultdict(int)
-    lines_of: dict[str, int] = defaultdict(int)
+    lines_of: dict[str, int] = {}
     events_ = unnumbered = 0
-    for counted in outcome.counts:
-        if counted.outcome == "header":
-            continue
-        lines_of[counted.file] += counted.n
-        unnumbered += counted.unnumbered
-        if counted.outcome == "event":
-            events_ += counted.n
-            for name, n in counted.present.items():
-                present[name] += n
-        else:
-            reasons[str(counted.reason)] += counted.n
+    for count in outcome.counts:
+        lines_of[count.name] = count.records
+        for group in count.groups:
+            unnumbered += group.unnumbered
+            if group.outcome == "event":
+                events_ += group.n
+                for name, n in group.present.items():
+                    present[name] += n
+            else:
+                reasons[str(group.reason)] += group.n
     lines = sum(lines_of.values())
     files = [
         {
@@ -469,7 +455,7 @@ def _landing(
         "landed_at": now(),
         **_by_manifest(dump, {file.name: lines_of.get(file.name, 0) for file in dump.files}),
         "unnumbered": unnumbered if source.sequence is not None else None,
-        "staged": [part.path for part in outcome.parts if part.outcome == "event"],
+        "staged": [file.path for file in outcome.files if file.outcome == "event"],
     }
     return result, row
 

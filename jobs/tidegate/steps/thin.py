@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from tidegate.at import Parts
 from tidegate.dumps import DumpFile
 from tidegate.lake import Row, literal, parse_time
 from tidegate.landing.columns import event_columns, staged_columns
+from tidegate.landing.counts import FileCount, Group, declared
 from tidegate.landing.erased import ID_COLUMNS, REASON, Erased
-from tidegate.landing.staging import Counted, DumpResult, StagedPart
+from tidegate.landing.parquet_files import StagedFile
+from tidegate.landing.staging import DumpResult
 from tidegate.ledger import published_landings
 from tidegate.quoting import quoted
 from tidegate.steps.erasures import erased_from
-from tidegate.steps.land import Dump, Landed, account, candidate_folder, declared
+from tidegate.steps.land import Dump, Landed, account, candidate_folder
 from tidegate.tables import events
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tidegate.source import Source
     from tidegate.steps.work import Work
 
@@ -80,17 +81,11 @@ def _land_thinned(work: Work, source: Source, landing: Row, erased: Erased) -> L
     for outcome in ("event", "quarantined"):
         folder = f"{place}/_dump={dump_name}/_outcome={outcome}"
         kept = {name: kind for name, kind in columns.items() if name not in _IN_FOLDERS}
-        work.lake.select(
-            f"SELECT * FROM ({thinned}) t WHERE _outcome = {literal(outcome)}",
-            folder,
-            kept,
-            lines=known,
-        )
+        query = f"SELECT * FROM ({thinned}) t WHERE _outcome = {literal(outcome)}"
+        name = work.lake.reader.write(query, work.lake.places({"lines": known}), kept, folder)
         [counted] = work.lake.look("SELECT count(*) AS n FROM {part}", part=folder)
-        parts.append(
-            StagedPart(f"_dump={dump_name}/_outcome={outcome}/*.parquet", outcome, counted["n"], 0)
-        )
-    result = DumpResult(hour, tuple(parts), tuple(_counts(work, source, known, thinned)))
+        parts.append(StagedFile(f"_dump={dump_name}/_outcome={outcome}/{name}", counted["n"], 0))
+    result = DumpResult(hour, tuple(parts), _counts(work, source, known, thinned))
     dump = Dump(hour, files, landing["fingerprint"])
     [landed] = account(work, source, [dump], token, place, {hour: result}, erased)
     return landed
@@ -124,8 +119,8 @@ def _thinned(work: Work, source: Source, known: Parts, erased: Erased) -> str:
         FROM (SELECT *, {is_gone} AS is_gone FROM {{lines}}) l"""
 
 
-def _counts(work: Work, source: Source, known: Parts, thinned: str) -> Iterator[Counted]:
-    """Yield how many lines of each file came to what."""
+def _counts(work: Work, source: Source, known: Parts, thinned: str) -> tuple[FileCount, ...]:
+    """Return how many lines of each file came to what."""
     present = ", ".join(f"{quoted(name)} := count({quoted(name)})" for name in declared(source))
     unnumbered = "count(*) FILTER (WHERE _number IS NULL)" if source.sequence is not None else "0"
     rows = work.lake.look(
@@ -134,13 +129,16 @@ def _counts(work: Work, source: Source, known: Parts, thinned: str) -> Iterator[
         f"FROM ({thinned}) t GROUP BY file, _outcome, _reason",
         lines=known,
     )
+    groups: dict[str, list[Group]] = defaultdict(list)
     for row in rows:
-        yield Counted(
-            row["file"],
-            row["_outcome"],
-            row["_reason"],
-            row["n"],
-            row["last"],
-            dict(row["present"]),
-            row["unnumbered"],
+        groups[row["file"]].append(
+            Group(
+                row["_outcome"],
+                row["_reason"],
+                row["n"],
+                row["last"],
+                dict(row["present"]),
+                row["unnumbered"],
+            )
         )
+    return tuple(FileCount(name, tuple(found)) for name, found in groups.items())
