@@ -21,10 +21,14 @@ _MACROS = (
         list_transform(times, lambda t: [t]),
         lambda cuts, t: CASE WHEN t[1] - cuts[len(cuts)] >= longest THEN list_concat(cuts, t) ELSE cuts END
     )""",
+    "counts_by_value(texts) AS map_from_entries(list_sort(map_entries("
+    "CAST(list_histogram(texts) AS MAP(VARCHAR, BIGINT)))))",
     "theta_sketch_agg(x) AS _theta_sketch(list(DISTINCT x) FILTER (WHERE x IS NOT NULL))",
 )
 
 ON_SPARK: Mapping[str, str] = {
+    "counts_by_value": "map_from_entries(array_sort(transform(array_distinct({0}), "
+    "v -> struct(v AS key, cast(size(filter({0}, text -> text = v)) AS bigint) AS value))))",
     "epoch_us": "unix_micros({0})",
     "hash": "xxhash64({0})",
     "make_timestamptz": "timestamp_micros({0})",

@@ -192,18 +192,11 @@ _ENDS = (
 """What a session keeps of its first event and of its last: name, mark of the event, column of the event."""
 
 _COLLAPSED = f"""
-    by_type AS (
-        SELECT source, k, s, coalesce(event_type, '{UNTYPED}') AS type, count(*) AS n, max(t) AS e,
-            list(DISTINCT dump_hour) AS hours,
-            {", ".join(f"max(CASE WHEN {mark} THEN {column} END) AS {name}" for name, mark, column in _ENDS)}
-        FROM assigned GROUP BY source, k, s, type
-    ),
     whole AS (
-        SELECT source, k, s, CAST(sum(n) AS BIGINT) AS event_count, max(e) AS e,
-            map_from_entries(list_sort(list(struct_pack(key := type, value := n)))) AS events_by_type,
-            list_sort(list_distinct(flatten(list(hours)))) AS dump_hours,
-            {", ".join(f"max({name}) AS {name}" for name, _, _ in _ENDS)}
-        FROM by_type GROUP BY source, k, s
+        SELECT source, k, s, count(*) AS event_count, max(t) AS e,
+            list(coalesce(event_type, '{UNTYPED}')) AS types, list_sort(list(DISTINCT dump_hour)) AS dump_hours,
+            {", ".join(f"max(CASE WHEN {mark} THEN {column} END) AS {name}" for name, mark, column in _ENDS)}
+        FROM assigned GROUP BY source, k, s
     ),
     named AS (
         SELECT *, CASE WHEN k LIKE 'i:%' THEN substring(k, 3) END AS source_session_id FROM whole
@@ -215,7 +208,7 @@ _COLLAPSED = f"""
         ) AS VARCHAR)), 32)) AS session_id,
         source_session_id, first_user_key AS user_key, make_timestamptz(s) AS session_start,
         make_timestamptz(e) AS session_end, CAST(e - s AS DOUBLE) / CAST(1000000 AS DOUBLE) AS duration_s,
-        event_count, events_by_type, first_event_id, first_event_type, last_event_id, last_event_type,
+        event_count, counts_by_value(types) AS events_by_type, first_event_id, first_event_type, last_event_id, last_event_type,
         event_count = 1 AS is_bounce, dump_hours
     FROM named"""
 """The steps from `assigned`, events that know their session, to the columns of `TABLE`.
