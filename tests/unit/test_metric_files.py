@@ -26,7 +26,7 @@ from tidegate.metrics import (
     parse_metric,
     readable_metrics,
 )
-from tidegate.metrics.expressions import ExpressionError, read_expression
+from tidegate.user_sql.expressions import ExpressionError, read_expression
 from tidegate.metrics.in_force import in_force
 from tidegate.metrics.model import COMMON
 from tidegate.settings import Settings

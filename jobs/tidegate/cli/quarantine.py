@@ -21,7 +21,7 @@ from tidegate.cli.options import (
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_range, hour_text, parse_hour
 from tidegate.landing.erased import REASON as ERASED
-from tidegate.landing.parse import REASONS
+from tidegate.landing.reasons import REASONS
 from tidegate.nearest import hint
 from tidegate.settings import load_settings
 

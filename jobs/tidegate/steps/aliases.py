@@ -31,12 +31,13 @@ if TYPE_CHECKING:
     from tidegate.steps.work import Work
 
 _ALIASES = session_aliases.TABLE
-_IN = {"session_id": "string", "event_id": "string", "t": "bigint"}
+IN = {"session_id": "string", "event_id": "string", "t": "bigint"}
 """What `session_aliases.members` gives."""
 _SESSION_COLUMNS = (*session_aliases.ABOUT, "source_session_id", "dump_hours")
 """What is asked of sessions."""
 _SESSIONS = sessions.TABLE.types_of(_SESSION_COLUMNS)
-_LOST = "SELECT o.* FROM {old} o ANTI JOIN {new} n ON o.session_id = n.session_id"
+LOST = "SELECT o.* FROM {old} o ANTI JOIN {new} n ON o.session_id = n.session_id"
+"""The query of the `old` sessions whose ids none of the `new` ones has."""
 _WANTED = """
     SELECT event_id FROM {were}
     UNION ALL SELECT e.event_id FROM (SELECT unnest(events) AS e FROM {mine}) x"""
@@ -89,13 +90,13 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
     now = work.at(sessions.TABLE, name, change.delta_version, of_these)
     old = kept("old", replaced, _SESSIONS, sessions=then)
     new = kept("new", replaced, _SESSIONS, sessions=now)
-    lost = _kept_of(work, name, kept("lost", _LOST, _SESSIONS, old=old, new=new), place)
+    lost = _kept_of(work, name, kept("lost", LOST, _SESSIONS, old=old, new=new), place)
     before = work.ledger.numbered(sessions.TABLE, name, change.sequence - 1)
     dumps = _dumps_of(work, lost)
     were = kept(
         "were",
         session_aliases.members(in_dumps(dumps)),
-        _IN,
+        IN,
         events=_events_of(work, name, before, dumps),
         sessions=lost,
     )
@@ -111,7 +112,7 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
     moved = kept(
         "moved",
         session_aliases.members(f"{in_dumps(dumps)} AND event_id IN ({_WANTED})"),
-        _IN,
+        IN,
         events=_events_of(work, name, change, dumps),
         sessions=new,
         were=were,

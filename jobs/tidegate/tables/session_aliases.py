@@ -98,24 +98,24 @@ def build(within: timedelta) -> str:
         FROM (SELECT {about}, unnest(events) AS e FROM {{known}}) k
     ),
     numbered AS (
-        SELECT *, row_number() OVER (PARTITION BY session_id ORDER BY t, event_id) AS at FROM members
+        SELECT *, row_number() OVER (PARTITION BY session_id ORDER BY t, event_id) AS number FROM members
     ),
     found AS (
         SELECT m.*, g.session_id IS NOT NULL AS is_gone, n.session_id AS now_in, row_number() OVER (
-            PARTITION BY m.session_id, m.at ORDER BY abs(n.t - m.t), n.session_id
+            PARTITION BY m.session_id, m.number ORDER BY abs(n.t - m.t), n.session_id
         ) AS place
         FROM numbered m
         LEFT JOIN (SELECT DISTINCT session_id FROM {{replaced}}) g ON m.was_in = g.session_id
         LEFT JOIN {{moved}} n ON n.event_id = m.event_id AND abs(n.t - m.t) <= {us}
     ),
     placed AS (
-        SELECT {about}, at, t, event_id,
+        SELECT {about}, number, t, event_id,
             coalesce(now_in, CASE WHEN is_gone THEN NULL ELSE was_in END) AS live
         FROM found WHERE place = 1
     ),
     whole AS (
-        SELECT {about}, list_sort(list(struct_pack(at := at, t := t, event_id := event_id, live := live))) AS es,
-            arg_min(live, at) FILTER (WHERE live IS NOT NULL) AS live_session_id
+        SELECT {about}, list_sort(list(struct_pack(number := number, t := t, event_id := event_id, live := live))) AS es,
+            arg_min(live, number) FILTER (WHERE live IS NOT NULL) AS live_session_id
         FROM placed GROUP BY {about}
     )
     SELECT {about}, live_session_id,
