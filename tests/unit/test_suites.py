@@ -198,7 +198,7 @@ def test_conditions_queries_usual_values_and_sources_are_ordinary_parts_of_an_en
     ("old", "new", "told"),
     [
         ("event_type =", "event_typ =", "no column 'event_typ' in the rows of events; did you"),
-        ("'buy' AND", "'buy' AND AND", "where: not a Spark SQL condition"),
+        ("'buy' AND", "'buy' AND AND", "where: not an SQL expression"),
         ("JOIN sessions", "JOIN session", "no published table 'session'; did you mean 'sessions'?"),
         ("JOIN sessions", "JOIN staging.sessions", "no published table 'staging.sessions'"),
         ("FROM {batch} b", "FROM events b", "expected {batch}, which stands for"),

@@ -81,7 +81,8 @@ def _length(column: Column) -> str:
 
 
 def _text(column: Column) -> str:
-    return column.sql if column.is_text else f"CAST({column.sql} AS VARCHAR)"
+    # Without what is appended, DuckDB 1.5 compares a time's text with a pattern that is no time as NULL.
+    return column.sql if column.is_text else f"(CAST({column.sql} AS VARCHAR) || '')"
 
 
 def _whole(limit: Any) -> int:

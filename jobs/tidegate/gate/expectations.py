@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tidegate.gate.aggregates import plain
 from tidegate.gate.gx_patches import great_expectations
 from tidegate.nearest import nearest
 from tidegate.suites import QUERY, Entry, Suite
@@ -49,7 +50,8 @@ def expectation(entry: Entry, number: int) -> Any:
     from great_expectations.expectations.row_conditions import PassThroughCondition
 
     kind = _kind(entry.type)
-    args = dict(entry.args)
+    # Great Expectations compares times without a zone: those of a suite are in UTC then, as metrics are.
+    args = {key: plain(value) for key, value in entry.args.items()}
     if entry.where is not None:
         if "row_condition" not in kind.__fields__:
             raise EntryFaultError(f"{entry.type} takes no condition on rows (`where`)")

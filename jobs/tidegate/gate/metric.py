@@ -46,12 +46,30 @@ class Metric:
         return default if found is None else found
 
 
+_DOMAIN = frozenset(
+    ["batch_id", "table", "column", "column_A", "column_B", "column_list", "row_condition"]
+    + ["condition_parser", "ignore_row_if"]
+)
+
+
 @dataclass(frozen=True)
 class Question:
-    """A metric that is asked of a candidate."""
+    """A metric that is asked of a candidate.
+
+    Raises:
+        NotImplementedError: it is about something else than the candidate's rows.
+    """
 
     metric: Metric
     candidate: Candidate
+
+    def __post_init__(self) -> None:
+        if self.metric.domain.get("table") is not None:
+            raise NotImplementedError(f"{self.metric.name} of another table is not known here")
+        if unknown := self.metric.domain.keys() - _DOMAIN:
+            raise NotImplementedError(
+                f"{self.metric.name} of {', '.join(sorted(unknown))} is not known here"
+            )
 
     def column(self, key: str = "column") -> Column:
         """Return a column that it is about.
