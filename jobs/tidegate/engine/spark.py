@@ -19,7 +19,7 @@ from tidegate.settings import Settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from tidegate.writer import Claim
+    from tidegate.lake.claim import Claim
 
 _SESSION = {
     "spark.sql.session.timeZone": "UTC",
@@ -76,7 +76,8 @@ def session(
     """Yield a Spark session on the one server that writes the lake.
 
     That is the server of `settings.spark`, where there is one (a running stack's, or a cluster's);
-    else one is started for the length of the block, alone with the lake.
+    else one is started for the length of the block, alone with the lake. Commands that name the same server hold the
+    lake together.
 
     Args:
         settings: whose lake.
@@ -86,16 +87,23 @@ def session(
         TryAgainError: no server answers, or it or S3 was lost in the middle of the work.
         TidegateError: another server writes the lake.
     """
-    from tidegate.writer import claim
+    from tidegate.lake.claim import claim
 
     with ExitStack() as held:
         url = settings.spark
+        claimed = None
+        # A lake of another kind can't be claimed; who names its server answers for it.
+        if url is None or settings.lake.startswith("s3a://") or "://" not in settings.lake:
+            server = _shown(url) if url is not None else None
+            claimed = held.enter_context(claim(settings, "exclusive", server))
         if url is None:
-            claimed = held.enter_context(claim(settings))
+            assert claimed is not None, "only a named server works without a claim"
             url = held.enter_context(_private_server(settings, claimed, tell))
         spark = connect(url)
         try:
             yield spark
+            if claimed is not None:
+                claimed.check()
         except TidegateError:
             raise
         except Exception as error:
