@@ -19,7 +19,7 @@ from tidegate.settings import Settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from tidegate.writer import Claim
+    from tidegate.lake.claim import Claim
 
 _SESSION = {
     "spark.sql.session.timeZone": "UTC",
@@ -62,7 +62,8 @@ def session(
     """Yield a Spark session on the one server that writes the lake.
 
     That is the server of `settings.spark`, where there is one (a running stack's, or a cluster's);
-    else one is started for the length of the block, alone with the lake.
+    else one is started for the length of the block, alone with the lake. Commands that name the same server hold the
+    lake together.
 
     Args:
         settings: whose lake.
@@ -72,16 +73,18 @@ def session(
         TryAgainError: no server answers, or it or S3 was lost in the middle of the work.
         TidegateError: another server writes the lake.
     """
-    from tidegate.writer import claim
+    from tidegate.lake.claim import claim
 
     with ExitStack() as held:
         url = settings.spark
+        server = _shown(url) if url is not None else None
+        claimed = held.enter_context(claim(settings, "exclusive", server))
         if url is None:
-            claimed = held.enter_context(claim(settings))
             url = held.enter_context(_private_server(settings, claimed, tell))
         spark = connect(url)
         try:
             yield spark
+            claimed.check()
         except TidegateError:
             raise
         except Exception as error:
