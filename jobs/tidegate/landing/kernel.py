@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from tidegate.landing import personal
-from tidegate.landing.decide import Outcomes, Values, find_problems, staged, values_of
+from tidegate.landing.decide import Outcomes, Values, find_problems, values_of
 from tidegate.landing.erased import Erased
 from tidegate.landing.errors import UnreadableError
 from tidegate.landing.expressions import evaluate
@@ -25,6 +25,7 @@ from tidegate.landing.ids import computed_ids
 from tidegate.landing.json_lines import JsonLines
 from tidegate.landing.plan import Plan
 from tidegate.landing.records import Mask, Records
+from tidegate.landing.rows import staged
 from tidegate.landing.schema import staged_schema
 from tidegate.landing.unpack import unpacked
 from tidegate.pii_key import PiiKey
@@ -80,7 +81,8 @@ def parse_file(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a file in the columns of `staged_schema`, every record exactly once.
 
-    The rows of a batch are in no order. What is wrong with a record is in `_reason` and `_detail`.
+    A batch has events or quarantined records, in the order of their lines. But a record that could not be
+    read together with others comes after them. What is wrong with a record is in `_reason` and `_detail`.
 
     Args:
         stream: the file as it is stored.
@@ -120,10 +122,10 @@ class _Landing:
             unsure = self._unsure(records, outcomes)
             if unsure.any():
                 others = reader.again(records, unsure)
-                yield self._staged(others, *self._decided(others))
+                yield from self._staged(others, *self._decided(others))
                 skipped = unsure if records.skipped is None else records.skipped | unsure
                 records = replace(records, skipped=skipped)
-            yield self._staged(records, values, outcomes)
+            yield from self._staged(records, values, outcomes)
 
     def _decided(self, records: Records) -> tuple[Values, Outcomes]:
         plan, rules = self._plan, self._rules
@@ -151,7 +153,9 @@ class _Landing:
             return np.zeros(len(records), np.bool_)
         return outcomes.has("bad_value", "bad_event_time")
 
-    def _staged(self, records: Records, values: Values, outcomes: Outcomes) -> pa.RecordBatch:
+    def _staged(
+        self, records: Records, values: Values, outcomes: Outcomes
+    ) -> Iterator[pa.RecordBatch]:
         if self._rules.source.fields.event_id is None:
             ids = computed_ids(
                 self._rules.source.source,
@@ -161,7 +165,7 @@ class _Landing:
                 self._connection,
             )
             values = replace(values, typed={**values.typed, "event_id": ids})
-        return staged(
+        yield from staged(
             records,
             values,
             outcomes,
