@@ -669,3 +669,49 @@ def _has(value: Any, names: tuple[str, ...]) -> bool:
             return False
         value = value[name]
     return True
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ({"encoding": "utf-15"}, "format.encoding: unknown encoding 'utf-15'; did you mean"),
+        ({"escape": "\\\\"}, "format.escape: expected exactly one character or null"),
+        ({"escape": ","}, "delimiter and escape are the same"),
+        ({"escape": '"'}, "a doubled quote is read as one quote already"),
+        ({"comment": ""}, "format.comment: expected how such a line begins"),
+        ({"comment": ",x"}, "begins like a record"),
+        ({"skip": -1}, "format.skip: expected at least 0, got -1"),
+        ({"null": [None]}, "expected a list of texts that stand for no value"),
+        ({"null": ["\x85"]}, "write '\\N' in single quotes"),
+        ({"nul": [""]}, "unknown key 'nul' in format; did you mean 'null'?"),
+    ],
+)
+def test_a_wrong_option_of_delimited_text_is_named(form: dict[str, Any], told: str) -> None:
+    found = faults(format={"type": "csv", **form})
+    assert any(told in fault for fault in found), found
+
+
+def test_only_delimited_text_takes_the_options_of_delimited_text() -> None:
+    assert "only csv takes escape" in faults(format={"type": "json", "escape": "\\"})[0]
+
+
+def test_the_key_null_needs_no_quotes_in_yaml(tmp_path: Path) -> None:
+    path = tmp_path / "s.yml"
+    path.write_text(
+        yaml.safe_dump({**LEAST, "source": "s"})
+        + "format: {type: csv, null: ['', '\\N', 'NULL'], encoding: Latin1}\n"
+    )
+    form = load_source(path).format
+    assert (form.null, form.encoding) == (("", r"\N", "NULL"), "iso-8859-1")
+
+
+def test_options_at_their_defaults_leave_a_fingerprint_as_it_was() -> None:
+    # Written down before these options existed.
+    before = {"type": "csv", "delimiter": ",", "header": True, "quote": '"'}
+    assert source(format="csv").definition()["format"] == before
+    spelled = {"type": "csv", "null": "", "skip": 0, "encoding": "UTF-8", "escape": None}
+    assert source(format=spelled).definition()["format"] == before
+    assert source(format="parquet").definition()["format"] == {"type": "parquet"}
+    told = source(format={"type": "csv", "null": r"\N", "comment": "#"}).definition()["format"]
+    assert told == {**before, "null": [r"\N"], "comment": "#"}
+    assert source().defined_as(source(format="csv").definition()).format == source(format="csv").format

@@ -21,16 +21,17 @@ def json_objects(names: Sequence[str], columns: Sequence[pa.Array]) -> pa.Array:
         columns: arrays of strings of one length.
     """
     members = [
-        pc.binary_join_element_wise(f'{json_text(name)}:"', escaped(column), '"', "")
+        pc.binary_join_element_wise(f',{json_text(name)}:"', escaped(column), '"', "")
         for name, column in zip(names, columns, strict=True)
     ]
     return objects_of(members)
 
 
 def objects_of(members: Sequence[pa.Array]) -> pa.Array:
-    """Return a JSON object a row, of texts such as `"name":1`; those that are NULL are left out."""
-    inner = pc.binary_join_element_wise(*members, ",", null_handling="skip")
-    return pc.binary_join_element_wise("{", inner, "}", "")
+    """Return a JSON object a row, of texts such as `,"name":1`; those that are NULL are left out."""
+    # The braces keep rows of nothing but NULLs: Arrow drops a row of which it joins no text.
+    joined = pc.binary_join_element_wise("{", *members, "}", "", null_handling="skip")
+    return pc.replace_substring(joined, "{,", "{", max_replacements=1)
 
 
 def escaped(column: pa.Array) -> pa.Array:

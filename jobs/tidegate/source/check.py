@@ -9,12 +9,12 @@ from itertools import combinations
 
 from tidegate.durations import duration_text
 from tidegate.nearest import hint
+from tidegate.source.format import Format
 from tidegate.source.model import (
     RESERVED_COLUMNS,
     Column,
     Complete,
     FieldRef,
-    Format,
     PiiAction,
     Source,
 )

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from tidegate.durations import parse_duration
 from tidegate.errors import SourceError, TidegateError
 from tidegate.nearest import hint, nearest
+from tidegate.source.base import shown
 from tidegate.source.check import (
     between_faults,
     column_name_faults,
@@ -26,18 +27,17 @@ from tidegate.source.check import (
     pii_names_faults,
     reference_faults,
 )
+from tidegate.source.format import Format
 from tidegate.source.model import (
     COMPLETE,
     Column,
     Complete,
     FieldRef,
     Fields,
-    Format,
     PiiAction,
     Sequence,
     Source,
     TimeRef,
-    _got,
 )
 from tidegate.source.paths import split_path
 from tidegate.template import Template, TemplateError, parse_template
@@ -320,21 +320,22 @@ def _faults(details: ErrorDetails) -> Iterator[str]:
         got = details["input"]
         near = hint(got, known) if isinstance(got, str) else ""
         meant = f"; {near}" if "mean" in near else ""
-        yield f"{at}: expected {', '.join(known)}, got {_got(got)}{meant}"
+        yield f"{at}: expected {', '.join(known)}, got {shown(got)}{meant}"
     else:
         words = {
             "string_type": "text",
             "int_type": "a whole number",
-            "greater_than_equal": "at least 1",
+            "greater_than_equal": f"at least {details.get('ctx', {}).get('ge')}",
+            "less_than_equal": f"at most {details.get('ctx', {}).get('le')}",
             "dict_type": "keys and values",
             "model_type": "keys and values",
             "model_attributes_type": "keys and values",
         }
         expected = words.get(kind)
         yield (
-            f"{at}: expected {expected}, got {_got(details['input'])}"
+            f"{at}: expected {expected}, got {shown(details['input'])}"
             if expected
-            else f"{at}: {details['msg']}, got {_got(details['input'])}"
+            else f"{at}: {details['msg']}, got {shown(details['input'])}"
         )
 
 
