@@ -714,4 +714,6 @@ def test_options_at_their_defaults_leave_a_fingerprint_as_it_was() -> None:
     assert source(format="parquet").definition()["format"] == {"type": "parquet"}
     told = source(format={"type": "csv", "null": r"\N", "comment": "#"}).definition()["format"]
     assert told == {**before, "null": [r"\N"], "comment": "#"}
-    assert source().defined_as(source(format="csv").definition()).format == source(format="csv").format
+    assert (
+        source().defined_as(source(format="csv").definition()).format == source(format="csv").format
+    )

@@ -30,7 +30,7 @@ class Values:
         failed: by name, records for which its expression failed.
         erased: records of erased persons.
         producer_erased: records whose producer is one.
-        cut: how many times lost digits beyond microseconds.
+        cut: how many of its times lost digits beyond microseconds, for each record; None for none.
     """
 
     inputs: Mapping[str, pa.Array]
@@ -38,7 +38,7 @@ class Values:
     failed: Mapping[str, Mask]
     erased: Mask | None = None
     producer_erased: Mask | None = None
-    cut: int = 0
+    cut: npt.NDArray[np.int64] | None = None
 
 
 def values_of(
@@ -54,7 +54,7 @@ def values_of(
     """
     unit = plan.source.fields.event_time.unit
     typed = {"event_time": convert.to_time(inputs["event_time"], unit)}
-    cut = convert.count_cut(inputs["event_time"]) if unit == "iso" else 0
+    cut = [convert.is_cut(inputs["event_time"])] if unit == "iso" else []
     for name in (*ID_FIELDS, "event_type", "_producer"):
         text = convert.to_text(inputs[name]) if name in inputs else pa.nulls(count, pa.string())
         typed[name] = text if name == "event_type" else _without_empty(text)
@@ -63,9 +63,10 @@ def values_of(
     for name, column in plan.source.columns.items():
         typed[name] = convert.to_type(inputs[name], column.type)
         if column.type == "timestamp":
-            cut += convert.count_cut(inputs[name])
+            cut.append(convert.is_cut(inputs[name]))
     typed["user_key"] = pc.coalesce(typed["user_id"], typed["anonymous_id"])
-    return Values(inputs, typed, failed, cut=cut)
+    masks = [mask.astype(np.int64) for mask in cut if mask is not None]
+    return Values(inputs, typed, failed, cut=sum(masks[1:], masks[0]) if masks else None)
 
 
 def _without_empty(texts: pa.Array) -> pa.Array:
@@ -175,7 +176,7 @@ def _check_fields(problems: _Problems, values: Values, plan: Plan, hour: datetim
     late, future = plan.source.accept.late, plan.source.accept.future
     micros = typed.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
     problems.add(
-        micros < _micros(hour - late) if hour - _EPOCH > late else micros < 0,
+        micros < _micros(hour - _EPOCH) - _micros(late),
         "too_late",
         lambda place: (
             f"expected at most {_seconds(late)} s before the dump hour, "
@@ -183,7 +184,7 @@ def _check_fields(problems: _Problems, values: Values, plan: Plan, hour: datetim
         ),
     )
     problems.add(
-        micros > _micros(hour + timedelta(hours=1) + future),
+        micros > _micros(hour - _EPOCH + timedelta(hours=1)) + _micros(future),
         "too_early",
         lambda place: (
             f"expected at most {_seconds(future)} s after the dump hour ends, "
@@ -214,8 +215,8 @@ def _shown(values: pa.Array, place: int) -> str:
     return str(convert.to_text(values[place : place + 1])[0].as_py())[:_SHOWN]
 
 
-def _micros(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(microseconds=1)
+def _micros(span: timedelta) -> int:
+    return span // timedelta(microseconds=1)
 
 
 def _seconds(span: timedelta) -> int:

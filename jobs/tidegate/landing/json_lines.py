@@ -94,6 +94,9 @@ class JsonLines:
         self._misfits = self._misfits + 1 if parsed.is_misfit else 0
         self._is_known = not parsed.is_misfit and len(parsed.refused) < lines.count // 8
         columns = {names: leaf(parsed.rows, names) for names in self._plan.paths}
+        for values in columns.values():
+            if pa.types.is_floating(values.type):  # beyond the type, whatever the digits were
+                slow |= mask_of(pc.invert(pc.is_finite(values)))
         if b"-0" in lines.data:  # as a whole number it can't be told from 0
             for names in self._plan.exact:
                 if pa.types.is_integer(columns[names].type):
