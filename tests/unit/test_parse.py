@@ -335,6 +335,8 @@ VALUES = {
     "double": _with('"x":1.5e3', x=1500),
     "double of many digits": _with('"x":0.1000000000000000055511151231257827', x=0.1),
     "double number beyond its range": _unfit('"x":1e400'),
+    "double number of 400 digits": _unfit(f'"x":1{"0" * 400}'),
+    "float number beyond its range": _unfit('"y":1e39'),
     "double too small for any": _with('"x":1e-400', x=0),
     "double words": _unfit('"x":"big"'),
     "double with a letter behind": _unfit('"x":"12d"'),
@@ -413,7 +415,7 @@ def test_a_line_becomes_what_it_should(name: str, outcome: dict[str, Row]) -> No
 
 def test_every_reason_has_a_case() -> None:
     reasons = {case.reason for case in CASES.values()} - {None}
-    assert reasons | {"wrong_columns", "erased"} == set(REASONS)
+    assert reasons | {"wrong_columns", "bad_quotes", "erased"} == set(REASONS)
 
 
 def test_a_line_at_the_limit_of_length_is_an_event_and_one_byte_more_is_not() -> None:

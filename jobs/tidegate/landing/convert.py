@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidegate.landing import exact, times
-from tidegate.landing.records import mask_of
+from tidegate.landing.records import Mask, mask_of
 from tidegate.landing.schema import TIME, arrow_type
 
 _PLAIN_WHOLE = "^-?[0-9]{1,18}$"
@@ -120,12 +120,15 @@ def _times(values: pa.Array) -> pa.Array:
     return out
 
 
-def count_cut(values: pa.Array) -> int:
-    """Return how many times of ISO text have a fraction beyond microseconds that is not zero."""
+def is_cut(values: pa.Array) -> Mask | None:
+    """Return which times of ISO text have a fraction beyond microseconds that is not zero; None for none."""
     if not pa.types.is_string(values.type):
-        return 0
-    parsed = pc.match_substring_regex(values, r"[.,][0-9]{6}[0-9]*[1-9]")
-    return int(pc.sum(parsed).as_py() or 0)
+        return None
+    # No such time is as short as usual ones.
+    longest = pc.max(pc.binary_length(values)).as_py()
+    if longest is None or longest <= len("2024-03-01T12:00:00.123456Z"):
+        return None
+    return mask_of(pc.match_substring_regex(values, r"[.,][0-9]{6}[0-9]*[1-9]"))
 
 
 def _epochs(values: pa.Array, unit: str) -> pa.Array:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tidegate.landing.kernel import CUT_TIMES
 from tidegate.source import Source
 
 
@@ -39,10 +40,12 @@ class FileCount:
     Attributes:
         name: of the file.
         groups: by outcome and reason; none for a file without records.
+        cut_times: how many times lost digits beyond microseconds.
     """
 
     name: str
     groups: tuple[Group, ...]
+    cut_times: int = 0
 
     @property
     def records(self) -> int:
@@ -84,24 +87,25 @@ class Counts:
         self._declared = declared(source)
         self._is_numbered = source.sequence is not None
         self._sums: dict[str, dict[tuple[str, str | None], _Sum]] = {}
+        self._cut: dict[str, int] = {}
 
     def begin(self, file: str) -> None:
         """Count a file, also if no row comes of it."""
         self._sums[file] = {}
+        self._cut[file] = 0
 
     def add(self, file: str, rows: pa.RecordBatch) -> None:
         """Count rows of a file."""
-        if not rows.column("_reason").null_count:
-            parts = [rows]
-        elif rows.column("_reason").null_count == len(rows):
+        metadata = rows.schema.metadata or {}
+        self._cut[file] += int(metadata.get(CUT_TIMES.encode(), 0))
+        reasons = rows.column("_reason")
+        if reasons.null_count == len(rows):
             self._add(file, "event", None, rows)
             return
-        else:
-            parts = list(_parts(rows))
-        for part in parts:
-            for reason in pc.unique(part.column("_reason")).to_pylist():
-                same = part.filter(pc.equal(part.column("_reason"), reason)) if reason else part
-                self._add(file, "quarantined" if reason else "event", reason, same)
+        for reason in pc.unique(reasons).to_pylist():
+            same = pc.is_null(reasons) if reason is None else pc.equal(reasons, reason)
+            outcome = "event" if reason is None else "quarantined"
+            self._add(file, outcome, reason, rows.filter(same))
 
     def _add(self, file: str, outcome: str, reason: str | None, rows: pa.RecordBatch) -> None:
         if not len(rows):
@@ -126,13 +130,7 @@ class Counts:
                         groups.items(), key=lambda item: (item[0][0], item[0][1] or "")
                     )
                 ),
+                self._cut[name],
             )
             for name, groups in self._sums.items()
         }
-
-
-def _parts(rows: pa.RecordBatch) -> Iterable[pa.RecordBatch]:
-    """Yield the events, and then the others."""
-    is_event = pc.is_null(rows.column("_reason"))
-    yield rows.filter(is_event)
-    yield rows.filter(pc.invert(is_event))

@@ -12,16 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidegate.landing import convert
-from tidegate.landing.limits import MAX_RAW_BYTES
 from tidegate.landing.plan import ID_FIELDS, Plan
 from tidegate.landing.records import Mask, Records, mask_of
 
 _SHOWN = 100
 """Characters of a value that a message shows."""
-_MAX_PRODUCER = 256
-"""Characters of a producer's name; a longer one is none."""
-_MAX_NUMBER = (1 << 63) - 2
-"""The largest number of an event: from it to nought there are as many as a bigint can hold."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -35,7 +30,7 @@ class Values:
         failed: by name, records for which its expression failed.
         erased: records of erased persons.
         producer_erased: records whose producer is one.
-        cut: how many times lost digits beyond microseconds.
+        cut: how many of its times lost digits beyond microseconds, for each record; None for none.
     """
 
     inputs: Mapping[str, pa.Array]
@@ -43,7 +38,7 @@ class Values:
     failed: Mapping[str, Mask]
     erased: Mask | None = None
     producer_erased: Mask | None = None
-    cut: int = 0
+    cut: npt.NDArray[np.int64] | None = None
 
 
 def values_of(
@@ -59,7 +54,7 @@ def values_of(
     """
     unit = plan.source.fields.event_time.unit
     typed = {"event_time": convert.to_time(inputs["event_time"], unit)}
-    cut = convert.count_cut(inputs["event_time"]) if unit == "iso" else 0
+    cut = [convert.is_cut(inputs["event_time"])] if unit == "iso" else []
     for name in (*ID_FIELDS, "event_type", "_producer"):
         text = convert.to_text(inputs[name]) if name in inputs else pa.nulls(count, pa.string())
         typed[name] = text if name == "event_type" else _without_empty(text)
@@ -68,9 +63,10 @@ def values_of(
     for name, column in plan.source.columns.items():
         typed[name] = convert.to_type(inputs[name], column.type)
         if column.type == "timestamp":
-            cut += convert.count_cut(inputs[name])
+            cut.append(convert.is_cut(inputs[name]))
     typed["user_key"] = pc.coalesce(typed["user_id"], typed["anonymous_id"])
-    return Values(inputs, typed, failed, cut=cut)
+    masks = [mask.astype(np.int64) for mask in cut if mask is not None]
+    return Values(inputs, typed, failed, cut=sum(masks[1:], masks[0]) if masks else None)
 
 
 def _without_empty(texts: pa.Array) -> pa.Array:
@@ -180,7 +176,7 @@ def _check_fields(problems: _Problems, values: Values, plan: Plan, hour: datetim
     late, future = plan.source.accept.late, plan.source.accept.future
     micros = typed.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
     problems.add(
-        micros < _micros(hour - late) if hour - _EPOCH > late else micros < 0,
+        micros < _micros(hour - _EPOCH) - _micros(late),
         "too_late",
         lambda place: (
             f"expected at most {_seconds(late)} s before the dump hour, "
@@ -188,7 +184,7 @@ def _check_fields(problems: _Problems, values: Values, plan: Plan, hour: datetim
         ),
     )
     problems.add(
-        micros > _micros(hour + timedelta(hours=1) + future),
+        micros > _micros(hour - _EPOCH + timedelta(hours=1)) + _micros(future),
         "too_early",
         lambda place: (
             f"expected at most {_seconds(future)} s after the dump hour ends, "
@@ -219,8 +215,8 @@ def _shown(values: pa.Array, place: int) -> str:
     return str(convert.to_text(values[place : place + 1])[0].as_py())[:_SHOWN]
 
 
-def _micros(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(microseconds=1)
+def _micros(span: timedelta) -> int:
+    return span // timedelta(microseconds=1)
 
 
 def _seconds(span: timedelta) -> int:
@@ -235,109 +231,3 @@ def time_text(value: pa.Scalar) -> str:
 
 def _list(values: pa.Array | None, count: int) -> list[str | None]:
     return values.to_pylist() if values is not None else [None] * count
-
-
-def staged(
-    records: Records,
-    values: Values,
-    outcomes: Outcomes,
-    plan: Plan,
-    schema: pa.Schema,
-    constants: Mapping[str, object],
-    *,
-    any_erased: bool,
-) -> pa.RecordBatch:
-    """Return the rows of records as they are staged, without those that were skipped.
-
-    Args:
-        records: the records.
-        values: their values.
-        outcomes: what is wrong with them.
-        plan: of the source.
-        schema: of staged rows.
-        constants: values that all rows have.
-        any_erased: whether any person was erased, so that text of unknown persons is not kept.
-    """
-    count = len(records)
-    is_event = pa.array(outcomes.is_event)
-    all_events = bool(outcomes.is_event.all())
-    columns: dict[str, pa.Array] = {
-        "line": records.line,
-        "_outcome": _names(outcomes, count),
-        "_reason": outcomes.reason,
-        "_detail": outcomes.detail,
-        **_kept(records, outcomes, plan, any_erased=any_erased),
-    }
-    for name in schema.names:
-        if name in columns:
-            continue
-        kind = schema.field(name).type
-        if name in constants:
-            columns[name] = pa.repeat(pa.scalar(constants[name], kind), count)
-        elif name == "properties" or name in values.typed:
-            value = records.body if name == "properties" else values.typed[name]
-            columns[name] = value if all_events else pc.if_else(is_event, value, _null(value.type))
-    if "_number" in schema.names:
-        columns |= _numbered(records, values)
-    rows = pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
-    return rows if records.skipped is None else rows.filter(pa.array(~records.skipped))
-
-
-def _names(outcomes: Outcomes, count: int) -> pa.Array:
-    if outcomes.is_event.all():
-        return pa.repeat("event", count)
-    return pc.if_else(pa.array(outcomes.is_event), "event", "quarantined")
-
-
-def _null(kind: pa.DataType) -> pa.Scalar:
-    return pa.scalar(None, kind)
-
-
-def _kept(
-    records: Records, outcomes: Outcomes, plan: Plan, *, any_erased: bool
-) -> dict[str, pa.Array]:
-    """Return `_raw` and `_raw_bytes`: the text of quarantined lines, and their bytes where these are no text."""
-    count = len(records)
-    bad = ~outcomes.is_event & ~outcomes.has("erased")
-    if records.skipped is not None:
-        bad &= ~records.skipped
-    private = bool(plan.source.pii)
-    if any_erased or private:  # else text of persons of whom nothing is to be kept
-        bad &= records.is_whole
-    texts: npt.NDArray[np.object_] = np.full(count, None, object)
-    data = texts.copy()
-    source = records.body if private else records.raw
-    for place in np.flatnonzero(bad).tolist():
-        value = source[place].as_py()
-        if isinstance(value, bytes):
-            is_head = records.length[place].as_py() > MAX_RAW_BYTES >= len(value)
-            value, is_text = _decoded(value, is_head=is_head)
-            if not is_text and not private:
-                data[place] = source[place].as_py()
-        texts[place] = value
-    return {"_raw": pa.array(texts, pa.string()), "_raw_bytes": pa.array(data, pa.binary())}
-
-
-def _decoded(data: bytes, *, is_head: bool) -> tuple[str, bool]:
-    """Return bytes as text, and whether they are text; a character cut at the end of a head is left out."""
-    try:
-        return data.decode(), True
-    except UnicodeDecodeError as error:
-        if is_head and error.start >= len(data) - 3 and error.reason == "unexpected end of data":
-            return data[: error.start].decode(), True
-    return data.decode(errors="replace"), False
-
-
-def _numbered(records: Records, values: Values) -> dict[str, pa.Array]:
-    """Return `_producer` and `_number`, both or neither; a producer that is an erased person is nobody."""
-    producer, number = values.typed["_producer"], values.typed["_number"]
-    known = mask_of(pc.less_equal(pc.utf8_length(producer), _MAX_PRODUCER))
-    known &= mask_of(pc.and_(pc.greater_equal(number, 0), pc.less_equal(number, _MAX_NUMBER)))
-    known &= records.is_whole
-    if values.producer_erased is not None:
-        known &= ~values.producer_erased
-    mask = pa.array(known)
-    return {
-        "_producer": pc.if_else(mask, producer, _null(pa.string())),
-        "_number": pc.if_else(mask, number, _null(pa.int64())),
-    }

@@ -15,6 +15,7 @@ from tidegate.landing import convert
 from tidegate.landing.plan import Names, Plan, Tree
 from tidegate.landing.records import Mask, Records, mask_of
 from tidegate.source import RAW_LINE
+from tidegate.source.sql import reads_raw_line
 
 _FIELDS = "tidegate_fields"
 
@@ -46,12 +47,10 @@ def evaluate(
 
 def _fields(records: Records, plan: Plan) -> pa.Table:
     """Return the fields that expressions may name; fields of objects are fields of structs."""
-    raw = records.raw
-    if plan.source.pii:
+    reads_raw = any(map(reads_raw_line, plan.expressions.values()))
+    raw = _text(records.raw) if reads_raw and not plan.source.pii else None
+    if raw is None:
         raw = pa.nulls(len(records), pa.string())
-    elif pa.types.is_binary(raw.type):
-        texts = [data.decode(errors="replace") for data in raw.to_pylist()]
-        raw = pa.array(texts, pa.string())
 
     def column(names: Names, tree: Tree) -> pa.Array:
         if not tree:
@@ -61,6 +60,14 @@ def _fields(records: Records, plan: Plan) -> pa.Table:
 
     columns = {name: column((name,), below) for name, below in plan.tree.items()}
     return pa.table({**columns, RAW_LINE: raw})
+
+
+def _text(raw: pa.Array) -> pa.Array:
+    """Return records as text, with marks in place of bytes that are none."""
+    try:
+        return raw.cast(pa.string())
+    except pa.ArrowInvalid:
+        return pa.array([data.decode(errors="replace") for data in raw.to_pylist()], pa.string())
 
 
 def _one(

@@ -94,6 +94,9 @@ class JsonLines:
         self._misfits = self._misfits + 1 if parsed.is_misfit else 0
         self._is_known = not parsed.is_misfit and len(parsed.refused) < lines.count // 8
         columns = {names: leaf(parsed.rows, names) for names in self._plan.paths}
+        for values in columns.values():
+            if pa.types.is_floating(values.type):  # beyond the type, whatever the digits were
+                slow |= mask_of(pc.invert(pc.is_finite(values)))
         if b"-0" in lines.data:  # as a whole number it can't be told from 0
             for names in self._plan.exact:
                 if pa.types.is_integer(columns[names].type):
@@ -177,10 +180,9 @@ class _Lines:
     """The lines of a block, and where they are in it."""
 
     def __init__(self, block: Block) -> None:
-        data = block.data if block.data.endswith(b"\n") else block.data + b"\n"
+        data, feeds = block.data, block.feeds
         self.data = data
         self._bytes = np.frombuffer(data, np.uint8)
-        feeds = np.flatnonzero(self._bytes == 10)
         self.count = len(feeds)
         self.ends: Ints = feeds + 1
         self._starts: Ints = np.concatenate([[0], self.ends[:-1]])
@@ -194,7 +196,7 @@ class _Lines:
         self.raw = pa.Array.from_buffers(
             pa.binary(),
             self.count,
-            [None, pa.py_buffer(offsets), pa.py_buffer(data.translate(None, b"\n"))],
+            [None, pa.py_buffer(offsets), pa.py_buffer(data.replace(b"\n", b""))],
         )
 
     def some(self, places: Ints) -> list[tuple[int, bytes]]:
@@ -223,7 +225,7 @@ class _Lines:
             & (self._bytes[stops - 1] == ord("}"))
         )
         for trap in _TRAPS:
-            if trap in self.data:
+            if self._may_have(trap):
                 plain &= ~mask_of(pc.match_substring(self.raw, trap))
         try:
             self.raw = self.raw.cast(pa.string())
@@ -234,14 +236,23 @@ class _Lines:
             self.raw = safe.cast(pa.string())
         return plain
 
+    def _may_have(self, trap: bytes) -> bool:
+        """Return whether three bytes may be somewhere in the lines; to search for them costs more."""
+        if trap[:1] not in self.data:
+            return False
+        if len(trap) == 1:
+            return True
+        return bool(((self._bytes[:-2] == trap[0]) & (self._bytes[2:] == trap[2])).any())
+
     def without(self, which: Mask) -> tuple[bytes, Ints]:
         """Return the lines with an empty object in place of some, and where each ends."""
-        pieces = []
+        view = memoryview(self.data)
+        pieces: list[memoryview | bytes] = []
         at = 0
         for place in np.flatnonzero(which).tolist():
-            pieces += [self.data[at : self._starts[place]], b"{}\n"]
+            pieces += [view[at : self._starts[place]], b"{}\n"]
             at = int(self.ends[place])
-        pieces.append(self.data[at:])
+        pieces.append(view[at:])
         sizes = np.where(which, 3, self.ends - self._starts)
         return b"".join(pieces), np.cumsum(sizes)
 

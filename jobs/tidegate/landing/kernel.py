@@ -13,27 +13,25 @@ from functools import cached_property
 from typing import Any, BinaryIO
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 
 from tidegate.landing import personal
-from tidegate.landing.decide import Outcomes, Values, find_problems, staged, values_of
+from tidegate.landing.decide import Outcomes, Values, find_problems, values_of
 from tidegate.landing.erased import Erased
 from tidegate.landing.errors import UnreadableError
 from tidegate.landing.expressions import evaluate
+from tidegate.landing.formats import reader_of
 from tidegate.landing.ids import computed_ids
-from tidegate.landing.json_lines import JsonLines
 from tidegate.landing.plan import Plan
-from tidegate.landing.records import Mask, Records
+from tidegate.landing.records import Records
+from tidegate.landing.rows import staged
 from tidegate.landing.schema import staged_schema
-from tidegate.landing.unpack import unpacked
 from tidegate.pii_key import PiiKey
 from tidegate.source import Source
 
 __all__ = ["InputFile", "Rules", "UnreadableError", "parse_file", "staged_schema"]
-
-_SURE = frozenset(["string", "null"])
-"""Arrow types that hold a value's text as it was, so that a message can show it."""
+CUT_TIMES = "tidegate.cut_times"
+"""Metadata of a batch: how many times lost digits beyond microseconds."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,8 @@ def parse_file(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a file in the columns of `staged_schema`, every record exactly once.
 
-    The rows of a batch are in no order. What is wrong with a record is in `_reason` and `_detail`.
+    A batch has events or quarantined records, in the order of their lines. But a record that could not be
+    read together with others comes after them. What is wrong with a record is in `_reason` and `_detail`.
 
     Args:
         stream: the file as it is stored.
@@ -114,16 +113,17 @@ class _Landing:
         }
 
     def rows(self, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
-        reader = JsonLines(self._plan, self._treat)
-        for records in reader.records(unpacked(stream, self._file.name)):
+        reader = reader_of(self._plan, self._treat)
+        for records in reader.records(stream, self._file.name):
             values, outcomes = self._decided(records)
-            unsure = self._unsure(records, outcomes)
-            if unsure.any():
-                others = reader.again(records, unsure)
-                yield self._staged(others, *self._decided(others))
+            # Their message would show a value that may not be as it was written.
+            unsure = outcomes.has("bad_value", "bad_event_time")
+            others = reader.again(records, unsure) if unsure.any() else None
+            if others is not None:
+                yield from self._staged(others, *self._decided(others))
                 skipped = unsure if records.skipped is None else records.skipped | unsure
                 records = replace(records, skipped=skipped)
-            yield self._staged(records, values, outcomes)
+            yield from self._staged(records, values, outcomes)
 
     def _decided(self, records: Records) -> tuple[Values, Outcomes]:
         plan, rules = self._plan, self._rules
@@ -145,13 +145,9 @@ class _Landing:
             values, erased=who, producer_erased=personal.is_erased(typed["_producer"], erased)
         )
 
-    def _unsure(self, records: Records, outcomes: Outcomes) -> Mask:
-        """Return the records whose message would show a value that is not as it was written."""
-        if all(str(column.type) in _SURE for column in records.columns.values()):
-            return np.zeros(len(records), np.bool_)
-        return outcomes.has("bad_value", "bad_event_time")
-
-    def _staged(self, records: Records, values: Values, outcomes: Outcomes) -> pa.RecordBatch:
+    def _staged(
+        self, records: Records, values: Values, outcomes: Outcomes
+    ) -> Iterator[pa.RecordBatch]:
         if self._rules.source.fields.event_id is None:
             ids = computed_ids(
                 self._rules.source.source,
@@ -161,7 +157,10 @@ class _Landing:
                 self._connection,
             )
             values = replace(values, typed={**values.typed, "event_id": ids})
-        return staged(
+        cut = records.cut
+        if values.cut is not None:
+            cut += int(values.cut[outcomes.is_event].sum())
+        batches = staged(
             records,
             values,
             outcomes,
@@ -170,3 +169,6 @@ class _Landing:
             self._constants,
             any_erased=self._rules.erased is not None,
         )
+        for number, batch in enumerate(batches):
+            is_noted = cut and not number
+            yield batch.replace_schema_metadata({CUT_TIMES: str(cut)}) if is_noted else batch

@@ -16,7 +16,7 @@ Tree = Mapping[str, Any]
 
 ID_FIELDS = ("event_id", "user_id", "anonymous_id", "source_session_id")
 """Fields of an event whose empty text is no value."""
-_SCALARS = frozenset([*ID_FIELDS, "event_type", "_producer", "_number"])
+_SCALARS = frozenset([*ID_FIELDS, "event_type"])
 """What is never an object or a list."""
 
 

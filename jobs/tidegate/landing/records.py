@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tidegate.landing.plan import Names
 
@@ -33,6 +34,8 @@ class Records:
         reason: string, why the record can't be used, or NULL; None where no record has a reason.
         detail: string, what was expected and what is there; None where no record has a reason.
         skipped: records that are none of these: another reader decides them.
+        nested: the paths whose values are JSON of objects or lists.
+        cut: how many values lost digits beyond microseconds when they were read.
     """
 
     line: pa.Array
@@ -43,6 +46,8 @@ class Records:
     reason: pa.Array | None = None
     detail: pa.Array | None = None
     skipped: Mask | None = None
+    nested: frozenset[Names] = frozenset()
+    cut: int = 0
 
     def __len__(self) -> int:
         return len(self.line)
@@ -52,8 +57,9 @@ class Records:
         """Whether the values of a record could be told apart."""
         if self.reason is None:
             return np.ones(len(self), np.bool_)
-        reasons = self.reason.to_pylist()
-        return np.array([reason not in UNREADABLE for reason in reasons], np.bool_)
+        if self.reason.null_count == len(self.reason):
+            return np.ones(len(self), np.bool_)
+        return ~mask_of(pc.is_in(self.reason, value_set=pa.array(sorted(UNREADABLE))))
 
 
 def mask_of(values: pa.Array) -> Mask:

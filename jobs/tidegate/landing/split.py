@@ -6,11 +6,15 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from tidegate.landing.limits import MAX_LINE_BYTES, MAX_RAW_BYTES
 
 BLOCK_BYTES = 4 * 1024 * 1024
 """About how many bytes of lines are read together."""
 
+_FEED = ord("\n")
 _MARK = b"\xef\xbb\xbf"
 _MARKS = (b"\xef", b"\xef\xbb")
 
@@ -21,11 +25,13 @@ class Block:
 
     Attributes:
         first: number of the first line, from 1.
-        data: the lines; each ends in a line feed, but for the last one of a file.
+        data: the lines, each with a line feed at its end; the last line of a file gets one if it has none.
+        feeds: where the line feeds are in it.
     """
 
     first: int
     data: bytes
+    feeds: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -88,11 +94,14 @@ class _Splitter:
 
     def _flush(self) -> Iterator[Block]:
         """Yield the whole lines; what is left begins a line that may be a long one."""
-        data = b"".join(self._pieces)
-        end = len(data) - self._tail
-        rest = data[end:]
-        if end:
-            yield self._block(data[:end])
+        pieces, last = self._pieces[:-1], self._pieces[-1]
+        if len(last) < self._tail:  # the line that is left began in an earlier piece
+            pieces, last = [], b"".join(self._pieces)
+        view = memoryview(last)
+        end = len(last) - self._tail
+        data, rest = b"".join([*pieces, view[:end]]), bytes(view[end:])
+        if data:
+            yield self._block(data)
         if len(rest) > MAX_LINE_BYTES:
             self._long = _Long()
             self._long.add(rest)
@@ -104,11 +113,13 @@ class _Splitter:
         if self._long is not None:
             yield self._long.line(self._number)
         elif self._held:
-            yield self._block(b"".join(self._pieces))
+            ending = b"\n" if self._tail else b""
+            yield self._block(b"".join([*self._pieces, ending]))
 
     def _block(self, data: bytes) -> Block:
-        block = Block(self._number, data)
-        self._number += data.count(b"\n")
+        feeds = np.flatnonzero(np.frombuffer(data, np.uint8) == _FEED)
+        block = Block(self._number, data, feeds)
+        self._number += len(feeds)
         return block
 
 
