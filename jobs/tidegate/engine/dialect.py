@@ -34,7 +34,7 @@ def _translated(node: exp.Expression) -> exp.Expression:
     places = {f"argument_{at}": argument for at, argument in enumerate(node.expressions)}
     text = ON_SPARK[name].format(*places)
     # What it becomes is not translated again, its arguments are: they are put in afterwards.
-    made = sqlglot.parse_one(text, read="spark")
+    made: exp.Expression = sqlglot.parse_one(text, read="spark")
     arguments = {at: argument.transform(_translated) for at, argument in places.items()}
     return made.transform(
         lambda inner: (

@@ -197,7 +197,7 @@ def _predicate(slices: Slices) -> str:
     """Return slices as Delta's `replaceWhere` takes them: literals over partition and slice columns."""
     parts = [] if slices.source is None else [f"source = {_literal(slices.source)}"]
     if slices.column is not None:
-        values = sorted(slices.values)  # type: ignore[type-var]
+        values = sorted(slices.values)
         if slices.date_column is not None:
             days = sorted({value.date() for value in values if isinstance(value, datetime)})
             parts.append(f"{slices.date_column} IN ({', '.join(map(_literal, days))})")

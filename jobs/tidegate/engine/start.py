@@ -51,7 +51,9 @@ def _scratch(settings: Settings) -> Iterator[Path]:
     """Yield a folder of this process's own; what a killed one left is removed by the next."""
     from tidegate.stack.private import own_folder
 
-    folder = own_folder(settings.home / "scratch", "process")
+    parent = settings.home / "scratch"
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = own_folder(parent, "process")
     try:
         yield folder
     finally:

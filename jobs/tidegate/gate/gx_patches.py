@@ -221,7 +221,7 @@ def spark_type(name: str) -> Any:
     from pyspark.sql import types
 
     # Great Expectations was imported as if there were no Spark; of it these types alone are needed.
-    compatibility = importlib.import_module("great_expectations.compatibility.pyspark")
+    compatibility: Any = importlib.import_module("great_expectations.compatibility.pyspark")
     compatibility.types = types
     item = types.NullType()
     if name == "ArrayType":

@@ -47,8 +47,17 @@ class Metric:
 
 
 _DOMAIN = frozenset(
-    ["batch_id", "table", "column", "column_A", "column_B", "column_list", "row_condition"]
-    + ["condition_parser", "ignore_row_if"]
+    [
+        "batch_id",
+        "table",
+        "column",
+        "column_A",
+        "column_B",
+        "column_list",
+        "row_condition",
+        "condition_parser",
+        "ignore_row_if",
+    ]
 )
 
 

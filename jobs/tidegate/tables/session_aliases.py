@@ -114,7 +114,8 @@ def build(within: timedelta) -> str:
         FROM found WHERE place = 1
     ),
     whole AS (
-        SELECT {about}, list_sort(list(struct_pack(number := number, t := t, event_id := event_id, live := live))) AS es,
+        SELECT {about},
+            list_sort(list(struct_pack(number := number, t := t, event_id := event_id, live := live))) AS es,
             arg_min(live, number) FILTER (WHERE live IS NOT NULL) AS live_session_id
         FROM placed GROUP BY {about}
     )

@@ -208,8 +208,8 @@ _COLLAPSED = f"""
         ) AS VARCHAR)), 32)) AS session_id,
         source_session_id, first_user_key AS user_key, make_timestamptz(s) AS session_start,
         make_timestamptz(e) AS session_end, CAST(e - s AS DOUBLE) / CAST(1000000 AS DOUBLE) AS duration_s,
-        event_count, counts_by_value(types) AS events_by_type, first_event_id, first_event_type, last_event_id, last_event_type,
-        event_count = 1 AS is_bounce, dump_hours
+        event_count, counts_by_value(types) AS events_by_type, first_event_id, first_event_type,
+        last_event_id, last_event_type, event_count = 1 AS is_bounce, dump_hours
     FROM named"""
 """The steps from `assigned`, events that know their session, to the columns of `TABLE`.
 
