@@ -25,6 +25,7 @@ from tidegate.lake_files import open_files
 from tidegate.quoting import quoted
 from tidegate.settings import S3Access
 from tidegate.tables import OPS, WAREHOUSE, Table
+from tidegate.tables.books import LANDINGS
 from tidegate.tables.types import duckdb_type
 
 if TYPE_CHECKING:
@@ -34,8 +35,12 @@ if TYPE_CHECKING:
     from tidegate.lake.commits import Commit
 
 Row = dict[str, Any]
+_WIDENED = (LANDINGS,)
+"""System tables that have more columns than those of lakes that an earlier version made."""
 
 _AT_ONCE = 4
+_COMMITS_A_COMPACTION = 50
+"""Versions of a system table after which it is looked for partitions with many small files."""
 _MEMORY = {"duckdb": "1GB", "spark": "256MB"}
 """Memory of DuckDB's queries by engine; more goes to the disk. Beside a JVM every byte counts."""
 
@@ -150,8 +155,10 @@ class Lake:
             self.tables.add_columns(table, table.types)
 
     def exists(self) -> bool:
-        """Return whether all tables are there."""
-        return self.tables.exists(OPS[-1])
+        """Return whether all tables are there, with the columns that they have today."""
+        return self.tables.exists(OPS[-1]) and not any(
+            self.missing_columns(table, table.types) for table in _WIDENED
+        )
 
     def columns(self, table: Table) -> dict[str, str]:
         """Return the columns that a table has now: name -> type as tables name it."""
@@ -294,9 +301,13 @@ class Lake:
     # -- writes ---------------------------------------------------------------------------------
 
     def append(self, table: Table, rows: Sequence[Row] | pa.Table) -> None:
-        """Append rows to a system table in one commit."""
-        if len(rows):
-            self.tables.append(table, rows)
+        """Append rows to a system table in one commit.
+
+        Every append adds a file. Now and then they are put together, so that what a query costs does not grow with
+        the number of runs.
+        """
+        if len(rows) and self.tables.append(table, rows) % _COMMITS_A_COMPACTION == 0:
+            self.tables.compact_crowded(table)
 
     def append_next(
         self, table: Table, rows: Sequence[Row], app: str, number: int, record: Row | None = None
