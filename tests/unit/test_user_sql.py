@@ -87,7 +87,16 @@ def functions_of_duckdb() -> set[str]:
 
 def test_each_function_that_is_allowed_is_one_of_duckdb() -> None:
     # What its grammar makes of COUNT(*), windows and literals is in no list of functions.
-    grammar = {"unnest", "list_value", "row", "nullif", "count_star", "map", "->", "ifnull"} | WINDOWS
+    grammar = {
+        "unnest",
+        "list_value",
+        "row",
+        "nullif",
+        "count_star",
+        "map",
+        "->",
+        "ifnull",
+    } | WINDOWS
     allowed = ROW_FUNCTIONS | AGGREGATES | SOURCES
     assert allowed - functions_of_duckdb() - grammar == set()
     assert FUNCTIONS < ROW_FUNCTIONS
