@@ -13,19 +13,20 @@ import re
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property, lru_cache
 from mimetypes import guess_type
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from urllib.parse import urlsplit
 
 from tidegate.durations import duration_text
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.hours import HOUR, hour_text
+from tidegate.landing.errors import UnreadableError
 from tidegate.nearest import hint
 from tidegate.peek import HEAD_BYTES, file_fault
 from tidegate.settings import S3Access
@@ -276,6 +277,10 @@ class Dumps:
         with closing(self._store.stream(file.name)) as chunks, to.open("wb") as copy:
             copy.writelines(chunks)
 
+    def opener(self, files: Iterable[DumpFile]) -> Opener:
+        """Return what opens data files as streams, by name: each is the one that was listed, or an error."""
+        return Opener(self._store, {file.name: file for file in files})
+
     def faults(self, files: Iterable[DumpFile]) -> dict[str, str]:
         """Return the faults of those files that have one, by name; see `fault`."""
         listed = list(files)
@@ -449,6 +454,28 @@ class Dumps:
         if not data:
             return None
         return data.partition(b"\n")[0].removesuffix(b"\r").decode("utf-8-sig")
+
+
+class Opener:
+    """Opens data files as streams.
+
+    Args:
+        store: where they are.
+        files: by name, as they were listed.
+    """
+
+    def __init__(self, store: _Store, files: Mapping[str, DumpFile]) -> None:
+        self._store = store
+        self._files = files
+
+    def open(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """Return a file as a stream within a block.
+
+        Raises:
+            UnreadableError: the file is gone or can't be read, or it is not the one that was listed.
+            TidegateError: the storage can't be reached.
+        """
+        return self._store.open(self._files[name])
 
 
 class Samples:
@@ -740,6 +767,9 @@ class _Store(Protocol):
     def stream(self, name: str) -> Generator[bytes, None, None]:
         """Yield a file's content piece by piece."""
 
+    def open(self, file: DumpFile) -> AbstractContextManager[BinaryIO]:
+        """Return a file as a stream within a block; see `Opener.open`."""
+
 
 def _open_store(root: str, s3: S3Access) -> _Store:
     if root.startswith(("s3://", "s3a://")):
@@ -810,6 +840,22 @@ class _LocalStore:
                     yield chunk
         except OSError as error:
             raise _local_error(error, self._root / name) from error
+
+    @contextmanager
+    def open(self, file: DumpFile) -> Iterator[BinaryIO]:
+        try:
+            stream = (self._root / file.name).open("rb")
+        except OSError as error:
+            raise _unreadable(error) from error
+        with stream:
+            try:
+                yield stream
+            except OSError as error:
+                raise _unreadable(error) from error
+            now = (self._root / file.name).stat()
+            modified = datetime.fromtimestamp(now.st_mtime, UTC)
+            if (now.st_size, modified) != (file.size, file.modified):
+                raise _replaced()
 
     def _file(self, path: Path, name: str) -> DumpFile:
         stat = path.stat()
@@ -889,6 +935,29 @@ class _S3Store:
                 yield from body.iter_chunks(_CHUNK)
 
     @contextmanager
+    def open(self, file: DumpFile) -> Iterator[BinaryIO]:
+        from botocore.exceptions import ClientError
+
+        key = self._prefix + file.name
+        with self._told("read", file.name):
+            try:
+                answer = self._client.get_object(
+                    Bucket=self._bucket, Key=key, IfMatch=f'"{file.etag}"'
+                )
+            except ClientError as error:
+                code = str(error.response.get("Error", {}).get("Code", ""))
+                if code in ("PreconditionFailed", "412"):
+                    raise _replaced() from error
+                if code in ("NoSuchKey", "404"):
+                    raise UnreadableError(
+                        "the file is gone", expected="the file that was listed", todo=_LAND_AGAIN
+                    ) from error
+                raise
+        with closing(answer["Body"]) as body:
+            stream = _S3Stream(body, lambda: self._told("read", file.name))
+            yield stream  # type: ignore[misc] # a file in all that is read of it
+
+    @contextmanager
     def _told(self, doing: str, name: str) -> Iterator[None]:
         """Turn what boto3 raises into errors that a stranger can act on."""
         from botocore.exceptions import BotoCoreError, ClientError
@@ -898,6 +967,22 @@ class _S3Store:
         except (BotoCoreError, ClientError, ValueError) as error:
             where = f"s3://{self._bucket}/{self._prefix}{name}"
             raise s3_error(error, self._s3, self._bucket, doing, where) from error
+
+
+class _S3Stream:
+    """A file on S3, whose errors say what to do."""
+
+    def __init__(self, body: Any, guard: Callable[[], AbstractContextManager[None]]) -> None:
+        self._body = body
+        self._guard = guard
+
+    def read(self, size: int = -1) -> bytes:
+        with self._guard():
+            data: bytes = self._body.read(None if size < 0 else size)
+            return data
+
+    def seekable(self) -> bool:
+        return False
 
 
 @lru_cache(maxsize=8)
@@ -1027,6 +1112,27 @@ def s3_error(error: Exception, s3: S3Access, bucket: str, doing: str, where: str
 
 def _raise(error: OSError) -> None:
     raise error
+
+
+_LAND_AGAIN = "land the hour again: it takes the files that are there then"
+
+
+def _replaced() -> UnreadableError:
+    return UnreadableError(
+        "the file was replaced while it was read",
+        expected="the file that was listed",
+        got="another one",
+        todo=_LAND_AGAIN,
+    )
+
+
+def _unreadable(error: OSError) -> UnreadableError:
+    return UnreadableError(
+        "the file can't be read",
+        expected="a file that is there and that this user may read",
+        got=error.strerror or str(error),
+        todo=_LAND_AGAIN,
+    )
 
 
 def _local_error(error: OSError, path: Path) -> TidegateError:
