@@ -36,10 +36,11 @@ def _translated(node: exp.Expr) -> exp.Expr:
     # What it becomes is not translated again, its arguments are: they are put in afterwards.
     made: exp.Expr = sqlglot.parse_one(text, read="spark")
     arguments = {at: argument.transform(_translated) for at, argument in places.items()}
-    return made.transform(
+    whole: exp.Expr = made.transform(
         lambda inner: (
             arguments[inner.name]
             if isinstance(inner, exp.Column) and inner.name in arguments
             else inner
         )
     )
+    return whole
