@@ -44,7 +44,7 @@ ROW_FUNCTIONS = FUNCTIONS | frozenset(
         # Lists, maps, structs and JSON.
         "list_distinct", "list_unique", "list_sort", "list_min", "list_max", "list_sum", "list_avg",
         "list_has_any", "list_has_all", "list_position", "list_extract", "list_filter",
-        "list_transform", "list_concat", "array_to_string", "map",
+        "list_transform", "list_concat", "array_to_string", "range", "map",
         "map_concat", "map_from_entries", "map_keys", "map_values", "map_entries", "map_extract",
         "struct_pack", "struct_extract", "row", "json_valid", "json_type", "json_array_length",
         "json_keys", "json_exists", "json_contains", "typeof",
