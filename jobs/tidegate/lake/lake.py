@@ -297,6 +297,7 @@ class Lake:
         """Append rows to a system table in one commit."""
         if len(rows):
             self.tables.append(table, rows)
+            self._compact_crowded(table)
 
     def append_next(
         self, table: Table, rows: Sequence[Row], app: str, number: int, record: Row | None = None
@@ -312,7 +313,14 @@ class Lake:
             number: of this commit.
             record: goes into the commit as its user metadata.
         """
-        return self.tables.append_next(table, rows, app, number, record=record)
+        is_first = self.tables.append_next(table, rows, app, number, record=record)
+        self._compact_crowded(table)
+        return is_first
+
+    def _compact_crowded(self, table: Table) -> None:
+        """Keep a system table in few files: each append adds one, and each query opens all of them."""
+        if self.tables.needs_compaction(table):
+            self.tables.compact_crowded(table)
 
     def append_query(self, table: Table, query: str, **of: Rows) -> None:
         """Append the rows of a query to a system table in one commit; they have to fit into memory."""
