@@ -84,6 +84,8 @@ class Lake:
         self.spark = spark
         self._reader: LakeReader | None = None
         self._engine: Engine | None = None
+        self._complete: set[str] = set()
+        """System tables that are known to have all their columns."""
 
     @property
     def reader(self) -> LakeReader:
@@ -147,7 +149,13 @@ class Lake:
     def _create(self, table: Table) -> None:
         self.tables.create(table)
         if table in OPS:
+            self._complete_columns(table)
+
+    def _complete_columns(self, table: Table) -> None:
+        """Add the columns that a system table lacks, since an older version created it."""
+        if table.name not in self._complete:
             self.tables.add_columns(table, table.types)
+            self._complete.add(table.name)
 
     def exists(self) -> bool:
         """Return whether all tables are there."""
@@ -296,6 +304,7 @@ class Lake:
     def append(self, table: Table, rows: Sequence[Row] | pa.Table) -> None:
         """Append rows to a system table in one commit."""
         if len(rows):
+            self._complete_columns(table)
             self.tables.append(table, rows)
             self._compact_crowded(table)
 
@@ -313,6 +322,7 @@ class Lake:
             number: of this commit.
             record: goes into the commit as its user metadata.
         """
+        self._complete_columns(table)
         is_first = self.tables.append_next(table, rows, app, number, record=record)
         self._compact_crowded(table)
         return is_first
@@ -330,6 +340,7 @@ class Lake:
 
     def replace_rows(self, table: Table, query: str, slices: Slices, **of: Rows) -> None:
         """Replace exactly some slices of a system table by the rows of a query, in one commit."""
+        self._complete_columns(table)
         text = typed(self.reader.resolve(query, self.places(of)), self.columns(table))
         with self.reader.cursor() as own:
             self.tables.replace(
@@ -343,6 +354,7 @@ class Lake:
 
     def replace_with(self, table: Table, rows: Sequence[Row], slices: Slices) -> None:
         """Replace exactly some slices of a system table by some rows, in one commit."""
+        self._complete_columns(table)
         self.tables.replace(
             table,
             rows_to_arrow(rows, arrow_schema(table.types), self.path(table)),
