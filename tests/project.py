@@ -22,6 +22,7 @@ from tidegate.source import Source, parse_source
 from tidegate.tables import WAREHOUSE, Table
 
 if TYPE_CHECKING:
+    from deltalake import DeltaTable
     from pyspark.sql import SparkSession
 
     from tidegate.lake import Lake, Rows
@@ -204,6 +205,12 @@ class Project:
     def table(self, table: Table) -> list[Row]:
         """Return the rows of a table of the lake."""
         return exact_rows(rows_of(self.lake(), "SELECT * FROM {table}", table=At(table)))
+
+    def delta(self, table: Table) -> DeltaTable:
+        """Return a table as a program sees it that knows nothing of the project."""
+        from deltalake import DeltaTable
+
+        return DeltaTable(f"{self.settings.lake}/{table.path}")
 
     def versions(self) -> dict[str, int]:
         """Return the version of every warehouse table."""

@@ -31,7 +31,7 @@ from workbench import Workbench
 HERE = Path(__file__).parent
 CASES = sorted(path.parent.relative_to(HERE).as_posix() for path in HERE.glob("*/*/expected.json"))
 FIRST = parse_hour("2024-03-01T12")
-VOLATILE = {"landing_id", "run_id", "landed_at", "fingerprint", "configuration"}
+VOLATILE = {"landing_id", "staged", "run_id", "landed_at", "fingerprint", "configuration"}
 
 
 def _rows(bench: Workbench, folder: Path, table: str, file: str | None = None) -> Staged:

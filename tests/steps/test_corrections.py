@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from compare import Row, exact_rows
+from compare import Row
 from conftest import CopyProject, MakeProject
 from histories import RULES
 from project import HOUR, NOON, Project, event
@@ -189,7 +189,7 @@ def shown(project: Project) -> dict[tuple[Any, ...], float]:
     return {
         (table.name, row["date"], row.get("hour"), row.get("event_type"), metric): row[metric]
         for table, metrics in METRICS.items()
-        for row in exact_rows(project.work().lake.read(table))
+        for row in project.table(table)
         for metric in metrics
         if row[metric] is not None
     }
@@ -201,10 +201,10 @@ def test_a_release_whose_row_a_kill_prevented_is_there_before_the_next(
     project.put_hour(HOURS[2], [event("l1", HOURS[1] + 30 * MINUTE, "u1")])
     append = Lake.append_next
 
-    def killed(lake: Lake, table: Table, *arguments: Any) -> None:
+    def killed(lake: Lake, table: Table, *arguments: Any, **named: Any) -> bool:
         if table is RELEASES:
             raise KeyboardInterrupt
-        append(lake, table, *arguments)
+        return append(lake, table, *arguments, **named)
 
     with monkeypatch.context() as patched:
         patched.setattr(Lake, "append_next", killed)

@@ -25,7 +25,6 @@ from tidegate.lake_files import open_files
 from tidegate.quoting import quoted
 from tidegate.settings import S3Access
 from tidegate.tables import OPS, WAREHOUSE, Table
-from tidegate.tables.books import LANDINGS
 from tidegate.tables.types import duckdb_type
 
 if TYPE_CHECKING:
@@ -35,12 +34,8 @@ if TYPE_CHECKING:
     from tidegate.lake.commits import Commit
 
 Row = dict[str, Any]
-_WIDENED = (LANDINGS,)
-"""System tables that have more columns than those of lakes that an earlier version made."""
 
 _AT_ONCE = 4
-_COMMITS_A_COMPACTION = 50
-"""Versions of a system table after which it is looked for partitions with many small files."""
 _MEMORY = {"duckdb": "1GB", "spark": "256MB"}
 """Memory of DuckDB's queries by engine; more goes to the disk. Beside a JVM every byte counts."""
 
@@ -89,6 +84,8 @@ class Lake:
         self.spark = spark
         self._reader: LakeReader | None = None
         self._engine: Engine | None = None
+        self._complete: set[str] = set()
+        """System tables that are known to have all their columns."""
 
     @property
     def reader(self) -> LakeReader:
@@ -152,13 +149,17 @@ class Lake:
     def _create(self, table: Table) -> None:
         self.tables.create(table)
         if table in OPS:
+            self._complete_columns(table)
+
+    def _complete_columns(self, table: Table) -> None:
+        """Add the columns that a system table lacks, since an older version created it."""
+        if table.name not in self._complete:
             self.tables.add_columns(table, table.types)
+            self._complete.add(table.name)
 
     def exists(self) -> bool:
-        """Return whether all tables are there, with the columns that they have today."""
-        return self.tables.exists(OPS[-1]) and not any(
-            self.missing_columns(table, table.types) for table in _WIDENED
-        )
+        """Return whether all tables are there."""
+        return self.tables.exists(OPS[-1])
 
     def columns(self, table: Table) -> dict[str, str]:
         """Return the columns that a table has now: name -> type as tables name it."""
@@ -301,13 +302,11 @@ class Lake:
     # -- writes ---------------------------------------------------------------------------------
 
     def append(self, table: Table, rows: Sequence[Row] | pa.Table) -> None:
-        """Append rows to a system table in one commit.
-
-        Every append adds a file. Now and then they are put together, so that what a query costs does not grow with
-        the number of runs.
-        """
-        if len(rows) and self.tables.append(table, rows) % _COMMITS_A_COMPACTION == 0:
-            self.tables.compact_crowded(table)
+        """Append rows to a system table in one commit."""
+        if len(rows):
+            self._complete_columns(table)
+            self.tables.append(table, rows)
+            self._compact_crowded(table)
 
     def append_next(
         self, table: Table, rows: Sequence[Row], app: str, number: int, record: Row | None = None
@@ -323,7 +322,15 @@ class Lake:
             number: of this commit.
             record: goes into the commit as its user metadata.
         """
-        return self.tables.append_next(table, rows, app, number, record=record)
+        self._complete_columns(table)
+        is_first = self.tables.append_next(table, rows, app, number, record=record)
+        self._compact_crowded(table)
+        return is_first
+
+    def _compact_crowded(self, table: Table) -> None:
+        """Keep a system table in few files: each append adds one, and each query opens all of them."""
+        if self.tables.needs_compaction(table):
+            self.tables.compact_crowded(table)
 
     def append_query(self, table: Table, query: str, **of: Rows) -> None:
         """Append the rows of a query to a system table in one commit; they have to fit into memory."""
@@ -333,6 +340,7 @@ class Lake:
 
     def replace_rows(self, table: Table, query: str, slices: Slices, **of: Rows) -> None:
         """Replace exactly some slices of a system table by the rows of a query, in one commit."""
+        self._complete_columns(table)
         text = typed(self.reader.resolve(query, self.places(of)), self.columns(table))
         with self.reader.cursor() as own:
             self.tables.replace(
@@ -346,6 +354,7 @@ class Lake:
 
     def replace_with(self, table: Table, rows: Sequence[Row], slices: Slices) -> None:
         """Replace exactly some slices of a system table by some rows, in one commit."""
+        self._complete_columns(table)
         self.tables.replace(
             table,
             rows_to_arrow(rows, arrow_schema(table.types), self.path(table)),

@@ -348,7 +348,7 @@ def _parsed_again(
     rows = work.lake.book(
         QUARANTINE,
         where,
-        ("dump_hour", "file", "reason", "hex(coalesce(raw_bytes, encode(raw))) AS bytes"),
+        ("dump_hour", "reason", "hex(coalesce(raw_bytes, encode(raw))) AS bytes"),
     )
     by_hour: dict[str, list[Row]] = {}
     for row in rows:
@@ -360,7 +360,8 @@ def _parsed_again(
             starts = [2, *(2 + n for n in accumulate(text.count(b"\n") + 1 for text in data))]
             reasons = {start: line["reason"] for start, line in zip(starts, lines, strict=False)}
             stream = io.BytesIO(b"\n" + b"\n".join(data))
-            file = InputFile(parse_time(hour), lines[0]["file"])
+            # Not their file's own name: by that, what was unpacked once would be unpacked again.
+            file = InputFile(parse_time(hour), "quarantined")
             try:
                 batches = list(parse_file(stream, file, rules_of(work, source), own))
             except UnreadableError:
@@ -376,11 +377,14 @@ def _parsed_again(
 def _stands_alone(source: Source) -> bool:
     """Return whether a line can be read without its file.
 
-    What a column is may stand in another line; and of lines with personal data only a part was kept.
+    What a column is may stand in another line, and what a value is in the file's own types. What is kept of a line is
+    UTF-8, and of lines with personal data only a part was kept.
     """
-    if source.pii:
+    form = source.format
+    if source.pii or form.type == "parquet":
         return False
-    return source.format.type != "csv" or isinstance(source.format.header, tuple)
+    has_names = isinstance(form.header, tuple) and not form.skip and form.encoding == "utf-8"
+    return form.type == "json" or has_names
 
 
 def _landed_by(landings: Iterable[Row]) -> str:

@@ -274,7 +274,9 @@ class _Verification:
         """
         table = session_aliases.TABLE
         of: dict[str, At | Staged] = {"now": self._of(table), "every": every, "built": built}
-        known = f"SELECT * FROM {{now}} WHERE {self._mine}"
+        # By name: a version without files has its columns in another order.
+        columns = ", ".join(table.column_names)
+        known = f"SELECT {columns} FROM {{now}} WHERE {self._mine}"
         foreign = foreign_commits(self.work, table)
         if foreign:
             first = min(commit.version for commit in foreign)
@@ -286,7 +288,7 @@ class _Verification:
             of["before"] = At(table, first - 1, source=self.source.source)
             known = (
                 f"{known} AND {again} UNION ALL "
-                f"SELECT * FROM {{before}} WHERE {self._mine} AND NOT ({again})"
+                f"SELECT {columns} FROM {{before}} WHERE {self._mine} AND NOT ({again})"
             )
         lost = f"(SELECT {', '.join(session_aliases.ABOUT)} FROM {{built}} WHERE false)"
         were = (
