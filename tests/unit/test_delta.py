@@ -436,6 +436,24 @@ def test_a_source_may_have_any_name(
     assert sorted(lake.files(events.TABLE, version)) == sorted(lake.files(events.TABLE))
 
 
+def test_a_file_whose_path_another_writer_wrote_in_another_way_is_not_left_in_the_table(
+    tables: DeltaTables, tmp_path: Path
+) -> None:
+    tables.replace(events.TABLE, hours_of(1, 3, "é"), slices(0, source="é"))
+    entry = tmp_path / "warehouse/events/_delta_log" / f"{1:020}.json"
+    entry.write_text(entry.read_text().replace("%25C3%25A9", "é"))
+    [file] = (tmp_path / "warehouse/events").glob("source=*/*/*.parquet")
+    moved = tmp_path / "warehouse/events/source=é" / file.relative_to(file.parents[1])
+    moved.parent.mkdir(parents=True)
+    file.rename(moved)
+    fresh = DeltaTables(str(tmp_path), S3Access())
+    assert counts(tmp_path) == {("é", 0): 3}
+    with pytest.raises(TidegateError, match="can't be removed from the table"):
+        fresh.replace(events.TABLE, hours_of(1, 2, "é"), slices(0, source="é"))
+    assert fresh.version(events.TABLE) == 1
+    assert counts(tmp_path) == {("é", 0): 3}
+
+
 # -- writers at once ----------------------------------------------------------------------------
 
 WRITER = """

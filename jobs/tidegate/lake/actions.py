@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,10 +15,15 @@ from deltalake import DeltaTable
 from deltalake._internal import RemoveAction
 from deltalake.transaction import AddAction
 
+from tidegate.errors import TidegateError
 from tidegate.lake.parquet import DataFile, partition_text
 
+_WRITTEN_AS_THEY_ARE = "!$&'()+,/:;=@"
+"""Characters of a path that delta-rs writes as they are, beside letters, digits and `_.-~`."""
+
 ActiveFile = Mapping[str, Any]
-"""What the log says of a data file: `path` below the table, `size_bytes`, `partition.…`, `min.…`, `max.…`."""
+"""What the log says of a data file: `path` below the table, `uri` (the same as the log has it), `size_bytes`,
+`partition.…`, `min.…`, `max.…`."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,9 @@ class SnapshotFiles:
         for name, values in (partitions or {}).items():
             column = table[f"partition.{name}"]
             table = table.filter(pc.is_in(column, pa.array(list(values), column.type)))
-        return [{**row, "path": unquote(row["path"])} for row in table.to_pylist()]
+        return [
+            {**row, "path": unquote(row["path"]), "uri": row["path"]} for row in table.to_pylist()
+        ]
 
 
 def add_action(file: DataFile, change: Change) -> AddAction:
@@ -98,7 +105,20 @@ def add_action(file: DataFile, change: Change) -> AddAction:
 def remove_action(
     file: ActiveFile, partition: Sequence[str], now_ms: int, change: Change
 ) -> RemoveAction:
-    """Return what the log says of a file that is part of a table no more."""
+    """Return what the log says of a file that is part of a table no more.
+
+    Raises:
+        TidegateError: delta-rs would write the file's path in another way than the log has it, so that the file would
+            stay part of the table.
+    """
+    if quote(file["path"], safe=_WRITTEN_AS_THEY_ARE) != file["uri"]:
+        raise TidegateError(
+            "a data file of this name can't be removed from the table",
+            where=file["uri"],
+            expected=f"the path as delta-rs writes it: {quote(file['path'], safe=_WRITTEN_AS_THEY_ARE)}",
+            got="a path that another writer wrote in another way; nothing was written",
+            todo="use --engine spark for this source",
+        )
     values = {name: partition_text(file[f"partition.{name}"]) for name in partition}
     return RemoveAction(file["path"], change.changes_data, now_ms, file["size_bytes"], values)
 
