@@ -92,6 +92,8 @@ def session(
     with ExitStack() as held:
         url = settings.spark
         claimed = None
+        if url is not None:
+            _reachable(url)
         # A lake of another kind can't be claimed; who names its server answers for it.
         if url is None or settings.lake.startswith("s3a://") or "://" not in settings.lake:
             server = _shown(url) if url is not None else None
