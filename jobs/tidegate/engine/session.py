@@ -77,6 +77,8 @@ def session(
 
     with ExitStack() as held:
         url = settings.spark
+        if url is not None:
+            _reachable(url)  # before the lake is claimed in its name
         server = _shown(url) if url is not None else None
         claimed = held.enter_context(claim(settings, "exclusive", server))
         if url is None:

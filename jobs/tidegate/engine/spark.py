@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from tidegate.at import At, Parts
 from tidegate.engine.dialect import to_spark
-from tidegate.lake.commits import encode
+from tidegate.lake.actions import encode
 from tidegate.lake.model import Compacted
 from tidegate.lake.reader import Place, fill_in
 from tidegate.lake.staging_store import StagingStore

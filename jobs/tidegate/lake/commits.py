@@ -11,22 +11,24 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
-from urllib.parse import unquote
 from uuid import uuid4
 
-import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
-from deltalake._internal import RemoveAction
 from deltalake.exceptions import DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction
 
 from tidegate.errors import TidegateError, TryAgainError
-from tidegate.lake.parquet import DataFile, partition_text
+from tidegate.lake.actions import (
+    Change,
+    Commit,
+    SnapshotFiles,
+    add_action,
+    encode,
+    remove_action,
+)
 from tidegate.lake.storage import Storage, short_text, storage_error
 from tidegate.lake.table_files import TableFiles, table_files
 
@@ -38,43 +40,6 @@ _UNCLEAR_ATTEMPTS = 3
 """Commits that are tried while an error leaves the version free."""
 _PAUSE_S = 0.01
 _LONGEST_PAUSE_S = 0.3
-
-ActiveFile = Mapping[str, Any]
-"""What the log says of a data file: `path` below the table, `size_bytes`, `partition.…`, `min.…`, `max.…`."""
-
-
-@dataclass(frozen=True)
-class Commit:
-    """A commit of a table.
-
-    Attributes:
-        version: the version of the table that it made.
-        timestamp: when, UTC.
-        operation: Delta's word for what it did, such as `WRITE`.
-        user_metadata: its record, if it has one.
-        commit_id: its own id, if this module wrote it.
-    """
-
-    version: int
-    timestamp: datetime
-    operation: str
-    user_metadata: str | None
-    commit_id: str | None
-
-
-@dataclass(frozen=True)
-class Change:
-    """What one commit does to the files of a table.
-
-    Attributes:
-        add: files that become part of it.
-        remove: files that are part of it no more.
-        changes_data: whether rows change, or only the files that hold them.
-    """
-
-    add: Sequence[DataFile] = ()
-    remove: Sequence[ActiveFile] = ()
-    changes_data: bool = True
 
 
 class CommittedTable:
@@ -142,17 +107,18 @@ class CommittedTable:
             raise storage_error(error, "a table's log cannot be read", self.uri) from error
         return self._snapshot
 
-    def active_files(self) -> tuple[int, list[ActiveFile]]:
-        """Return the latest version, and what the log says of its data files."""
+    def active_files(self) -> SnapshotFiles:
+        """Return the data files of the latest version."""
         with self._lock:
-            snapshot = self.snapshot()
-            return snapshot.version(), active_files(snapshot)
+            files = SnapshotFiles(self.snapshot())
+            _ = files.table  # other threads change what the snapshot shows
+            return files
 
     # -- commits --------------------------------------------------------------------------------
 
     def commit(
         self,
-        plan: Callable[[Sequence[ActiveFile]], Change | None],
+        plan: Callable[[SnapshotFiles], Change | None],
         *,
         record: Mapping[str, Any] | None = None,
         app: str | None = None,
@@ -237,7 +203,7 @@ class _CommitRun:
     def __init__(
         self,
         table: CommittedTable,
-        plan: Callable[[Sequence[ActiveFile]], Change | None],
+        plan: Callable[[SnapshotFiles], Change | None],
         record: Mapping[str, Any] | None,
         app: str | None,
         number: int | None,
@@ -259,7 +225,7 @@ class _CommitRun:
                 return version
             if self._is_beaten(snapshot):
                 return None
-            change = self._plan(active_files(snapshot))
+            change = self._plan(SnapshotFiles(snapshot))
             if change is None:
                 return None
             version = snapshot.version() + 1
@@ -292,8 +258,8 @@ class _CommitRun:
         partition = snapshot.metadata().partition_columns
         snapshot.create_write_transaction(
             [
-                *(_add(file, change) for file in change.add),
-                *(_remove(file, partition, now_ms, change) for file in change.remove),
+                *(add_action(file, change) for file in change.add),
+                *(remove_action(file, partition, now_ms, change) for file in change.remove),
             ],
             "append",
             snapshot.schema(),
@@ -362,47 +328,10 @@ class _CommitRun:
         )
 
 
-def active_files(snapshot: DeltaTable) -> list[ActiveFile]:
-    """Return what the log says of a snapshot's data files. Paths are those of the files, as text."""
-    rows = pa.table(snapshot.get_add_actions(flatten=True)).to_pylist()
-    return [{**row, "path": unquote(row["path"])} for row in rows]
-
-
-def encode(value: object) -> str:
-    """Return a value that JSON lacks as text, for `json.dumps`: times and dates in ISO 8601.
-
-    Raises:
-        TypeError: there is no such text.
-    """
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    if isinstance(value, date):
-        return value.isoformat()
-    raise TypeError(f"no JSON for {type(value).__name__}")
-
-
 def pause(attempt: int) -> None:
     """Wait before the next attempt, by chance shorter or longer, so that writers do not meet again."""
     longest = min(_PAUSE_S * 2 ** min(attempt, 10), _LONGEST_PAUSE_S)
     time.sleep(random.uniform(0, longest))  # noqa: S311 (nothing secret)
-
-
-def _add(file: DataFile, change: Change) -> AddAction:
-    return AddAction(
-        file.path,
-        file.size,
-        file.partition,
-        file.modified_ms,
-        change.changes_data,
-        file.statistics,
-    )
-
-
-def _remove(
-    file: ActiveFile, partition: Sequence[str], now_ms: int, change: Change
-) -> RemoveAction:
-    values = {name: partition_text(file[f"partition.{name}"]) for name in partition}
-    return RemoveAction(file["path"], change.changes_data, now_ms, file["size_bytes"], values)
 
 
 def _too_slow(uri: str) -> TryAgainError:

@@ -5,13 +5,15 @@ Each append adds a file. Without compaction a query of a system table would open
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow.compute as pc
+
 from tidegate.errors import TidegateError
-from tidegate.lake.commits import ActiveFile, Change, CommittedTable
+from tidegate.lake.actions import ActiveFile, Change, SnapshotFiles
+from tidegate.lake.commits import CommittedTable
 from tidegate.lake.model import Compacted
 from tidegate.lake.parquet import DataFile, DataWriter, Layout, partition_text, read_batches
 
@@ -33,12 +35,13 @@ class _Group:
     files: tuple[ActiveFile, ...]
 
 
-def crowded_partitions(files: Sequence[ActiveFile], partition: Sequence[str]) -> set[Partition]:
+def crowded_partitions(files: SnapshotFiles, partition: Sequence[str]) -> set[Partition]:
     """Return the partitions with more than `MANY` small files, as text by partition column."""
-    counts = Counter(
-        _partition(file, partition) for file in files if file["size_bytes"] < SMALL_BYTES
-    )
-    return {values for values, count in counts.items() if count > MANY}
+    keys = [f"partition.{name}" for name in partition]
+    small = files.table.filter(pc.less(files.table["size_bytes"], SMALL_BYTES))
+    counts = small.group_by(keys).aggregate([([], "count_all")])
+    crowded = counts.filter(pc.greater(counts["count_all"], MANY)).select(keys).to_pylist()
+    return {tuple(map(partition_text, row.values())) for row in crowded}
 
 
 def compact(
@@ -57,7 +60,7 @@ def compact(
         How many files there were and are, and their bytes; None where another commit took one of the files out
         first, and the table is left as it was.
     """
-    _, active = table.active_files()
+    active = table.active_files().matching()
     wanted = [file for file in active if _is_in(file, layout.partition, partitions)]
     groups = _groups(wanted, layout)
     if not groups:
@@ -65,8 +68,8 @@ def compact(
     before = [file for group in groups for file in group.files]
     after = [file for group in groups for file in _put_together(table, layout, group)]
 
-    def plan(files: Sequence[ActiveFile]) -> Change | None:
-        present = {file["path"] for file in files}
+    def plan(files: SnapshotFiles) -> Change | None:
+        present = {file["path"] for file in files.matching()}
         if not all(file["path"] in present for file in before):
             return None
         return Change(after, before, changes_data=False)

@@ -17,7 +17,8 @@ from deltalake.exceptions import DeltaError
 
 from tidegate.errors import TidegateError
 from tidegate.lake import compaction
-from tidegate.lake.commits import ActiveFile, Change, Commit, CommittedTable, pause
+from tidegate.lake.actions import ActiveFile, Change, Commit, SnapshotFiles
+from tidegate.lake.commits import CommittedTable, pause
 from tidegate.lake.model import TABLE_PROPERTIES, Compacted
 from tidegate.lake.parquet import DataFile, DataWriter, Layout, read_batches, write_rows
 from tidegate.lake.schema import (
@@ -248,7 +249,7 @@ class DeltaTables:
         )
         replacement = _Replacement(committed, layout, where, files)
         # What has to be written again is written before the commit, and only looked up within it.
-        replacement.plan(committed.active_files()[1])
+        replacement.plan(committed.active_files())
         return committed.commit(replacement.plan, record=record, app=app, number=number)
 
     # -- files ----------------------------------------------------------------------------------
@@ -261,7 +262,7 @@ class DeltaTables:
         """Return the data files of a table, as it is or as it was at a version, below its folder."""
         committed = self._table(table)
         if version is None:
-            return [file["path"] for file in committed.active_files()[1]]
+            return [file["path"] for file in committed.active_files().matching()]
         from tidegate.lake.data_files import DataFiles
 
         place = f"{table.area}/{table.name}"
@@ -297,7 +298,7 @@ class DeltaTables:
             raise storage_error(error, "a checkpoint cannot be written", committed.uri) from error
 
     def _crowded(self, table: Table) -> set[compaction.Partition]:
-        files = self._table(table).active_files()[1]
+        files = self._table(table).active_files()
         return compaction.crowded_partitions(files, table.partition)
 
     def _schema(self, table: Table) -> pa.Schema:
@@ -326,10 +327,10 @@ class _Replacement:
         self._remainders: dict[str, list[DataFile] | None] = {}
         """By file that was read: new files with the rows that stay; None where no row of it is replaced."""
 
-    def plan(self, files: Sequence[ActiveFile]) -> Change:
+    def plan(self, files: SnapshotFiles) -> Change:
         """Return the change to a snapshot's files."""
         add, remove = [*self._add], []
-        for file in files:
+        for file in files.matching(self._where.partitions(self._layout.partition)):
             overlap = self._where.overlap(file, self._layout.partition)
             if overlap is Overlap.NONE:
                 continue

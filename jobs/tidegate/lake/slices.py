@@ -144,32 +144,40 @@ class Slices:
 
     # -- files ----------------------------------------------------------------------------------
 
+    def partitions(self, partition: Sequence[str]) -> dict[str, set[Any]]:
+        """Return the partitions that may hold rows of the slices: by partition column the values that it may have.
+
+        Args:
+            partition: columns that the table is partitioned by.
+        """
+        wanted: dict[str, set[Any]] = {}
+        if self.source is not None:
+            wanted["source"] = {self.source}
+        if self.column is not None:
+            wanted[self.column] = set(self.values)
+            if self.date_column is not None:
+                wanted[self.date_column] = {
+                    value.date() for value in self.values if isinstance(value, datetime)
+                }
+        return {name: values for name, values in wanted.items() if name in partition}
+
     def overlap(self, file: Mapping[str, Any], partition: Sequence[str]) -> Overlap:
         """Return how many rows of a data file belong to the slices.
 
         Args:
-            file: what the log says of it: `partition.…`, `min.…`, `max.…` and `null_count.…` by column.
+            file: of one of the slices' `partitions`; what the log says of it: `min.…`, `max.…` and `null_count.…` by
+                column.
             partition: columns that the table is partitioned by.
         """
-        certain = True
-        if self.source is not None:
-            certain = "source" in partition
-            if certain and file["partition.source"] != self.source:
-                return Overlap.NONE
-        if self.column is None:
-            return Overlap.ALL if certain else Overlap.SOME
-        if not self.values:
+        if self.column is not None and not self.values:
             return Overlap.NONE
-        if self.date_column is not None and self.date_column in partition:
-            days = {v.date() for v in self.values if isinstance(v, datetime)}
-            if file[f"partition.{self.date_column}"] not in days:
-                return Overlap.NONE
         within = self._overlap_of_values(file, partition)
-        return within if certain or within is Overlap.NONE else Overlap.SOME
+        is_of_source = self.source is None or "source" in partition
+        return within if is_of_source or within is Overlap.NONE else Overlap.SOME
 
     def _overlap_of_values(self, file: Mapping[str, Any], partition: Sequence[str]) -> Overlap:
-        if self.column in partition:
-            return Overlap.ALL if file[f"partition.{self.column}"] in self.values else Overlap.NONE
+        if self.column is None or self.column in partition:
+            return Overlap.ALL
         low, high = file.get(f"min.{self.column}"), file.get(f"max.{self.column}")
         # Minima of strings may be cut.
         if low is None or high is None or isinstance(low, str):
