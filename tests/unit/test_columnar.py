@@ -389,6 +389,16 @@ def test_a_codec_that_nothing_here_can_read_is_named(code: int, name: str) -> No
     assert f"is compressed by {name}, which can't be read" in error.what
 
 
+def test_rows_that_a_file_declares_and_does_not_have_are_missed() -> None:
+    whole = written(
+        {"id": pa.array([str(n) for n in range(7_777)])}, row_group_size=1_000
+    ).getvalue()
+    # The number of rows of the whole file, as the footer has it before the list of row groups: a zigzag varint.
+    total = b"\x16\xc2\x79\x19"
+    assert whole.count(total) == 1
+    assert "number of rows" in refused(whole.replace(total, b"\x16\xc4\x79\x19")).what
+
+
 def test_damaged_pages_are_never_rows() -> None:
     values = [f"{n:06d}" for n in range(5_000)]
     whole = written(

@@ -446,7 +446,7 @@ def test_text_of_delimited_files_is_typed_and_may_say_nothing(tmp_path: Path) ->
         "none": "bigint",
         "note": "string",
     }
-    assert source.columns["none"].sql == "nullif(trim(`none`), '-')"
+    assert source.columns["none"].sql == "nullif(trim(\"none\"), '-')"
 
 
 def test_a_value_in_a_hundred_that_does_not_fit_is_told(tmp_path: Path) -> None:

@@ -125,6 +125,13 @@ def read_rows(file: BinaryIO, wanted: frozenset[str], *, private: bool = False) 
         for batch in _batches(parquet, group, columns):
             yield _rows(batch, line, paths, private=private)
             line += len(batch)
+    if line - 1 != parquet.metadata.num_rows:
+        raise UnreadableError(
+            "the Parquet file has another number of rows than it declares",
+            expected=f"{parquet.metadata.num_rows} rows",
+            got=f"{line - 1} rows",
+            todo=_AGAIN,
+        )
 
 
 def _batches(

@@ -74,7 +74,7 @@ def _transcoded(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
             text = decoder.decode(chunk)
             if text:
                 yield text.encode("utf-8", errors)
-        text = decoder.decode(b"", True)  # the codec's own signature
+        text = decoder.decode(b"", True)
     except UnicodeDecodeError as error:
         raise UnreadableError(
             "the file ends within a character, or is written in another encoding",

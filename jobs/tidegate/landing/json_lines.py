@@ -148,7 +148,7 @@ class JsonLines:
     def _too_long(self, length: int, digest: str) -> Fields:
         detail = f"expected at most {MAX_LINE_BYTES} bytes, got {length}"
         if self._treat is None:
-            detail += f", with the SHA-256 {digest}"
+            detail += f"; sha256 {digest}"
         return Fields(reason="too_long", detail=detail)
 
     def _long(self, line: LongLine) -> Records:

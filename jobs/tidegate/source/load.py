@@ -22,6 +22,7 @@ from tidegate.source.check import (
     between_faults,
     column_name_faults,
     complete_faults,
+    expression_faults,
     fresh_faults,
     pii_faults,
     pii_names_faults,
@@ -220,10 +221,14 @@ def _agreement_faults(data: dict[str, Any], path: Path) -> Iterator[str]:
     form = _part(Format, data.get("format", "json"))
     refs = dict(_refs(data))
     if form is not None:
-        yield from reference_faults(refs, form)
         pii = _pii(data.get("pii"))
-        yield from pii_names_faults(pii, refs, form)
-        yield from pii_faults(pii, refs, form)
+        faults = [
+            *reference_faults(refs, form),
+            *pii_names_faults(pii, refs, form),
+            *pii_faults(pii, refs, form),
+        ]
+        # Of paths that can't be read together there is no line over which an expression could be bound.
+        yield from faults or expression_faults(refs, pii)
     complete = _part(Complete, data.get("complete"))
     dumps = _dumps(data.get("dumps"), path)
     if complete is not None and dumps is not None:

@@ -74,7 +74,7 @@ DurationOrZero = Annotated[timedelta, BeforeValidator(_duration_or_zero), _AS_WR
 
 
 class FieldRef(Model):
-    """Where a value comes from: a path into the line, or a Spark SQL expression over its columns.
+    """Where a value comes from: a path into the line, or an SQL expression (DuckDB's) over its fields.
 
     Attributes:
         path: dotted names, such as `actor.id`.
