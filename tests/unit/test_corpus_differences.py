@@ -19,6 +19,7 @@ import corpus
 from corpus.kernel_rows import rows_of
 from tidegate.landing.exact import decimal
 from tidegate.landing.times import iso_micros
+from tidegate.source.model import NOBODY
 
 IDS = {"event_id", "user_id", "anonymous_id", "user_key", "source_session_id", "_producer"}
 KINDS_OF_TEXT = {*IDS, "event_type", "s", "deep", "dotted", "letter", "nested", "both", "leaf"}
@@ -106,6 +107,14 @@ def spaces_are_part_of_ids(d: Difference) -> bool:
     if d.outcomes[0] != "missing_event_id" or d.outcomes[1] == "missing_event_id":
         return False
     return d.outcomes[1] != "event" or str(d.is_now("event_id")).strip(" ") == ""
+
+
+def placeholders_are_no_users(d: Difference) -> bool:
+    ids = d.columns & {"user_id", "anonymous_id"}
+    if d.outcomes[0] != d.outcomes[1] or not ids or any(d.was(name) not in NOBODY for name in ids):
+        return False
+    rest = d.columns - ids - {"user_key"}
+    return all(_alike(d.was(name), d.is_now(name), name) for name in rest)
 
 
 def control_characters_are_text(d: Difference) -> bool:
@@ -295,6 +304,7 @@ EXPLANATIONS: tuple[Callable[[Difference], bool], ...] = (
     a_long_line_has_its_hash,
     heads_are_64_kib,
     spaces_are_part_of_ids,
+    placeholders_are_no_users,
     control_characters_are_text,
     records_are_those_of_rfc_4180,
     values_of_parquet_have_types,

@@ -158,7 +158,7 @@ def _readable(what: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError) as error:
-        # With a number it is an error of the connection or the disk, which says nothing of the file.
+        # With a number it is an error of the connection or the disk and no fault of the file.
         if isinstance(error, ConnectionError | TimeoutError) or getattr(error, "errno", None):
             raise
         message = str(error).partition("\n")[0][:200]
