@@ -130,6 +130,23 @@ def test_lines_become_the_same_together_and_one_by_one(seed: int) -> None:
         assert repr(one) == repr(other), line
 
 
+def test_several_objects_on_few_lines_do_not_slow_down_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = '{"id":"1","at":"2024-03-01T12:00:00Z"}'
+    alone: list[int] = []
+    by_itself = json_lines.JsonLines._by_itself
+
+    def counted(self: Any, lines: Any) -> Any:
+        alone.append(len(lines))
+        return by_itself(self, lines)
+
+    monkeypatch.setattr(json_lines.JsonLines, "_by_itself", counted)
+    rows = rows_of(source_of(columns={}), [*[one] * 500, one + one, f"{one} {one}", *[one] * 500])
+    assert [row["line"] for row in rows if row["_reason"]] == [501, 502]
+    assert alone == [2]
+
+
 @pytest.mark.parametrize("unit", ["epoch_s", "epoch_ms", "epoch_us"])
 def test_numbers_as_times_become_the_same_together_and_one_by_one(unit: str) -> None:
     source = source_of(

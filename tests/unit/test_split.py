@@ -81,7 +81,7 @@ def test_a_long_line_is_the_same_row_in_whatever_pieces_it_comes(
     for row in rows[:2]:
         assert (row["_raw"], row["_raw_bytes"]) == (head, None)
         assert row["_detail"] == (
-            f"expected at most {MAX_LINE_BYTES} bytes, got {len(long)}, with the SHA-256 {digest}"
+            f"expected at most {MAX_LINE_BYTES} bytes, got {len(long)}; sha256 {digest}"
         )
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from kernel import HOUR, NOON, source_of
 from tidegate.dumps import Dumps
+from tidegate.errors import TidegateError
 from tidegate.landing import numbers, parquet_files
 from tidegate.landing.kernel import Rules
 from tidegate.landing.limits import MAX_RAW_BYTES
@@ -255,6 +256,36 @@ def test_files_go_to_a_target_that_is_no_folder(lab: Lab) -> None:
         file.size for file in results[0].files
     ]
     assert results[1].error is not None
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", ["write_table", "close"])
+def test_a_full_disk_is_an_error_of_writing_and_not_of_the_file_that_is_read(
+    name: str, threads: int, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq.ParquetWriter, name, full)
+    monkeypatch.setattr(parquet_files, "_GROUP_ROWS", 100)
+    files = {
+        "2024-03-01-12.json": b"".join(line(n) for n in range(1_000)),
+        "2024-03-01-13.json": line(1, at="2024-03-01T13:00:00Z"),
+    }
+    with pytest.raises(TidegateError, match="staged rows can't be written") as raised:
+        lab.land(files, threads=threads)
+    assert raised.value.got == "No space left on device"
+    assert not lab.left()
+
+
+def test_one_large_file_is_read_and_written_by_two_threads_and_nothing_is_lost(lab: Lab) -> None:
+    count = 120_000
+    lines = [line(n) if n % 1_000 else b"x\n" for n in range(count)]
+    (lab.dumps / "2024-03-01-12.json.gz").write_bytes(gzip.compress(b"".join(lines), 1))
+    [noon] = lab.land_hours(lab.source(), [NOON])
+    table = lab.rows(noon)
+    assert table.column("line").to_pylist() == list(range(1, count + 1))
+    assert table.column("event_id").null_count == count // 1_000
 
 
 def test_times_that_lose_digits_are_counted(lab: Lab) -> None:

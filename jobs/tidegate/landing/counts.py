@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tidegate.landing.kernel import CUT_TIMES
+from tidegate.landing.kernel import CUT_TIMES, STAND_INS
 from tidegate.source import Source
+
+NOTES = (CUT_TIMES, STAND_INS)
+"""Counts that batches bring along."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,13 @@ class FileCount:
         name: of the file.
         groups: by outcome and reason; none for a file without records.
         cut_times: how many times lost digits beyond microseconds.
+        stand_ins: events with an id that stands for no person.
     """
 
     name: str
     groups: tuple[Group, ...]
     cut_times: int = 0
+    stand_ins: int = 0
 
     @property
     def records(self) -> int:
@@ -87,17 +92,18 @@ class Counts:
         self._declared = declared(source)
         self._is_numbered = source.sequence is not None
         self._sums: dict[str, dict[tuple[str, str | None], _Sum]] = {}
-        self._cut: dict[str, int] = {}
+        self._notes: dict[str, dict[str, int]] = {}
 
     def begin(self, file: str) -> None:
         """Count a file, also if no row comes of it."""
         self._sums[file] = {}
-        self._cut[file] = 0
+        self._notes[file] = dict.fromkeys(NOTES, 0)
 
     def add(self, file: str, rows: pa.RecordBatch) -> None:
         """Count rows of a file."""
         metadata = rows.schema.metadata or {}
-        self._cut[file] += int(metadata.get(CUT_TIMES.encode(), 0))
+        for note in NOTES:
+            self._notes[file][note] += int(metadata.get(note.encode(), 0))
         reasons = rows.column("_reason")
         if reasons.null_count == len(rows):
             self._add(file, "event", None, rows)
@@ -130,7 +136,8 @@ class Counts:
                         groups.items(), key=lambda item: (item[0][0], item[0][1] or "")
                     )
                 ),
-                self._cut[name],
+                self._notes[name][CUT_TIMES],
+                self._notes[name][STAND_INS],
             )
             for name, groups in self._sums.items()
         }

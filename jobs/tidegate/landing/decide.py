@@ -30,6 +30,7 @@ class Values:
         failed: by name, records for which its expression failed.
         erased: records of erased persons.
         producer_erased: records whose producer is one.
+        stand_ins: records that have a text which stands for no person as an id.
         cut: how many of its times lost digits beyond microseconds, for each record; None for none.
     """
 
@@ -39,10 +40,15 @@ class Values:
     erased: Mask | None = None
     producer_erased: Mask | None = None
     cut: npt.NDArray[np.int64] | None = None
+    stand_ins: Mask | None = None
 
 
 def values_of(
-    inputs: Mapping[str, pa.Array], failed: Mapping[str, Mask], plan: Plan, count: int
+    inputs: Mapping[str, pa.Array],
+    failed: Mapping[str, Mask],
+    plan: Plan,
+    count: int,
+    nobody: Mapping[str, pa.Array],
 ) -> Values:
     """Return the typed values of records.
 
@@ -51,6 +57,7 @@ def values_of(
         failed: by name, records for which its expression failed.
         plan: of the source.
         count: how many records there are.
+        nobody: by name of an id, texts that stand for no person.
     """
     unit = plan.source.fields.event_time.unit
     typed = {"event_time": convert.to_time(inputs["event_time"], unit)}
@@ -58,6 +65,12 @@ def values_of(
     for name in (*ID_FIELDS, "event_type", "_producer"):
         text = convert.to_text(inputs[name]) if name in inputs else pa.nulls(count, pa.string())
         typed[name] = text if name == "event_type" else _without_empty(text)
+    stand_ins = np.zeros(count, np.bool_)
+    for name, texts in nobody.items():
+        is_nobody = pc.is_in(typed[name], value_set=texts)
+        if pc.any(is_nobody).as_py():
+            stand_ins |= mask_of(is_nobody)
+            typed[name] = pc.if_else(is_nobody, pa.scalar(None, pa.string()), typed[name])
     if "_number" in inputs:
         typed["_number"] = convert.to_type(inputs["_number"], "bigint")
     for name, column in plan.source.columns.items():
@@ -66,7 +79,8 @@ def values_of(
             cut.append(convert.is_cut(inputs[name]))
     typed["user_key"] = pc.coalesce(typed["user_id"], typed["anonymous_id"])
     masks = [mask.astype(np.int64) for mask in cut if mask is not None]
-    return Values(inputs, typed, failed, cut=sum(masks[1:], masks[0]) if masks else None)
+    total = sum(masks[1:], masks[0]) if masks else None
+    return Values(inputs, typed, failed, cut=total, stand_ins=stand_ins)
 
 
 def _without_empty(texts: pa.Array) -> pa.Array:

@@ -29,6 +29,7 @@ _SPACE = np.zeros(256, np.bool_)
 _SPACE[[9, 13, 32]] = True
 _MOST_SPACE = 4
 """White space at a line's end that is looked through before the line is read by itself."""
+_SEVERAL = r"\}[ \t\r]*\{"
 _TRAPS = (b"NaN", b"Inf", b"\0")
 
 
@@ -89,6 +90,11 @@ class JsonLines:
         if not plain.all():
             data, ends = lines.without(~plain)
         parsed = parse_lines(data, ends, schema)
+        if parsed.is_misfit:
+            # Several objects on a line give more rows than lines; the other lines may still be plain.
+            several = mask_of(pc.match_substring_regex(lines.raw, _SEVERAL)) & plain
+            if several.any():
+                return self._fast(lines, plain & ~several, schema)
         slow = ~plain
         slow[parsed.refused] = True
         self._misfits = self._misfits + 1 if parsed.is_misfit else 0
@@ -148,7 +154,7 @@ class JsonLines:
     def _too_long(self, length: int, digest: str) -> Fields:
         detail = f"expected at most {MAX_LINE_BYTES} bytes, got {length}"
         if self._treat is None:
-            detail += f", with the SHA-256 {digest}"
+            detail += f"; sha256 {digest}"
         return Fields(reason="too_long", detail=detail)
 
     def _long(self, line: LongLine) -> Records:

@@ -32,6 +32,8 @@ from tidegate.source import Source
 __all__ = ["InputFile", "Rules", "UnreadableError", "parse_file", "staged_schema"]
 CUT_TIMES = "tidegate.cut_times"
 """Metadata of a batch: how many times lost digits beyond microseconds."""
+STAND_INS = "tidegate.stand_ins"
+"""Metadata of a batch: how many events have an id that stands for no person."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class _Landing:
         self._connection = connection
         self._schema = staged_schema(rules.source)
         self._treat = personal.treatment(rules.source, rules.key)
+        self._nobody = personal.stand_ins(self._plan, self._treat)
         self._constants = {
             "source": rules.source.source,
             "dump_date": file.hour.date(),
@@ -132,7 +135,7 @@ class _Landing:
             name: computed[name] if ref.sql is not None else records.columns[ref.names()]
             for name, ref in plan.refs.items()
         }
-        values = values_of(inputs, failed, plan, len(records))
+        values = values_of(inputs, failed, plan, len(records), self._nobody)
         if rules.erased is not None:
             values = self._erased(values, rules.erased)
         return values, find_problems(records, values, plan, self._file.hour)
@@ -173,6 +176,8 @@ class _Landing:
             self._constants,
             any_erased=self._rules.erased is not None,
         )
+        notes = {CUT_TIMES: str(cut)} if cut else {}
+        if values.stand_ins is not None and (count := values.stand_ins[outcomes.is_event].sum()):
+            notes[STAND_INS] = str(count)
         for number, batch in enumerate(batches):
-            is_noted = cut and not number
-            yield batch.replace_schema_metadata({CUT_TIMES: str(cut)}) if is_noted else batch
+            yield batch.replace_schema_metadata(notes) if notes and not number else batch

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +24,7 @@ _MANY_DIFFERENT = frozenset(
     ["event_id", "event_time", "properties", "line", "_raw", "_raw_bytes", "_detail", "_number"]
 )
 """Columns in which a dictionary costs time and saves nothing."""
+_BATCHES_BEHIND = 4
 _FEW = 64
 """Rows of another outcome around which a batch is cut; with more of them it is copied."""
 
@@ -98,7 +102,7 @@ class Writers:
     def abandon(self) -> None:
         """Remove what was written, finished or not."""
         for file in self._open.values():
-            file.close()
+            file.abandon()
         for path in self._paths.values():
             (self._folder / path).unlink(missing_ok=True)
         self._open = {}
@@ -140,3 +144,34 @@ class _File:
         if self._waiting:
             self._flush()
         self._writer.close()
+
+    def abandon(self) -> None:
+        with suppress(OSError):  # the disk may be full: the file goes anyway
+            self._writer.close()
+
+
+class Behind:
+    """Writes in a thread of its own, a few batches behind, so that one large file keeps two cores busy.
+
+    Args:
+        writers: that write.
+    """
+
+    def __init__(self, writers: Writers) -> None:
+        self._writers = writers
+        self._pool = ThreadPoolExecutor(max_workers=1)
+        self._waiting: deque[Future[None]] = deque()
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        """Write rows later; an error of rows before them is raised here."""
+        while len(self._waiting) >= _BATCHES_BEHIND:
+            self._waiting.popleft().result()
+        self._waiting.append(self._pool.submit(self._writers.write, rows))
+
+    def close(self) -> None:
+        """Wait until all is written."""
+        try:
+            while self._waiting:
+                self._waiting.popleft().result()
+        finally:
+            self._pool.shutdown(cancel_futures=True)

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from tidegate.landing import convert
-from tidegate.landing.erased import Erased, hashed_id
-from tidegate.landing.plan import Names
+from tidegate.landing.erased import ID_COLUMNS, Erased, hashed_id
+from tidegate.landing.plan import Names, Plan
 from tidegate.landing.records import Mask, mask_of
 from tidegate.pii_key import PiiKey
-from tidegate.source import Source
+from tidegate.source import FieldRef, Source
 
 HASH_DIGITS = 32
 """Hex digits that are kept of a hash: 128 bits."""
@@ -78,6 +78,27 @@ def treatment(source: Source, key: PiiKey | None) -> Treatment | None:
     if source.hashes and key is None:
         raise ValueError(f"{source.source} hashes personal data, and no key is given")
     return Treatment(source, key) if source.pii else None
+
+
+def stand_ins(plan: Plan, treat: Treatment | None) -> dict[str, pa.Array]:
+    """Return the texts that stand for no person, as records have them: by name of an id.
+
+    Args:
+        plan: of the source.
+        treat: what is done with personal values; where an id is hashed, so are they.
+    """
+    texts = plan.source.nobody
+
+    def of(ref: FieldRef) -> list[str]:
+        if treat is None or plan.source.pii_action(ref.names()) != "hash":
+            return list(texts)
+        return [str(treat(ref.names(), text)) for text in texts]
+
+    return {
+        name: pa.array(of(ref), pa.string())
+        for name, ref in plan.refs.items()
+        if name in ID_COLUMNS and texts
+    }
 
 
 def treated(

@@ -12,7 +12,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from tidegate.errors import TidegateError
 from tidegate.landing.counts import Counts, FileCount
 from tidegate.landing.errors import UnreadableError
 from tidegate.landing.kernel import InputFile, Rules, parse_file
-from tidegate.landing.parquet_files import StagedFile, Writers
+from tidegate.landing.parquet_files import Behind, StagedFile, Writers
 from tidegate.landing.schema import staged_schema
 
 DUCKDB_MEMORY = "256MB"
@@ -126,8 +126,10 @@ def land_dumps(
     with _folder(target) as folder, ThreadPoolExecutor(max_workers=threads) as pool:
         landings = [_Landing(task, rules, store, folder, attempt) for task in tasks]
         shares = 1 if len(tasks) >= threads else threads
+        is_alone = len(tasks) == 1 < threads
+        works = [landing.works(shares, is_alone=is_alone) for landing in landings]
         try:
-            _run(pool, [work for landing in landings for work in landing.works(shares)])
+            _run(pool, [work for some in works for work in some])
             if not isinstance(target, Path):
                 _run(pool, [_upload(target, folder, landing) for landing in landings])
         except BaseException:
@@ -183,8 +185,13 @@ class _Landing:
     is_over: Event = field(default_factory=Event)
     faults: list[tuple[str, UnreadableError]] = field(default_factory=list)
 
-    def works(self, shares: int) -> Iterator[Callable[[], None]]:
-        """Yield the work to be done, of about equal sizes."""
+    def works(self, shares: int, *, is_alone: bool) -> Iterator[Callable[[], None]]:
+        """Yield the work to be done, of about equal sizes.
+
+        Args:
+            shares: how many parts the files are shared out into.
+            is_alone: whether a thread would have nothing to do, so that it may write what the other reads.
+        """
         parts: list[list[TaskFile]] = [[] for _ in range(min(shares, len(self.task.files)))]
         sizes = [0] * len(parts)
         for file in sorted(self.task.files, key=lambda file: -file.size):
@@ -192,9 +199,12 @@ class _Landing:
             parts[least].append(file)
             sizes[least] += file.size + 1
         for number, part in enumerate(parts):
-            yield self._work(sorted(part, key=lambda file: file.name), number)
+            files = sorted(part, key=lambda file: file.name)
+            yield self._work(files, number, is_alone=is_alone and len(parts) == 1)
 
-    def _work(self, files: Sequence[TaskFile], number: int) -> Callable[[], None]:
+    def _work(
+        self, files: Sequence[TaskFile], number: int, *, is_alone: bool
+    ) -> Callable[[], None]:
         def work() -> None:
             place = f"_dump={self.task.hour:%Y%m%dT%H}"
             schema = staged_schema(self.rules.source)
@@ -202,27 +212,34 @@ class _Landing:
             counts = Counts(self.rules.source)
             self.writers.append(writers)
             self.counts.append(counts)
+            behind = Behind(writers) if is_alone else None
             try:
                 with closing(_connection()) as connection:
                     for file in files:
                         if self.is_over.is_set():
                             break
-                        self._file(file, writers, counts, connection)
+                        self._file(file, behind or writers, counts, connection)
+                with _writable(self.folder):
+                    if behind is not None:
+                        behind.close()
+                    if not self.faults:
+                        writers.close()
             except BaseException:
                 self.is_over.set()
+                if behind is not None:
+                    with suppress(OSError):
+                        behind.close()
                 writers.abandon()
                 raise
             if self.faults:
                 writers.abandon()
-            else:
-                writers.close()
 
         return work
 
     def _file(
         self,
         file: TaskFile,
-        writers: Writers,
+        writers: Writers | Behind,
         counts: Counts,
         connection: duckdb.DuckDBPyConnection,
     ) -> None:
@@ -232,7 +249,8 @@ class _Landing:
                 source = InputFile(self.task.hour, file.name)
                 for rows in _guarded(parse_file(stream, source, self.rules, connection)):
                     counts.add(file.name, rows)
-                    writers.write(rows)
+                    with _writable(self.folder):
+                        writers.write(rows)
         except UnreadableError as error:
             self.faults.append((file.name, error))
             self.is_over.set()
@@ -261,6 +279,21 @@ class _Landing:
             tuple(sorted(self.files(), key=lambda file: file.path)),
             tuple(counted[file.name] for file in self.task.files),
         )
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    """Say of an error within the block that it is one of writing: it says nothing of the file that is read."""
+    try:
+        yield
+    except OSError as error:
+        raise TidegateError(
+            "staged rows can't be written",
+            where=str(folder),
+            expected="a folder that this user may write, with room on its disk",
+            got=error.strerror or str(error),
+            todo="make room or fix its rights, then land the hour again",
+        ) from error
 
 
 def _guarded(rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

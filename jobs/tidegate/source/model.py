@@ -292,10 +292,22 @@ def _parse_dumps(value: object, info: ValidationInfo) -> Template:
     return parse_template(value, Path(path).resolve().parent if path is not None else Path.cwd())
 
 
+NOBODY = (
+    "null",
+    "undefined",
+    "None",
+    "[object Object]",
+    "\\N",
+    "00000000-0000-0000-0000-000000000000",
+)
+"""Texts that producers write for no user, where a source file does not say."""
+
+
 class Source(Model):
     """One source, as its file describes it.
 
     Attributes:
+        nobody: exact texts that are no user and no visitor; the list of a source file replaces the default.
         fresh: how long after its end an hour is to be readable, released; None where nothing is promised.
         pii: what is done with personal data, by path; with any, nothing undeclared is kept.
         pii_key: fingerprint of the key that they are hashed by, once it is known; no key of the file.
@@ -315,9 +327,22 @@ class Source(Model):
     duplicates: Duplicates = Duplicates()
     accept: Accept = Accept()
     sequence: Sequence | None = None
+    nobody: tuple[str, ...] = NOBODY
     pii: dict[str, PiiAction] = Field(default_factory=dict)
     pii_key: str | None = None
     path: Path
+
+    @field_validator("nobody", mode="before")
+    @classmethod
+    def _nobody(cls, value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"expected a list of texts, got {shown(value)}")
+        wrong = [entry for entry in value if not isinstance(entry, str) or not entry]
+        if wrong:
+            raise ValueError(
+                f"expected texts, none empty, got {shown(wrong[0])}; quote it if it is meant as text"
+            )
+        return tuple(value)
 
     @field_validator("pii")
     @classmethod
@@ -380,6 +405,8 @@ class Source(Model):
         said["format"] = self.format.definition()
         said["names"] = self.dumps.inner.text
         # What a source without personal data is known by must not change for those who have none.
+        if self.nobody != NOBODY:
+            said["nobody"] = list(self.nobody)
         if self.pii:
             said["pii"] = dict(self.pii)
         if self.hashes and self.pii_key is not None:
@@ -399,7 +426,9 @@ class Source(Model):
         fixed = {name: getattr(self, name) for name in kept}
         mine = self.definition()
         if "names" in definition:  # of events: what it has not got, they have not
-            mine = {key: value for key, value in mine.items() if key not in ("pii", "pii_key")}
+            mine = {
+                key: value for key, value in mine.items() if key not in ("pii", "pii_key", "nobody")
+            }
         whole = {**mine, **said}
         del whole["names"]
         made = Source.model_validate({**fixed, **whole, "dumps": dumps})
