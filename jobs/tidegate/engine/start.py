@@ -33,15 +33,15 @@ def open_lake(settings: Settings, tell: Callable[[str], None] | None = None) -> 
 
     with ExitStack() as held:
         if settings.engine == "duckdb":
-            held.enter_context(claim(settings, "shared"))
+            claimed = held.enter_context(claim(settings, "shared"))
             scratch: Path | None = held.enter_context(_scratch(settings))
-            spark = None
+            spark, still_claimed = None, claimed.check
         else:
             from tidegate.engine import session
 
             spark = held.enter_context(session.session(settings, tell))
             scratch = held.enter_context(session.scratch(spark))
-        lake = Lake(settings.lake, settings.s3, scratch, spark)
+        lake = Lake(settings.lake, settings.s3, scratch, spark, still_claimed)
         held.callback(lake.close)
         yield lake
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tidegate.engine.model import Engine
-    from tidegate.lake.commits import Commit
+    from tidegate.lake.actions import Commit
 
 Row = dict[str, Any]
 

@@ -37,7 +37,7 @@ from tidegate.tables import (
 from tidegate.tables.types import duckdb_type
 
 if TYPE_CHECKING:
-    from tidegate.lake.commits import Commit
+    from tidegate.lake.actions import Commit
     from tidegate.source import Source
     from tidegate.steps.work import Work
 
