@@ -58,8 +58,8 @@ _STOP_S = 10.0
 @contextmanager
 def session(
     settings: Settings, tell: Callable[[str], None] | None = None
-) -> Iterator[SparkSession]:
-    """Yield a Spark session on the one server that writes the lake.
+) -> Iterator[tuple[SparkSession, Callable[[], None]]]:
+    """Yield a Spark session on the one server that writes the lake, and what checks that the lake is still claimed.
 
     That is the server of `settings.spark`, where there is one (a running stack's, or a cluster's);
     else one is started for the length of the block, alone with the lake. Commands that name the same server hold the
@@ -85,7 +85,7 @@ def session(
             url = held.enter_context(_private_server(settings, claimed, tell))
         spark = connect(url)
         try:
-            yield spark
+            yield spark, claimed.check
             claimed.check()
         except TidegateError:
             raise

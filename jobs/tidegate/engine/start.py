@@ -39,7 +39,7 @@ def open_lake(settings: Settings, tell: Callable[[str], None] | None = None) -> 
         else:
             from tidegate.engine import session
 
-            spark = held.enter_context(session.session(settings, tell))
+            spark, still_claimed = held.enter_context(session.session(settings, tell))
             scratch = held.enter_context(session.scratch(spark))
         lake = Lake(settings.lake, settings.s3, scratch, spark, still_claimed)
         held.callback(lake.close)

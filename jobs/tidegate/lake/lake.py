@@ -7,7 +7,7 @@ and all writes to system tables go through this process; rows are computed and p
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +67,7 @@ class Lake:
         scratch: a folder of this process's own for what it computes on the way. Where a Spark server can't read
             it, None: then that is staged in the lake.
         spark: a session of the Spark server that computes rows; None where this process does, by DuckDB.
+        check_claim: is called before each publication, and raises where this process may not hold the lake any more.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Lake:
         s3: S3Access | None = None,
         scratch: Path | None = None,
         spark: Any = None,
+        check_claim: Callable[[], None] | None = None,
     ) -> None:
         self.root = root.rstrip("/")
         self.scratch = scratch
@@ -82,6 +84,7 @@ class Lake:
         self.s3 = access
         self.tables = DeltaTables(self.root, access)
         self.spark = spark
+        self._check_claim = check_claim
         self._reader: LakeReader | None = None
         self._engine: Engine | None = None
         self._complete: set[str] = set()
@@ -391,6 +394,8 @@ class Lake:
             number: see `app`.
             of: as for `look`.
         """
+        if self._check_claim is not None:
+            self._check_claim()
         wanted = self.columns(table)
         nulls = "".join(
             f", CAST(NULL AS {duckdb_type(kind)}) AS {quoted(name)}"
