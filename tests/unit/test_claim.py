@@ -17,7 +17,7 @@ import pytest
 
 from s3proxy import s3_proxy
 from s3server import s3_client, s3_server
-from tidegate.engine import connect, session
+from tidegate.engine.session import connect, session
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.lake import claim as claims
 from tidegate.lake import holders

@@ -19,8 +19,9 @@ import pytest
 
 from s3server import s3_server
 from tidegate.errors import TidegateError
-from tidegate.lake import Compacted, compaction
+from tidegate.lake import compaction
 from tidegate.lake.delta import DeltaTables
+from tidegate.lake.model import Compacted
 from tidegate.lake.schema import arrow_type, rows_to_arrow, spark_type
 from tidegate.lake.slices import Slices
 from tidegate.query import Books
