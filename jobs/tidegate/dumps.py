@@ -10,24 +10,23 @@ import hashlib
 import json
 import os
 import re
-import shutil
-import tempfile
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property, lru_cache
 from mimetypes import guess_type
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from urllib.parse import urlsplit
 
 from tidegate.durations import duration_text
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.hours import HOUR, hour_text
+from tidegate.landing.errors import UnreadableError
 from tidegate.nearest import hint
 from tidegate.peek import HEAD_BYTES, file_fault
 from tidegate.settings import S3Access
@@ -91,18 +90,6 @@ class Completeness:
     complete: bool
     why: str
     quiet_in: timedelta | None = None
-
-
-class ReplacedError(Exception):
-    """A file of a dump is gone, or another one, since it was listed.
-
-    Args:
-        file: as it was listed.
-    """
-
-    def __init__(self, file: DumpFile) -> None:
-        super().__init__(file.name)
-        self.file = file
 
 
 @dataclass(frozen=True)
@@ -281,27 +268,6 @@ class Dumps:
                     return True
         return False
 
-    @contextmanager
-    def open(self, file: DumpFile, *, seekable: bool = False) -> Iterator[BinaryIO]:
-        """Yield a file as it is stored, to be read from its beginning.
-
-        Args:
-            file: as it was listed.
-            seekable: whether it is read in any order: one on S3 is then copied first.
-
-        Raises:
-            ReplacedError: it is gone, or another one by now; what was read of it doesn't count.
-            TidegateError: it can't be read.
-        """
-        with ExitStack() as held:
-            data = held.enter_context(self._store.open(file))
-            if seekable and not file.uri.startswith("/"):
-                copy = held.enter_context(tempfile.TemporaryFile())
-                shutil.copyfileobj(data, copy, _CHUNK)
-                copy.seek(0)
-                data = cast("BinaryIO", copy)
-            yield data
-
     def download(self, file: DumpFile, to: Path) -> None:
         """Copy a data file, as it is stored, into a local one.
 
@@ -310,6 +276,10 @@ class Dumps:
         """
         with closing(self._store.stream(file.name)) as chunks, to.open("wb") as copy:
             copy.writelines(chunks)
+
+    def opener(self, files: Iterable[DumpFile]) -> Opener:
+        """Return what opens data files as streams, by name: each is the one that was listed, or an error."""
+        return Opener(self._store, {file.name: file for file in files})
 
     def faults(self, files: Iterable[DumpFile]) -> dict[str, str]:
         """Return the faults of those files that have one, by name; see `fault`."""
@@ -484,6 +454,28 @@ class Dumps:
         if not data:
             return None
         return data.partition(b"\n")[0].removesuffix(b"\r").decode("utf-8-sig")
+
+
+class Opener:
+    """Opens data files as streams.
+
+    Args:
+        store: where they are.
+        files: by name, as they were listed.
+    """
+
+    def __init__(self, store: _Store, files: Mapping[str, DumpFile]) -> None:
+        self._store = store
+        self._files = files
+
+    def open(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """Return a file as a stream within a block.
+
+        Raises:
+            UnreadableError: the file is gone or can't be read, or it is not the one that was listed.
+            TidegateError: the storage can't be reached.
+        """
+        return self._store.open(self._files[name])
 
 
 class Samples:
@@ -776,11 +768,7 @@ class _Store(Protocol):
         """Yield a file's content piece by piece."""
 
     def open(self, file: DumpFile) -> AbstractContextManager[BinaryIO]:
-        """Yield a file as it was listed, to be read from its beginning.
-
-        Raises:
-            ReplacedError: it is gone, or another one by now.
-        """
+        """Return a file as a stream within a block; see `Opener.open`."""
 
 
 def _open_store(root: str, s3: S3Access) -> _Store:
@@ -855,17 +843,19 @@ class _LocalStore:
 
     @contextmanager
     def open(self, file: DumpFile) -> Iterator[BinaryIO]:
-        path = self._root / file.name
         try:
-            with path.open("rb") as data:
-                yield data
-            now = self._file(path, file.name)
-        except FileNotFoundError as error:
-            raise ReplacedError(file) from error
+            stream = (self._root / file.name).open("rb")
         except OSError as error:
-            raise _local_error(error, path) from error
-        if (now.size, now.modified) != (file.size, file.modified):
-            raise ReplacedError(file)
+            raise _unreadable(error) from error
+        with stream:
+            try:
+                yield stream
+            except OSError as error:
+                raise _unreadable(error) from error
+            now = (self._root / file.name).stat()
+            modified = datetime.fromtimestamp(now.st_mtime, UTC)
+            if (now.st_size, modified) != (file.size, file.modified):
+                raise _replaced()
 
     def _file(self, path: Path, name: str) -> DumpFile:
         stat = path.stat()
@@ -889,6 +879,10 @@ class _S3Store:
     @cached_property
     def _client(self) -> S3Client:
         return s3_client(self._s3)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A client can't be pickled, and another process has one of its own.
+        return {name: value for name, value in self.__dict__.items() if name != "_client"}
 
     def listing(self, prefix: str) -> list[DumpFile]:
         return self._listed(prefix, "/", {"PageSize": _PAGE})
@@ -946,19 +940,26 @@ class _S3Store:
 
     @contextmanager
     def open(self, file: DumpFile) -> Iterator[BinaryIO]:
-        with self._told("read", file.name):
-            from botocore.exceptions import ClientError
+        from botocore.exceptions import ClientError
 
+        key = self._prefix + file.name
+        with self._told("read", file.name):
             try:
                 answer = self._client.get_object(
-                    Bucket=self._bucket, Key=self._prefix + file.name, IfMatch=f'"{file.etag}"'
+                    Bucket=self._bucket, Key=key, IfMatch=f'"{file.etag}"'
                 )
             except ClientError as error:
-                if error.response["Error"]["Code"] in ("PreconditionFailed", "412", "NoSuchKey"):
-                    raise ReplacedError(file) from error
+                code = str(error.response.get("Error", {}).get("Code", ""))
+                if code in ("PreconditionFailed", "412"):
+                    raise _replaced() from error
+                if code in ("NoSuchKey", "404"):
+                    raise UnreadableError(
+                        "the file is gone", expected="the file that was listed", todo=_LAND_AGAIN
+                    ) from error
                 raise
-            with closing(answer["Body"]) as body:
-                yield cast("BinaryIO", body)
+        with closing(answer["Body"]) as body:
+            stream = _S3Stream(body, lambda: self._told("read", file.name))
+            yield stream  # type: ignore[misc] # a file in all that is read of it
 
     @contextmanager
     def _told(self, doing: str, name: str) -> Iterator[None]:
@@ -970,6 +971,22 @@ class _S3Store:
         except (BotoCoreError, ClientError, ValueError) as error:
             where = f"s3://{self._bucket}/{self._prefix}{name}"
             raise s3_error(error, self._s3, self._bucket, doing, where) from error
+
+
+class _S3Stream:
+    """A file on S3, whose errors say what to do."""
+
+    def __init__(self, body: Any, guard: Callable[[], AbstractContextManager[None]]) -> None:
+        self._body = body
+        self._guard = guard
+
+    def read(self, size: int = -1) -> bytes:
+        with self._guard():
+            data: bytes = self._body.read(None if size < 0 else size)
+            return data
+
+    def seekable(self) -> bool:
+        return False
 
 
 @lru_cache(maxsize=8)
@@ -1099,6 +1116,27 @@ def s3_error(error: Exception, s3: S3Access, bucket: str, doing: str, where: str
 
 def _raise(error: OSError) -> None:
     raise error
+
+
+_LAND_AGAIN = "land the hour again: it takes the files that are there then"
+
+
+def _replaced() -> UnreadableError:
+    return UnreadableError(
+        "the file was replaced while it was read",
+        expected="the file that was listed",
+        got="another one",
+        todo=_LAND_AGAIN,
+    )
+
+
+def _unreadable(error: OSError) -> UnreadableError:
+    return UnreadableError(
+        "the file can't be read",
+        expected="a file that is there and that this user may read",
+        got=error.strerror or str(error),
+        todo=_LAND_AGAIN,
+    )
 
 
 def _local_error(error: OSError, path: Path) -> TidegateError:

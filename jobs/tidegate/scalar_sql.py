@@ -144,19 +144,19 @@ def _parsed(query: str) -> Tree:
         # As a literal: with the first parameter, DuckDB's client loads pandas.
         row = cursor.execute(f"SELECT json_serialize_sql({literal(query)})").fetchone()
     assert row is not None
-    found: Tree = json.loads(row[0])
-    return found
+    parsed: Tree = json.loads(row[0])
+    return parsed
 
 
-def _only(found: Tree, text: str) -> Tree:
+def _only(parsed: Tree, text: str) -> Tree:
     """Return the one expression that a query selects, if it does nothing else."""
-    if found["error"]:
+    if parsed["error"]:
         hints = [hint for pattern, hint in _OTHER_DIALECT if pattern.search(text)]
         tip = f"; {hints[0]}" if hints else ""
         raise ExpressionError(
-            [f"not an SQL expression: {found['error_message']}, in {text!r}{tip}"]
+            [f"not an SQL expression: {parsed['error_message']}, in {text!r}{tip}"]
         )
-    selects = [statement["node"] for statement in found["statements"]]
+    selects = [statement["node"] for statement in parsed["statements"]]
     got = _beyond(selects)
     if got is not None:
         raise ExpressionError([f"expected one SQL expression, got {got}: {text!r}"])

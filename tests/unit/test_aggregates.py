@@ -119,10 +119,17 @@ def test_both_engines_give_the_same_bytes_also_of_more_users_than_a_sketch_keeps
         )
         for n in range(40_000)
     ]
+    few = [("none", [None]), ("one", ["u1", "u1"]), ("two", ["u1", "u2", None])]
+    events += [
+        Event(source, NOON, f"{n}", NOON, "v", user, "f", n)
+        for source, users in few
+        for n, user in enumerate(users)
+    ]
     given = []
     for spark in (None, request.getfixturevalue("spark")):
         bench = Workbench(tmp_path_factory.mktemp("bench"), spark)
         found, made = staged(bench, events, random.Random(1))
         given.append((daily(bench, found, made), bench.rows(made)))
     assert given[0] == given[1]
-    assert given[0][0][0]["users"] > 20_000
+    assert sorted(row["users"] for row in given[0][0])[:3] == [0, 1, 2]
+    assert max(row["users"] for row in given[0][0]) > 20_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import sys
 from collections import Counter
@@ -156,6 +157,25 @@ def test_scripts_count_alike_on_made_up_dumps_of_any_seed(tmp_path: Path) -> Non
     assert found[0] == found[1] != found[2] == found[3]
 
 
+PEERS = {
+    "duckdb_script.py": "08416b36044a98c6bd5dd86297516629a9693031fba57fef98755b01d4897fd2",
+    "polars_script.py": "3db2618c33869fba91fcf6aa788c9aa4bc6b7cb228e2d2d89229104fe4320483",
+    "pyspark_script.py": "823f78d8770431cd004bb01631d8ee67d9c38bb3705a6336a39cd59be37e7fbe",
+}
+"""The SHA-256 of each script, so that ratios of different days have the same denominator."""
+
+
+def test_the_scripts_that_results_are_compared_with_have_not_changed() -> None:
+    files = (REPO / "jobs" / "tidegate" / "bench" / "peers").glob("*_script.py")
+    assert {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files} == PEERS
+
+
+def test_results_from_before_ratios_had_their_seconds_can_be_read() -> None:
+    for file in (REPO / "tests" / "bench" / "results").glob("*.json"):
+        outcome = Outcome.of_json(json.loads(file.read_text()))
+        assert all(mark.describe() for mark in outcome.marks)
+
+
 def test_what_the_scripts_cannot_do_is_named() -> None:
     with pytest.raises(TidegateError) as caught:
         check_readable(load_source(REPO / "dags/sources/nasa.yml"))
@@ -198,7 +218,7 @@ def test_an_outcome_says_what_was_measured_and_which_marks_were_kept() -> None:
             {"late": 0, "seconds": 1.5, "bytes": 123456.0},
             {"late": 1, "seconds": 3.0, "bytes": None},
         ],
-        [Mark("seconds", 1.5, 2.0), Mark("bytes", 2.0, 1.0)],
+        [Mark.ratio("seconds", 1.5, 3.0, 1.5), Mark("bytes", 2.0, 1.0)],
     )
     lines = list(outcome.lines())
     assert lines[1] == "  (events 2,000, runs 3)"
@@ -206,12 +226,14 @@ def test_an_outcome_says_what_was_measured_and_which_marks_were_kept() -> None:
     assert lines[3].split() == ["0", "1.50", "123,456"]
     assert lines[4].split() == ["1", "3.00", "-"]
     assert lines[5:] == [
-        "  seconds: 2.00, at most 1.5: NOT KEPT",
+        "  seconds: 2.00 (3.00 s to 1.50 s), at most 1.5: NOT KEPT",
         "  bytes: 1.00, at most 2: kept",
     ]
     marks = json.loads(json.dumps(outcome.as_json()))["marks"]
     assert [each["is_kept"] for each in marks] == [False, True]
     assert machine()["cores"]
+    again = Outcome.of_json(json.loads(json.dumps(outcome.as_json())))
+    assert list(again.lines()) == lines
 
 
 def test_reads_are_told_apart_by_area_and_a_tables_own_log() -> None:

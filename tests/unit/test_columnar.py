@@ -249,7 +249,7 @@ def test_times_outside_the_years_1_to_9999_are_a_fault_of_their_row(unit: str) -
     assert values[1] == dt.datetime(1, 1, 1, tzinfo=UTC)
     assert rows.fault.to_pylist() == ["bad_value", None, None, "bad_value", "bad_value", None]
     assert "in the years 1 to 9999" in rows.detail[0].as_py()
-    # What a column has that is not used harms nobody.
+    # What a column has that is not used is no fault.
     (unused,) = parts({"x": pa.array(counts, pa.timestamp(unit))}, "y")
     assert unused.fault.to_pylist() == [None] * 6
     assert all(json.loads(body) is not None for body in unused.body.to_pylist())
@@ -307,10 +307,10 @@ def test_rows_are_numbered_through_all_row_groups_and_batches(
 ) -> None:
     monkeypatch.setattr(columnar, "BATCH_BYTES", 2_000)
     table = pa.table({"id": pa.array(range(1_000)), "s": pa.array(["x" * 50] * 1_000)})
-    found = parts(table, "id", row_group_size=300)
-    assert len(found) > 10
-    assert [n for rows in found for n in rows.line.to_pylist()] == list(range(1, 1_001))
-    assert [n for rows in found for n in rows.columns["id"].to_pylist()] == list(range(1_000))
+    batches = parts(table, "id", row_group_size=300)
+    assert len(batches) > 10
+    assert [n for rows in batches for n in rows.line.to_pylist()] == list(range(1, 1_001))
+    assert [n for rows in batches for n in rows.columns["id"].to_pylist()] == list(range(1_000))
 
 
 def test_values_that_a_dictionary_makes_small_are_read_in_small_batches() -> None:
@@ -389,6 +389,16 @@ def test_a_codec_that_nothing_here_can_read_is_named(code: int, name: str) -> No
     assert f"is compressed by {name}, which can't be read" in error.what
 
 
+def test_rows_that_a_file_declares_and_does_not_have_are_missed() -> None:
+    whole = written(
+        {"id": pa.array([str(n) for n in range(7_777)])}, row_group_size=1_000
+    ).getvalue()
+    # The number of rows of the whole file, as the footer has it before the list of row groups: a zigzag varint.
+    total = b"\x16\xc2\x79\x19"
+    assert whole.count(total) == 1
+    assert "number of rows" in refused(whole.replace(total, b"\x16\xc4\x79\x19")).what
+
+
 def test_damaged_pages_are_never_rows() -> None:
     values = [f"{n:06d}" for n in range(5_000)]
     whole = written(
@@ -399,14 +409,14 @@ def test_damaged_pages_are_never_rows() -> None:
         data = bytearray(whole)
         data[seed.randrange(4, len(whole) // 2)] ^= 1 << seed.randrange(8)
         try:
-            found = [
+            batches = [
                 n
                 for r in read_rows(io.BytesIO(data), frozenset({"id"}))
                 for n in r.columns["id"].to_pylist()
             ]
         except UnreadableError:
             continue
-        assert found == values
+        assert batches == values
 
 
 def test_a_connection_that_is_lost_says_nothing_of_the_file() -> None:

@@ -213,11 +213,11 @@ def test_the_encoding_is_that_of_the_mark_or_the_format(encoding: str, *, marked
     if encoding == "utf-32le" and not marked:
         pytest.skip("only a mark says UTF-32")
     text = 'id,n\n1,\u00e9\u2028\U0001f30a\n2,"a\nb"\n'
-    said = "windows-1252" if marked else encoding
+    configured = "windows-1252" if marked else encoding
     data = (("\ufeff" if marked else "") + text).encode(encoding)
     for size in (1, 3, len(data)):
         pieces = (data[at : at + size] for at in range(0, len(data), size))
-        rows = rows_of(read_records(pieces, csv_format(encoding=said), frozenset({"n"})))
+        rows = rows_of(read_records(pieces, csv_format(encoding=configured), frozenset({"n"})))
         assert [row["values"]["n"] for row in rows] == ["\u00e9\u2028\U0001f30a", "a\nb"]
 
 

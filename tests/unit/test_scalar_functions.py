@@ -49,17 +49,17 @@ def cases_by_function() -> dict[str, list[str]]:
 def test_a_function_gives_at_the_edges_what_is_written_down(function: str) -> None:
     cases = cases_by_function()[function]
     assert len(cases) >= 2
-    found: dict[str, str | None] = {}
+    values: dict[str, str | None] = {}
     with empty_cursor() as cursor:
         for expression in cases:
             try:
                 row = cursor.execute(f"SELECT CAST((\n{expression}\n) AS VARCHAR)").fetchone()
             except duckdb.Error as error:
-                found[expression] = "! " + str(error).partition("\n")[0].partition(":")[0]
+                values[expression] = "! " + str(error).partition("\n")[0].partition(":")[0]
             else:
                 assert row is not None
-                found[expression] = row[0]
-    assert found == {expression: GOLDEN[expression] for expression in cases}
+                values[expression] = row[0]
+    assert values == {expression: GOLDEN[expression] for expression in cases}
 
 
 def test_each_expression_of_the_examples_may_be_used() -> None:
@@ -109,7 +109,7 @@ def test_a_function_that_is_not_listed_is_refused(name: str, *, nested: bool) ->
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("lower(a) FILTER (WHERE b)", "takes neither FILTER"),
         ("other.lower(a)", "lower() is not allowed"),
@@ -124,10 +124,10 @@ def test_a_function_that_is_not_listed_is_refused(name: str, *, nested: bool) ->
     ],
 )
 def test_what_is_no_value_of_one_row_is_refused_among_nested_fields_too(
-    text: str, told: str
+    text: str, message: str
 ) -> None:
     faults = tree_faults(expression_tree(text), Rules("one row", nested=True))
-    assert any(told in fault for fault in faults), faults
+    assert any(message in fault for fault in faults), faults
 
 
 def test_a_text_means_the_same_alone_and_within_a_query() -> None:

@@ -181,7 +181,7 @@ def _outcome(
     rows: list[Row] = [_row(name, each) for name, each in found.items()]
     seconds = {str(row["who"]): float(row["seconds"] or 0) for row in rows}
     marks = [
-        Mark(f"seconds of {name} to those of the DuckDB script", most, seconds[name] / peer)
+        Mark.ratio(f"seconds of {name} to those of the DuckDB script", most, seconds[name], peer)
         for name, most in _MARKS.items()
         if name in seconds and (peer := seconds.get("duckdb"))
     ]

@@ -45,21 +45,24 @@ def history(
             rows.append({"published_hours": done, **costs(measured)})
             tell(f"after {done:,} hours one more takes {rows[-1]['seconds']:.1f} s")
             done += runs + 1
+    last, first = (rows[at]["published_hours"] for at in (-1, 0))
+    bytes_read, bytes_read_first = _values(rows, "bytes_read")
+    between = f"after {last:,} hours to those after {first:,}"
     return Outcome(
         "history",
         "an hour's run, from complete dump to release, on a warm server",
         {"events": events, "runs": runs, "block": block},
         rows,
         [
-            Mark(
-                f"{name} after {rows[-1]['published_hours']:,} hours to those after "
-                f"{rows[0]['published_hours']:,}",
-                MOST,
-                float(rows[-1][name] or 0) / float(rows[0][name] or 1),
-            )
-            for name in ("seconds", "bytes_read")
+            Mark.ratio(f"seconds {between}", MOST, *_values(rows, "seconds")),
+            Mark(f"bytes_read {between}", MOST, bytes_read / bytes_read_first),
         ],
     )
+
+
+def _values(rows: Sequence[Row], name: str) -> tuple[float, float]:
+    """Return what the last row has, and what the first one has."""
+    return float(rows[-1][name] or 0), float(rows[0][name] or 1)
 
 
 def fill(

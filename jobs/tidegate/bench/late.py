@@ -54,10 +54,11 @@ def late(
         {"events": events, "runs": runs, "block": block},
         rows,
         [
-            Mark(
+            Mark.ratio(
                 "seconds with one late event to those without",
                 MOST,
-                float(rows[1]["seconds"]) / float(rows[0]["seconds"]),
+                float(rows[1]["seconds"]),
+                float(rows[0]["seconds"]),
             )
         ],
     )

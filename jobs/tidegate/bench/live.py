@@ -75,10 +75,11 @@ def live(
         {"hours": hours, "events": events, "runs": runs},
         rows,
         [
-            Mark(
+            Mark.ratio(
                 "a live hour beside a backfill, in usual ones (median)",
                 MOST_RATIO,
-                median(beside) / median(usual),
+                median(beside),
+                median(usual),
             ),
             Mark("seconds for an hour of the backfill", 60.0 / LEAST_A_MINUTE, took / hours),
         ],

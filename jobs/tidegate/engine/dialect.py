@@ -24,7 +24,7 @@ def to_spark(query: str) -> str:
     return tree.transform(_translated).sql(dialect="spark")
 
 
-def _translated(node: exp.Expression) -> exp.Expression:
+def _translated(node: exp.Expr) -> exp.Expr:
     """Return what stands on Spark for a function that sqlglot does not translate; other nodes as they are."""
     if not isinstance(node, exp.Anonymous):
         return node
@@ -34,12 +34,13 @@ def _translated(node: exp.Expression) -> exp.Expression:
     places = {f"argument_{at}": argument for at, argument in enumerate(node.expressions)}
     text = ON_SPARK[name].format(*places)
     # What it becomes is not translated again, its arguments are: they are put in afterwards.
-    made: exp.Expression = sqlglot.parse_one(text, read="spark")
+    made: exp.Expr = sqlglot.parse_one(text, read="spark")
     arguments = {at: argument.transform(_translated) for at, argument in places.items()}
-    return made.transform(
+    whole: exp.Expr = made.transform(
         lambda inner: (
             arguments[inner.name]
             if isinstance(inner, exp.Column) and inner.name in arguments
             else inner
         )
     )
+    return whole

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from tidegate.lake.reader import LakeReader, Place, typed
 
 if TYPE_CHECKING:
-    from tidegate.dump_files import DumpFiles
     from tidegate.lake.delta import DeltaTables
     from tidegate.lake.model import Compacted
     from tidegate.lake.slices import Slices
     from tidegate.lake.staging_store import StagingStore
     from tidegate.landing.kernel import Rules
-    from tidegate.landing.staging import DumpResult, DumpTask
+    from tidegate.landing.staging import DumpResult, DumpTask, Opener
     from tidegate.tables import Table
 
 _THREADS = 2
@@ -72,7 +71,7 @@ class DuckDBEngine:
         return self._tables.compact(table, partitions)
 
     def land(
-        self, tasks: Sequence[DumpTask], rules: Rules, files: DumpFiles, folder: str
+        self, tasks: Sequence[DumpTask], rules: Rules, files: Opener, folder: str
     ) -> list[DumpResult]:
         """See `Engine.land`."""
         from tidegate.landing.staging import land_dumps

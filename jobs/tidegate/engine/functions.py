@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import duckdb
 
+_FLAGS, _SINGLE_ITEM = 5, 0x20
+"""Place of the byte of flags in a sketch, and the flag of one that has a single entry (DataSketches' theta format)."""
 SKETCH_LG_K = 12
 """Binary logarithm of the entries of a sketch of users: 4,096, which is Spark's default too."""
 
@@ -72,5 +74,8 @@ def _sketches(groups: Any) -> Any:
         for user in users or ():
             sketch.update(user)
         sketch.trim()
-        sketches.append(sketch.compact().serialize(compress=True))
+        data = bytearray(sketch.compact().serialize(compress=True))
+        if sketch.num_retained == 1:  # the library in Java marks such a sketch, this one does not
+            data[_FLAGS] |= _SINGLE_ITEM
+        sketches.append(bytes(data))
     return pa.array(sketches, pa.binary())

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from tidegate.dump_files import DumpFiles
     from tidegate.lake.model import Compacted
     from tidegate.lake.reader import Place
     from tidegate.lake.slices import Slices
     from tidegate.landing.kernel import Rules
-    from tidegate.landing.staging import DumpResult, DumpTask
+    from tidegate.landing.staging import DumpResult, DumpTask, Opener
     from tidegate.tables import Table
 
 
@@ -56,7 +55,7 @@ class Engine(Protocol):
         """Put the small files of some partitions of a published table together; see `Lake.compact`."""
 
     def land(
-        self, tasks: Sequence[DumpTask], rules: Rules, files: DumpFiles, folder: str
+        self, tasks: Sequence[DumpTask], rules: Rules, files: Opener, folder: str
     ) -> list[DumpResult]:
         """Land dumps by the kernel into a folder under staging.
 

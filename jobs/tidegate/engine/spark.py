@@ -21,10 +21,9 @@ from tidegate.tables.types import duckdb_type
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from tidegate.dump_files import DumpFiles
     from tidegate.lake.slices import Slices
     from tidegate.landing.kernel import Rules
-    from tidegate.landing.staging import DumpResult, DumpTask
+    from tidegate.landing.staging import DumpResult, DumpTask, Opener
     from tidegate.tables import Table
 
 _CONFLICTS = ("[DELTA_CONCURRENT_", "[DELTA_METADATA_CHANGED", "[DELTA_PROTOCOL_CHANGED")
@@ -83,7 +82,7 @@ class SparkEngine:
             self._unless_beaten(lambda: writer.save(f"{self._root}/{table.path}"), _CONFLICTS)
 
     def land(
-        self, tasks: Sequence[DumpTask], rules: Rules, files: DumpFiles, folder: str
+        self, tasks: Sequence[DumpTask], rules: Rules, files: Opener, folder: str
     ) -> list[DumpResult]:
         """See `Engine.land`."""
         from tidegate.engine.spark_landing import land_on_spark

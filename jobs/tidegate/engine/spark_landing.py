@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import TidegateError
 from tidegate.landing.kernel import Rules
-from tidegate.landing.staging import DumpResult, DumpTask, TaskFile, land_dumps
+from tidegate.landing.staging import DumpResult, DumpTask, Opener, TaskFile, land_dumps
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
-    from tidegate.dump_files import DumpFiles
     from tidegate.lake.staging_store import StagingStore
 
 _SHARE_BYTES = 64 * 1024 * 1024
@@ -49,7 +48,7 @@ class _Work:
     kernel: str
     task: DumpTask
     rules: Rules
-    files: DumpFiles
+    files: Opener
     store: StagingStore
     folder: str
 
@@ -69,7 +68,7 @@ def land_on_spark(
     spark: SparkSession,
     tasks: Sequence[DumpTask],
     rules: Rules,
-    files: DumpFiles,
+    files: Opener,
     store: StagingStore,
     folder: str,
 ) -> list[DumpResult]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from tidegate.gate.expectations import NO_LIMIT, EntryFaultError, expectation
@@ -26,6 +27,8 @@ from tidegate.suites import QUERY, Entry
 
 History = Callable[[Entry, datetime], tuple[Mapping[str, float], Mapping[str, str]]]
 """Says of an entry with usual values, for an hour: the limits that are known, and how to describe all."""
+_PLAIN = (int, float, str, Decimal, list, type(None))
+"""Metrics whose text tells them from any other."""
 _Results = dict[int, dict[int, Result]]
 _Facts = Mapping[int, Mapping[str, Any]]
 
@@ -154,7 +157,7 @@ class _Check:
     expectation: Any
     needed: Needs
     metrics: Mapping[str, Metric]
-    decided: dict[str, _Verdict | tuple[bool, Mapping[str, Any]]] = field(default_factory=dict)
+    decided: dict[str, tuple[bool, Mapping[str, Any]]] = field(default_factory=dict)
 
     @property
     def shown(self) -> dict[str, Metric]:
@@ -256,16 +259,16 @@ def _decide(check: _Check, values: Mapping[str, Any], facts: Mapping[str, Any]) 
     """Return the decision on some values of metrics; it is asked for once where slices have the same ones."""
     if (failure := _failure(values)) is not None:
         return _Verdict(success=False, observed=failed_check(failure.error))
-    key = repr(values)
-    if key not in check.decided:
+    key = repr(values) if all(isinstance(each, _PLAIN) for each in values.values()) else None
+    decision = check.decided.get(key) if key is not None else None
+    if decision is None:
         try:
-            check.decided[key] = decide(check.expectation, check.needed, values)
+            decision = decide(check.expectation, check.needed, values)
         except Exception as error:
-            check.decided[key] = _Verdict(success=False, observed=failed_check(error))
-    decided = check.decided[key]
-    if isinstance(decided, _Verdict):
-        return decided
-    success, report = decided
+            return _Verdict(success=False, observed=failed_check(error))
+        if key is not None:
+            check.decided[key] = decision
+    success, report = decision
     return _Verdict(success, *observed(check.entry, success, report, facts))
 
 

@@ -21,6 +21,8 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
+from tidegate.errors import TidegateError
+
 VERSION = "1.24."
 """How the version begins that this is known to hold for."""
 _ABSENT = frozenset(["pyspark", "sqlalchemy", "boto3", "botocore"])
@@ -66,6 +68,9 @@ def great_expectations() -> Any:
     """Import Great Expectations, if it is not there yet, without what audits do not need.
 
     It draws no progress bars and does not call home.
+
+    Raises:
+        TidegateError: another version is installed than the one that this is known to hold for.
     """
     os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
@@ -74,14 +79,22 @@ def great_expectations() -> Any:
         if known is None or not hasattr(known, "ExpectationSuite"):
             with _lean():
                 known = importlib.import_module("great_expectations")
+    if not known.__version__.startswith(VERSION):
+        raise TidegateError(
+            "this version of Great Expectations is unknown to the gate",
+            where="the Python environment",
+            expected=f"{VERSION}*",
+            got=known.__version__,
+            todo="install the versions of requirements.lock",
+        )
     return known
 
 
 def preload() -> threading.Thread:
     """Import Great Expectations in a thread of its own while other work goes on.
 
-    It starts no thread of DuckDB, Arrow or delta-rs, so that a process may still fork afterwards. What goes wrong
-    is left to the audit, which imports it again.
+    It imports neither DuckDB nor delta-rs and starts no thread of theirs, so that a process may still fork
+    afterwards. What goes wrong is left to the audit, which imports it again.
 
     Returns:
         The thread; who must not fork while it runs can join it.
@@ -99,7 +112,7 @@ def preload() -> threading.Thread:
 def _import() -> None:
     try:
         great_expectations()
-    except ImportError:
+    except (ImportError, TidegateError):
         return  # the audit reports it
 
 
@@ -221,8 +234,8 @@ def spark_type(name: str) -> Any:
     from pyspark.sql import types
 
     # Great Expectations was imported as if there were no Spark; of it these types alone are needed.
-    compatibility: Any = importlib.import_module("great_expectations.compatibility.pyspark")
-    compatibility.types = types
+    compatibility = importlib.import_module("great_expectations.compatibility.pyspark")
+    compatibility.types = types  # type: ignore[attr-defined]
     item = types.NullType()
     if name == "ArrayType":
         return types.ArrayType(item)

@@ -46,19 +46,14 @@ class Metric:
         return default if found is None else found
 
 
+# fmt: off
 _DOMAIN = frozenset(
     [
-        "batch_id",
-        "table",
-        "column",
-        "column_A",
-        "column_B",
-        "column_list",
-        "row_condition",
-        "condition_parser",
-        "ignore_row_if",
+        "batch_id", "table", "column", "column_A", "column_B", "column_list", "row_condition",
+        "condition_parser", "ignore_row_if",
     ]
 )
+# fmt: on
 
 
 @dataclass(frozen=True)

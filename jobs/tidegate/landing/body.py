@@ -10,6 +10,9 @@ import pyarrow.compute as pc
 _SHORT = {8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"}
 ESCAPES = {**{code: f"\\u{code:04X}" for code in range(32)}, **_SHORT}
 """How JSON writes characters that can't stand in a text as they are; for `str.translate`."""
+_COMMON = (92, 34, 10, 13, 9)
+_CONTROLS = {code: text for code, text in ESCAPES.items() if code < 32}
+_CONTROL = r"[\x00-\x1f]"
 _SPECIAL = r'[\x00-\x1f"\\]'
 
 
@@ -36,12 +39,17 @@ def objects_of(members: Sequence[pa.Array]) -> pa.Array:
 
 def escaped(column: pa.Array) -> pa.Array:
     """Return texts as they stand between the quotes of JSON."""
-    special = pc.match_substring_regex(column, _SPECIAL)
-    if not pc.any(special).as_py():
+    if not pc.any(pc.match_substring_regex(column, _SPECIAL)).as_py():
         return column
-    special = special.fill_null(False)  # Arrow's own signature
-    texts = [text.translate(ESCAPES) for text in column.filter(special).to_pylist()]
-    return pc.replace_with_mask(column, special, pa.array(texts, column.type))
+    # The backslash comes first: the others are written with one.
+    for code in _COMMON:
+        column = pc.replace_substring(column, chr(code), ESCAPES[code])
+    rest = pc.match_substring_regex(column, _CONTROL)
+    if not pc.any(rest).as_py():
+        return column
+    rest = rest.fill_null(False)
+    texts = [text.translate(_CONTROLS) for text in column.filter(rest).to_pylist()]
+    return pc.replace_with_mask(column, rest, pa.array(texts, column.type))
 
 
 def json_text(text: str) -> str:

@@ -125,6 +125,13 @@ def read_rows(file: BinaryIO, wanted: frozenset[str], *, private: bool = False) 
         for batch in _batches(parquet, group, columns):
             yield _rows(batch, line, paths, private=private)
             line += len(batch)
+    if line - 1 != parquet.metadata.num_rows:
+        raise UnreadableError(
+            "the Parquet file has another number of rows than it declares",
+            expected=f"{parquet.metadata.num_rows} rows",
+            got=f"{line - 1} rows",
+            todo=_AGAIN,
+        )
 
 
 def _batches(
@@ -151,7 +158,7 @@ def _readable(what: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError) as error:
-        # With a number it is an error of the connection or the disk, which says nothing of the file.
+        # With a number it is an error of the connection or the disk and no fault of the file.
         if isinstance(error, ConnectionError | TimeoutError) or getattr(error, "errno", None):
             raise
         message = str(error).partition("\n")[0][:200]

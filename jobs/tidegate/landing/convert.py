@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidegate.landing import exact, times
+from tidegate.landing.json_values import value_texts
 from tidegate.landing.records import Mask, mask_of
 from tidegate.landing.schema import TIME, arrow_type
 
@@ -61,19 +62,7 @@ def to_text(values: pa.Array) -> pa.Array:
         return values
     if pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         return values.cast(pa.string())
-    if pa.types.is_large_string(kind) or pa.types.is_date(kind):
-        return values.cast(pa.string())
-    return pa.array([_shown(value) for value in values.to_pylist()], pa.string())
-
-
-def _shown(value: Any) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, float):
-        return repr(value)
-    if hasattr(value, "isoformat"):
-        return str(value.isoformat())
-    return str(value)
+    return value_texts(values).cast(pa.string())
 
 
 def to_time(values: pa.Array, unit: str) -> pa.Array:
@@ -173,8 +162,6 @@ def _directly(values: pa.Array, kind: str, target: pa.DataType) -> pa.Array | No
         return pc.if_else(fits, values, pa.scalar(None, values.type)).cast(target)
     if kind.startswith("decimal") and (is_whole or pa.types.is_decimal(values.type)):
         return _to_decimal(values, target)
-    if kind == "double" and pa.types.is_float32(values.type):
-        return values.cast(target)
     return None
 
 

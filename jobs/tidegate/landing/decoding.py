@@ -1,6 +1,6 @@
 """From the bytes of a text file to UTF-8, chunk by chunk; what is no character stays invalid.
 
-Rows are found in UTF-8 whatever the file is written in. Bytes that are no character become bytes that
+Rows are separated in UTF-8 whatever the file is written in. Bytes that are no character become bytes that
 are not UTF-8, so that only the record they stand in is quarantined.
 """
 
@@ -39,15 +39,15 @@ def utf8_chunks(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
         head += chunk
         if len(head) >= _LONGEST_MARK:
             break
-    mark, found = next((pair for pair in _MARKS if head.startswith(pair[0])), (b"", encoding))
+    mark, actual = next((pair for pair in _MARKS if head.startswith(pair[0])), (b"", encoding))
     head = head[len(mark) :]
-    if found == "utf-16":
-        found = _byte_order(head) if head else "utf-8"
+    if actual == "utf-16":
+        actual = _byte_order(head) if head else "utf-8"
     rest = chain([head], chunks)
-    if found == "utf-8":
+    if actual == "utf-8":
         yield from (chunk for chunk in rest if chunk)
     else:
-        yield from _transcoded(rest, found)
+        yield from _transcoded(rest, actual)
 
 
 def _byte_order(head: bytes) -> str:
@@ -74,7 +74,7 @@ def _transcoded(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
             text = decoder.decode(chunk)
             if text:
                 yield text.encode("utf-8", errors)
-        text = decoder.decode(b"", True)  # the codec's own signature
+        text = decoder.decode(b"", True)
     except UnicodeDecodeError as error:
         raise UnreadableError(
             "the file ends within a character, or is written in another encoding",

@@ -110,7 +110,7 @@ def _parts(window: Window, form: Format, batches: _Batches) -> Iterator[Records]
         if len(layout.ends):
             yield batches.of_layout(data, layout, window.line)
             window.move(window.at + layout.stop)
-        # Where plain stretches are short, to look for them costs more than to do without.
+        # Where plain stretches are short, the search for them costs more than it saves.
         span = _SPAN if layout.stop > span else min(2 * span, BLOCK_BYTES)
         if layout.stop < len(data):
             yield from _scanned(window, scanner, batches, span)
@@ -169,10 +169,10 @@ class _Batches:
             sizes = np.minimum(layout.ends + 1, layout.stop) - layout.starts
             parsed = values[np.repeat(good, sizes)].tobytes()
         columns = self._parsed(parsed)
-        made = self._records(
+        records = self._records(
             line + layout.lines, raw, np.asarray(pc.binary_length(raw)), faults, good, columns
         )
-        return made if keep.all() else _filtered(made, pa.array(keep))
+        return records if keep.all() else _filtered(records, pa.array(keep))
 
     def of_scanned(self, records: Sequence[Scanned]) -> Records:
         """Return records that were read one by one."""
@@ -250,7 +250,7 @@ class _Batches:
     ) -> Records:
         """Return records whose good ones have the values given."""
         if columns and len(columns[0]) != int(good.sum()):
-            raise AssertionError("two readers of one block found different numbers of records")
+            raise AssertionError("two readers of one block disagree on the number of its records")
         count = len(raw)
         body = (
             pa.nulls(int(good.sum()), pa.string())

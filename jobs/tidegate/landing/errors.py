@@ -11,7 +11,7 @@ class UnreadableError(Exception):
         expected: what would have been right.
         got: what is there instead.
         todo: what to do next.
-        line: the physical line at which it was found, from 1.
+        line: the physical line at which the fault is, from 1.
     """
 
     def __init__(

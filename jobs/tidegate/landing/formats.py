@@ -14,7 +14,6 @@ from tidegate.landing import personal
 from tidegate.landing.body import json_text, objects_of
 from tidegate.landing.columnar import Rows, read_rows
 from tidegate.landing.delimited import read_records
-from tidegate.landing.json_exact import Treat
 from tidegate.landing.json_lines import JsonLines
 from tidegate.landing.json_values import json_values
 from tidegate.landing.plan import Names, Plan, Tree, path_text
@@ -44,7 +43,7 @@ class Reader(Protocol):
         """Return some of the records, read with every value as it was written; None if all are so."""
 
 
-def reader_of(plan: Plan, treat: Treat | None) -> Reader:
+def reader_of(plan: Plan, treat: personal.Treatment | None) -> Reader:
     """Return the reader of a source's files.
 
     Args:
@@ -58,7 +57,7 @@ def reader_of(plan: Plan, treat: Treat | None) -> Reader:
 
 
 class _Json:
-    def __init__(self, plan: Plan, treat: Treat | None) -> None:
+    def __init__(self, plan: Plan, treat: personal.Treatment | None) -> None:
         self._lines = JsonLines(plan, treat)
 
     def records(self, stream: BinaryIO, name: str) -> Iterator[Records]:
@@ -71,7 +70,7 @@ class _Json:
 
 
 class _Delimited:
-    def __init__(self, plan: Plan, treat: Treat | None) -> None:
+    def __init__(self, plan: Plan, treat: personal.Treatment | None) -> None:
         self._plan = plan
         self._treat = treat
 
@@ -109,7 +108,7 @@ class _Delimited:
 
 
 class _Columnar:
-    def __init__(self, plan: Plan, treat: Treat | None) -> None:
+    def __init__(self, plan: Plan, treat: personal.Treatment | None) -> None:
         self._plan = plan
         self._treat = treat
 
@@ -155,7 +154,7 @@ class _Columnar:
         return reason, detail
 
 
-def _private(records: Records, plan: Plan, treat: Treat | None) -> Records:
+def _private(records: Records, plan: Plan, treat: personal.Treatment | None) -> Records:
     """Return records with their personal data treated, and a body that holds what is left and nothing else."""
     if treat is None:
         return records

@@ -149,13 +149,12 @@ def _kept(value: Members, plan: Plan, fields: Fields, faults: dict[Names, str]) 
 
     def of(members: Members, tree: Tree, above: Names) -> str:
         out: list[str] = []
-        seen: set[str] = set()
-        for name, inner in members:
-            below = tree.get(name)
+        first = dict(reversed(members))
+        for name, below in tree.items():
             names = (*above, name)
-            if below is None or name in seen or names in faults:
+            if name not in first or names in faults:
                 continue
-            seen.add(name)
+            inner = first[name]
             if below:
                 if isinstance(inner, Members):
                     out.append(f"{json_text(name)}:{of(inner, below, names)}")

@@ -90,7 +90,7 @@ def value_texts(column: pa.Array) -> pa.Array:
 def stored(column: pa.Array) -> pa.Array:
     """Return values without dictionaries, views and types of one library; text as binary.
 
-    What a file says of text is not to be trusted: its bytes are checked where they are used.
+    A column marked as text may hold other bytes. They are checked where they are used.
     """
     kind = column.type
     if pa.types.is_dictionary(kind):

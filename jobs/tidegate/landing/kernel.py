@@ -23,7 +23,7 @@ from tidegate.landing.expressions import evaluate
 from tidegate.landing.formats import reader_of
 from tidegate.landing.ids import computed_ids
 from tidegate.landing.plan import Plan
-from tidegate.landing.records import Records
+from tidegate.landing.records import Mask, Records
 from tidegate.landing.rows import staged
 from tidegate.landing.schema import staged_schema
 from tidegate.pii_key import PiiKey
@@ -139,10 +139,14 @@ class _Landing:
 
     def _erased(self, values: Values, erased: Erased) -> Values:
         typed = values.typed
-        who = personal.is_erased(typed["user_id"], erased)
-        who |= personal.is_erased(typed["anonymous_id"], erased)
+
+        def is_erased(name: str) -> Mask:
+            return personal.is_erased(typed[name], erased, self._treat)
+
         return replace(
-            values, erased=who, producer_erased=personal.is_erased(typed["_producer"], erased)
+            values,
+            erased=is_erased("user_id") | is_erased("anonymous_id"),
+            producer_erased=is_erased("_producer"),
         )
 
     def _staged(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import pyarrow as pa
 
@@ -37,8 +37,36 @@ def hashed(text: str, key: PiiKey) -> str:
     return hmac.digest(key.secret, text.encode(), hashlib.sha256).hex()[:HASH_DIGITS]
 
 
-def treatment(source: Source, key: PiiKey | None) -> Callable[[Names, str], str | None] | None:
-    """Return what is done with the value of a path; None for a source without personal data.
+class Treatment:
+    """What is done with the personal values of a source.
+
+    Args:
+        source: whose `pii` says it.
+        key: that values are hashed by.
+    """
+
+    def __init__(self, source: Source, key: PiiKey | None) -> None:
+        self._source = source
+        self._key = key
+        self.without_spaces: dict[str, str] = {}
+        """Hashes of texts with spaces around them, and the hashes of these texts without them."""
+
+    def __call__(self, names: Names, text: str) -> str | None:
+        """Return what takes the place of the value of a path; None where it is dropped."""
+        action = self._source.pii_action(names)
+        if action == "drop":
+            return None
+        if action != "hash":
+            return text
+        assert self._key is not None
+        out = hashed(text, self._key)
+        if (bare := text.strip(" ")) != text:
+            self.without_spaces[out] = hashed(bare, self._key)
+        return out
+
+
+def treatment(source: Source, key: PiiKey | None) -> Treatment | None:
+    """Return what is done with values; None for a source without personal data.
 
     Args:
         source: whose `pii` says it.
@@ -49,23 +77,11 @@ def treatment(source: Source, key: PiiKey | None) -> Callable[[Names, str], str 
     """
     if source.hashes and key is None:
         raise ValueError(f"{source.source} hashes personal data, and no key is given")
-    if not source.pii:
-        return None
-
-    def treat(names: Names, text: str) -> str | None:
-        action = source.pii_action(names)
-        if action == "drop":
-            return None
-        if action == "hash":
-            assert key is not None
-            return hashed(text, key)
-        return text
-
-    return treat
+    return Treatment(source, key) if source.pii else None
 
 
 def treated(
-    columns: Mapping[Names, pa.Array], treat: Callable[[Names, str], str | None], source: Source
+    columns: Mapping[Names, pa.Array], treat: Treatment, source: Source
 ) -> dict[Names, pa.Array]:
     """Return columns with their personal values treated, each different value once.
 
@@ -83,14 +99,24 @@ def treated(
     return out
 
 
-def is_erased(texts: pa.Array, erased: Erased) -> Mask:
+def is_erased(texts: pa.Array, erased: Erased, treat: Treatment | None) -> Mask:
     """Return which texts are the id of an erased person.
+
+    Ids are compared by their exact text, but not here: spaces around the id of an erased person may be all
+    that differs, and nothing of that person may come back.
 
     Args:
         texts: ids, as events have them.
         erased: those persons.
+        treat: what was done with personal values.
     """
     encoded = texts.dictionary_encode()
     persons = frozenset(erased.persons)
-    marks = [hashed_id(erased.key, text) in persons for text in encoded.dictionary.to_pylist()]
+    without_spaces = treat.without_spaces if treat is not None else {}
+
+    def is_one(text: str) -> bool:
+        known = {text, text.strip(" "), without_spaces.get(text, text)}
+        return any(hashed_id(erased.key, name) in persons for name in known)
+
+    marks = [is_one(text) for text in encoded.dictionary.to_pylist()]
     return mask_of(pa.array(marks, pa.bool_()).take(encoded.indices))

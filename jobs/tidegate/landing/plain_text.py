@@ -41,7 +41,7 @@ class Layout:
 
 
 def plain_layout(data: bytes, form: Format, *, is_final: bool) -> Layout:
-    """Return the records at the head of a block that can be read without looking twice.
+    """Return the records at the head of a block whose structure is beyond doubt.
 
     Args:
         data: a block that begins where a record does.

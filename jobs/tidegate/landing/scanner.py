@@ -112,12 +112,12 @@ class Scanner:
             return Scanned(line, raw, len(raw), fault="bad_quotes", detail=fault)
         return Scanned(line, raw, len(raw), fields)
 
-    def _matched(self, found: re.Match[bytes], line: int) -> Scanned:
-        """Return a record with as many fields as the header, found at once."""
-        raw = found[0][:-1]
-        self._window.at = found.end()
+    def _matched(self, match: re.Match[bytes], line: int) -> Scanned:
+        """Return a record with as many fields as the header, matched at once."""
+        raw = match[0][:-1]
+        self._window.at = match.end()
         self._window.line += 1 + raw.count(b"\n")
-        fields = list(found.groups())
+        fields = list(match.groups())
         if fields[-1].endswith(b"\r"):
             fields[-1] = fields[-1][:-1]
         quote, escape = self._quote, self._escape
@@ -144,9 +144,9 @@ class Scanner:
                 return end, text
             stop = _line_end(data, end)
             return stop - (data[stop - 1 : stop] == b"\r"), None
-        found = self._bare.match(data, at)
-        assert found is not None, "the pattern matches nothing, too"
-        end, text = found.end(), found[0]
+        match = self._bare.match(data, at)
+        assert match is not None, "the pattern matches nothing, too"
+        end, text = match.end(), match[0]
         is_last = end == len(data) or data.startswith(b"\n", end)
         if is_last and text.endswith(b"\r"):
             end, text = end - 1, text[:-1]
@@ -166,9 +166,9 @@ class Scanner:
         data = self._window.data
         assert self._quote is not None
         last = min(len(data), at + MAX_LINE_BYTES + 2 * len(self._quote))
-        found = self._quoted.match(data, at, last)
+        match = self._quoted.match(data, at, last)
         # A quote at the very place where the search ends may be the first of a doubled one.
-        if found is None or (found.end() == last < len(data)):
+        if match is None or (match.end() == last < len(data)):
             line = self._window.line + data.count(b"\n", self._window.at, at)
             where = "within 1 MiB" if last < len(data) else "before the end of the file"
             raise UnreadableError(
@@ -178,10 +178,10 @@ class Scanner:
                 "source's format, and if a backslash stands before a quote in a value, escape: '\\'",
                 line=line,
             )
-        value = found[1]
+        value = match[1]
         if self._quote in value or (self._escape is not None and self._escape in value):
             value = self._inner.sub(_second, value)
-        return found.end(), value
+        return match.end(), value
 
     def _long(self, line: int) -> Scanned:
         """Return a record that is too long, reading it field by field and keeping its head only."""
@@ -205,9 +205,9 @@ class Scanner:
                 at = window.at
             data = window.data
             if rest is not None:
-                found = rest.match(data, at)
-                assert found is not None, "the pattern matches nothing, too"
-                end = found.end()
+                match = rest.match(data, at)
+                assert match is not None, "the pattern matches nothing, too"
+                end = match.end()
             else:
                 at = self._end_of_run(at)
                 end, value = self._field(at)
@@ -224,12 +224,12 @@ class Scanner:
                 return _too_long(line, head, length, digest.hexdigest())
 
     def _end_of_run(self, at: int) -> int:
-        """Return a place behind fields, all at hand, whose values nobody needs."""
+        """Return a place behind fields, all at hand, whose values are not needed."""
         data = self._window.data
         stop = len(data) if self._window.is_final else len(data) - AHEAD // 2
-        found = self._run.match(data, at, max(at, stop))
-        assert found is not None, "the pattern matches nothing, too"
-        return found.end()
+        match = self._run.match(data, at, max(at, stop))
+        assert match is not None, "the pattern matches nothing, too"
+        return match.end()
 
     def _cut(self, at: int) -> int:
         """Return a place near the data's end at which no pair of an escape and its character is cut."""

@@ -20,7 +20,9 @@ from threading import Event
 from typing import BinaryIO, Protocol
 
 import duckdb
+import pyarrow as pa
 
+from tidegate.errors import TidegateError
 from tidegate.landing.counts import Counts, FileCount
 from tidegate.landing.errors import UnreadableError
 from tidegate.landing.kernel import InputFile, Rules, parse_file
@@ -228,7 +230,7 @@ class _Landing:
         try:
             with self.store.open(file.name) as stream:
                 source = InputFile(self.task.hour, file.name)
-                for rows in parse_file(stream, source, self.rules, connection):
+                for rows in _guarded(parse_file(stream, source, self.rules, connection)):
                     counts.add(file.name, rows)
                     writers.write(rows)
         except UnreadableError as error:
@@ -259,6 +261,20 @@ class _Landing:
             tuple(sorted(self.files(), key=lambda file: file.path)),
             tuple(counted[file.name] for file in self.task.files),
         )
+
+
+def _guarded(rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield rows; an error that nobody foresaw holds the hour of its file, and no other."""
+    try:
+        yield from rows
+    except (UnreadableError, TidegateError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise UnreadableError(
+            "the file can't be read because of an unexpected error",
+            got=str(error).partition("\n")[0][:300],
+            todo="report this; nothing was landed of the hour",
+        ) from error
 
 
 def _connection() -> duckdb.DuckDBPyConnection:

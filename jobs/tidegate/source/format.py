@@ -161,7 +161,7 @@ class Format(Model):
         """
         if self.type != "csv":
             return {"type": self.type}
-        said = self.model_dump(mode="json")
+        options = self.model_dump(mode="json")
         default = Format().model_dump(mode="json")
         later = ("escape", "null", "comment", "skip", "encoding")
-        return {k: v for k, v in said.items() if k not in later or v != default[k]}
+        return {k: v for k, v in options.items() if k not in later or v != default[k]}

@@ -59,7 +59,7 @@ def reads_raw_line(sql: str) -> bool:
 
 
 def bind_faults(expressions: Mapping[str, str], paths: Iterable[str]) -> Iterator[str]:
-    """Yield what DuckDB says against right expressions, over one row without any value.
+    """Yield the errors that DuckDB reports for allowed expressions, over one row without any value.
 
     Args:
         expressions: by the keys that messages name.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from tidegate import gate
 from tidegate.at import At, Within
 from tidegate.errors import TryAgainError
 from tidegate.gate import Tables
@@ -87,6 +88,7 @@ def derive(work: Work, sources: Sequence[Source], cap: int | None = None) -> Der
     Returns:
         What was published, held and left.
     """
+    gate.preload()  # beside the queries
     known = {source.source: source for source in sources}
     with work.stage("look up publications"):
         work.ledger.refresh()

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from tidegate.at import Parts
-from tidegate.dump_files import DumpFiles
 from tidegate.dumps import DumpFile, Dumps, Manifest, ManifestError, fingerprint
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_text, hours_text
@@ -266,7 +265,7 @@ def _land(
         DumpTask(dump.hour, tuple(TaskFile(file.name, file.size) for file in dump.files))
         for dump in batch
     ]
-    files = DumpFiles(dumps, [file for dump in batch for file in dump.files])
+    files = dumps.opener(file for dump in batch for file in dump.files)
     return work.lake.engine.land(tasks, rules_of(work, source, erased), files, folder)
 
 
@@ -549,7 +548,7 @@ def _write_numbers(
     lines = _parts(source, place, [results[dump.hour] for dump in batch])
     work.lake.append_query(
         NUMBERS,
-        f"SELECT *, {_landing_id(token)} AS landing_id FROM ({numbers.RECEIVED}) n",
+        f"SELECT *, {_landing_id(token)} AS landing_id FROM ({numbers.received('{lines}')}) n",
         lines=lines,
     )
 

@@ -242,7 +242,8 @@ def _standing(record: SliceRecord, landing: Row | None) -> Standing:
 
 def _staged(landing: Row | None) -> tuple[str, ...] | None:
     """Return the files of a landing's candidate, if its row names them."""
-    named = landing["staged"] if landing is not None else None
+    # A lake of an earlier version has no such column until something is landed in it.
+    named = landing.get("staged") if landing is not None else None
     return None if named is None else tuple(named)
 
 

@@ -62,6 +62,7 @@ def publish_events(work: Work, asked: Source, hours: Sequence[datetime]) -> Publ
     Raises:
         TidegateError: others were faster too often, or other code made what is published.
     """
+    gate.preload()  # beside the plan
     work.ledger.refresh()
     waiting = sorted(set(hours))
     held: dict[datetime, tuple[Audit, ...]] = {}

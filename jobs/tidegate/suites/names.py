@@ -39,6 +39,7 @@ def _column_faults(
     table: str, entry: Entry, columns: set[str], own: Mapping[str, Collection[str]]
 ) -> Iterator[str]:
     named = list(entry.columns)
+    where = entry.where or ""
     if entry.where is not None:
         try:
             named += columns_of(entry.where)
@@ -50,8 +51,10 @@ def _column_faults(
     for column in named:
         if column not in known:
             near = nearest(column, sorted(known))
-            yield f"no column {column!r} in the {entry.of} of {table}" + (
-                f"; did you mean {near!r}?" if near else ""
+            yield (
+                f"no column {column!r} in the {entry.of} of {table}"
+                + (f"; did you mean {near!r}?" if near else "")
+                + ("; texts stand between single quotes" if f'"{column}"' in where else "")
             )
             continue
         asked = own.keys() if entry.sources is None else entry.sources

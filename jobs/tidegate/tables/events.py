@@ -33,6 +33,7 @@ TABLE = Table(
     partition=("source", "dump_date"),
     statistics=("dump_hour", "event_time"),
     meaning="an event",
+    version=2,
 )
 
 BASE_COLUMNS = frozenset(TABLE.column_names)

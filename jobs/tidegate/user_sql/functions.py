@@ -44,7 +44,8 @@ ROW_FUNCTIONS = FUNCTIONS | frozenset(
         # Lists, maps, structs and JSON.
         "list_distinct", "list_unique", "list_sort", "list_min", "list_max", "list_sum", "list_avg",
         "list_has_any", "list_has_all", "list_position", "list_extract", "list_filter",
-        "list_transform", "map", "map_keys", "map_values", "map_entries", "map_extract",
+        "list_transform", "list_concat", "array_to_string", "range", "map",
+        "map_concat", "map_from_entries", "map_keys", "map_values", "map_entries", "map_extract",
         "struct_pack", "struct_extract", "row", "json_valid", "json_type", "json_array_length",
         "json_keys", "json_exists", "json_contains", "typeof",
     ]
@@ -98,7 +99,6 @@ SPARK_ONLY: Mapping[str, str] = {
     "character_length": "length(x)",
     "collect_list": "list(x)",
     "collect_set": "list(DISTINCT x)",
-    "date": "CAST(x AS DATE)",
     "date_format": "strftime(x, '%Y-%m-%d')",
     "dateadd": "x + INTERVAL 1 DAY",
     "decimal": "CAST(x AS DECIMAL(10, 2))",
@@ -125,7 +125,6 @@ SPARK_ONLY: Mapping[str, str] = {
     "last": "arg_max(x, y)",
     "locate": "instr(y, x)",
     "make_interval": "INTERVAL 1 HOUR",
-    "map_concat": "map_from_entries(list_concat(map_entries(x), map_entries(y)))",
     "map_contains_key": "map_contains(x, y)",
     "map_from_arrays": "map(x, y)",
     "named_struct": "{'a': x}",

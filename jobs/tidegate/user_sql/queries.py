@@ -93,7 +93,10 @@ def _common_tables(part: Node) -> list[dict[str, Any]]:
 
 
 def _faults(tree: Any) -> Iterator[str]:
+    sources = [part["function"] for part in parts(tree) if part.get("type") == "TABLE_FUNCTION"]
     for part in parts(tree):
+        if any(part is source for source in sources):
+            continue  # checked with what stands after FROM
         if "class" in part:
             yield from _expression_faults(part)
         elif not str(part.get("type", "")).endswith("_TYPE_INFO") and (
@@ -111,8 +114,9 @@ def _part_faults(part: Node) -> Iterator[str]:
     if kind == "BASE_TABLE" and part.get("at_clause"):
         yield "AT is not allowed: versions are chosen by the run"
     if kind == "TABLE_FUNCTION":
-        name = part["function"].get("function_name", "what is called")
-        if name not in SOURCES:
+        function = part["function"]
+        name = function.get("function_name", "what is called")
+        if name not in SOURCES or function["catalog"] or function["schema"] not in ("", "main"):
             yield f"{name}() is not allowed after FROM: read {{batch}} and published tables by their names"
 
 
@@ -122,7 +126,7 @@ def _expression_faults(node: Node) -> Iterator[str]:
         yield f"{kind.lower().replace('_', ' ')} is not allowed in a query of a suite"
     elif kind == "FUNCTION":
         name = node["function_name"]
-        allowed = _FUNCTIONS | SOURCES
+        allowed = _FUNCTIONS
         if name not in allowed or node["catalog"] or node["schema"] not in ("", "main"):
             yield function_fault(name, allowed, _WHY)
     elif kind == "WINDOW":
