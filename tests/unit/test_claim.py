@@ -17,7 +17,7 @@ import pytest
 
 from s3proxy import s3_proxy
 from s3server import s3_client, s3_server
-from tidegate.engine import connect, session
+from tidegate.engine.session import connect, session
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.lake import claim as claims
 from tidegate.lake import holders
@@ -380,7 +380,7 @@ def test_a_server_that_is_named_holds_the_lake_without_its_token(
         texts.extend(path.read_text() for path in (tmp_path / "lake" / "_writer").iterdir())
         raise TidegateError("stopped here")
 
-    monkeypatch.setattr("tidegate.engine.spark.connect", read_claim)
+    monkeypatch.setattr("tidegate.engine.session.connect", read_claim)
     with pytest.raises(TidegateError, match="stopped here"), session(settings):
         pass
     [text] = texts

@@ -19,11 +19,12 @@ import pytest
 
 from s3server import s3_server
 from tidegate.errors import TidegateError
-from tidegate.lake import Compacted, compaction
+from tidegate.lake import compaction
 from tidegate.lake.delta import DeltaTables
+from tidegate.lake.model import Compacted
+from tidegate.lake.reader import LakeReader
 from tidegate.lake.schema import arrow_type, rows_to_arrow, spark_type
 from tidegate.lake.slices import Slices
-from tidegate.query import Books
 from tidegate.settings import S3Access
 from tidegate.tables import OPS, WAREHOUSE, Column, Table, daily_activity, events
 from tidegate.tables.books import CORRECTIONS, LANDINGS, RELEASES
@@ -113,7 +114,7 @@ def read(
     root: str | Path, table: Table, s3: S3Access | None = None, where: str = "true"
 ) -> list[dict[str, Any]]:
     """Return rows as DuckDB's Delta extension reads them."""
-    return Books(str(root), s3 or S3Access()).rows(f"{table.area}/{table.name}", where)
+    return LakeReader(str(root), s3 or S3Access()).rows(f"{table.area}/{table.name}", where)
 
 
 def counts(root: str | Path, s3: S3Access | None = None) -> dict[tuple[str, int], int]:
