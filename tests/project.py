@@ -120,6 +120,12 @@ class Project:
         made._place(root, other.spark, other.settings.spark)
         return made
 
+    def on(self, spark: SparkSession | None, url: str | None) -> Project:
+        """Return the same project, in the same folder, on another engine: DuckDB without a session."""
+        same = Project.__new__(Project)
+        same._place(self.root, spark, url)
+        return same
+
     def _place(self, root: Path, spark: SparkSession | None, url: str | None) -> None:
         self.root = root
         self.spark = spark

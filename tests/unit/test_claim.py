@@ -357,10 +357,7 @@ def test_a_lake_of_another_kind_needs_a_server_that_is_named(
 
 
 @pytest.mark.parametrize("spark", [None, "sc://localhost:1/;token=secret"])
-def test_a_session_of_a_lake_that_is_held_uses_no_server(
-    tmp_path: Path, spark: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tidegate.engine.spark._reachable", lambda _: None)
+def test_a_session_of_a_lake_that_is_held_uses_no_server(tmp_path: Path, spark: str | None) -> None:
     settings = Settings(tmp_path, tmp_path / "home", str(tmp_path / "lake"), spark=spark)
     with (
         claim(settings, "shared"),
@@ -383,8 +380,7 @@ def test_a_server_that_is_named_holds_the_lake_without_its_token(
         texts.extend(path.read_text() for path in (tmp_path / "lake" / "_writer").iterdir())
         raise TidegateError("stopped here")
 
-    monkeypatch.setattr("tidegate.engine.spark.connect", read_claim)
-    monkeypatch.setattr("tidegate.engine.spark._reachable", lambda _: None)
+    monkeypatch.setattr("tidegate.engine.session.connect", read_claim)
     with pytest.raises(TidegateError, match="stopped here"), session(settings):
         pass
     [text] = texts

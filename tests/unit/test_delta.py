@@ -22,9 +22,9 @@ from tidegate.errors import TidegateError
 from tidegate.lake import compaction
 from tidegate.lake.delta import DeltaTables
 from tidegate.lake.model import Compacted
+from tidegate.lake.reader import LakeReader
 from tidegate.lake.schema import arrow_type, rows_to_arrow, spark_type
 from tidegate.lake.slices import Slices
-from tidegate.query import Books
 from tidegate.settings import S3Access
 from tidegate.tables import OPS, WAREHOUSE, Column, Table, daily_activity, events
 from tidegate.tables.books import CORRECTIONS, LANDINGS, RELEASES
@@ -114,7 +114,7 @@ def read(
     root: str | Path, table: Table, s3: S3Access | None = None, where: str = "true"
 ) -> list[dict[str, Any]]:
     """Return rows as DuckDB's Delta extension reads them."""
-    return Books(str(root), s3 or S3Access()).rows(f"{table.area}/{table.name}", where)
+    return LakeReader(str(root), s3 or S3Access()).rows(f"{table.area}/{table.name}", where)
 
 
 def counts(root: str | Path, s3: S3Access | None = None) -> dict[tuple[str, int], int]:
@@ -330,7 +330,7 @@ def test_slices_have_files_of_their_own_whatever_the_order_of_their_rows(
     mixed = hours_of(24, 200).take([n * 7 % 4800 for n in range(4800)])
     reader = pa.RecordBatchReader.from_batches(mixed.schema, mixed.to_batches(max_chunksize=100))
     tables.replace(events.TABLE, reader, slices(*range(24)))
-    files = tables._table(events.TABLE).active_files().matching()
+    _, files = tables._table(events.TABLE).active_files()
     assert sorted(file["min.dump_hour"] for file in files) == sorted(
         file["max.dump_hour"] for file in files
     )
@@ -435,24 +435,6 @@ def test_a_source_may_have_any_name(
     assert found == {(source, 0): 1, (source, 1): 3, ("web", 0): 3, ("web", 1): 3}
     version = lake.version(events.TABLE)
     assert sorted(lake.files(events.TABLE, version)) == sorted(lake.files(events.TABLE))
-
-
-def test_a_file_whose_path_another_writer_wrote_in_another_way_is_not_left_in_the_table(
-    tables: DeltaTables, tmp_path: Path
-) -> None:
-    tables.replace(events.TABLE, hours_of(1, 3, "é"), slices(0, source="é"))
-    entry = tmp_path / "warehouse/events/_delta_log" / f"{1:020}.json"
-    entry.write_text(entry.read_text().replace("%25C3%25A9", "é"))
-    [file] = (tmp_path / "warehouse/events").glob("source=*/*/*.parquet")
-    moved = tmp_path / "warehouse/events/source=é" / file.relative_to(file.parents[1])
-    moved.parent.mkdir(parents=True)
-    file.rename(moved)
-    fresh = DeltaTables(str(tmp_path), S3Access())
-    assert counts(tmp_path) == {("é", 0): 3}
-    with pytest.raises(TidegateError, match="can't be removed from the table"):
-        fresh.replace(events.TABLE, hours_of(1, 2, "é"), slices(0, source="é"))
-    assert fresh.version(events.TABLE) == 1
-    assert counts(tmp_path) == {("é", 0): 3}
 
 
 # -- writers at once ----------------------------------------------------------------------------
@@ -651,7 +633,7 @@ def test_files_near_the_size_that_is_aimed_at_stay_as_they_are(
 ) -> None:
     sizes: Sequence[int]
     tables.replace(events.TABLE, hours_of(4, 3), slices(0, 1, 2, 3))
-    sizes = [file["size_bytes"] for file in tables._table(events.TABLE).active_files().matching()]
+    sizes = [file["size_bytes"] for file in tables._table(events.TABLE).active_files()[1]]
     monkeypatch.setattr(compaction, "TARGET_BYTES", min(sizes))
     assert tables.compact(events.TABLE, {}) == Compacted(0, 0, 0, 0)
     monkeypatch.setattr(compaction, "TARGET_BYTES", 2 * max(sizes))
