@@ -15,10 +15,14 @@ import pytest
 
 from project import HOUR, REPO
 from tidegate.bench.airflow_lab import copy_project
+from tidegate.bench.backfill import Measured, outcome_of
 from tidegate.bench.day import Workload, real_dumps, write_day
-from tidegate.bench.process import run_command
+from tidegate.bench.lab import Measured as Run
+from tidegate.bench.lab import costs
+from tidegate.bench.process import Ended, run_command
 from tidegate.bench.report import Mark, Outcome, machine
 from tidegate.bench.scripts import check_readable, script_input
+from tidegate.bench.small import write_files
 from tidegate.bench.spark_log import Activity, Reads, SparkLog
 from tidegate.bench.traffic import FIRST, Traffic, hour_of
 from tidegate.cli.bench import _number
@@ -171,9 +175,11 @@ def test_the_scripts_that_results_are_compared_with_have_not_changed() -> None:
 
 
 def test_results_from_before_ratios_had_their_seconds_can_be_read() -> None:
-    for file in (REPO / "tests" / "bench" / "results").glob("*.json"):
-        outcome = Outcome.of_json(json.loads(file.read_text()))
-        assert all(mark.describe() for mark in outcome.marks)
+    now = Outcome("late", "about", {}, [{"seconds": 3.0}], [Mark.ratio("ratio", 1.5, 3.0, 1.5)])
+    before = json.loads(json.dumps(now.as_json()))
+    del before["marks"][0]["seconds"]
+    [mark] = Outcome.of_json(before).marks
+    assert mark.describe() == "ratio: 2.00, at most 1.5: NOT KEPT"
 
 
 def test_what_the_scripts_cannot_do_is_named() -> None:
@@ -279,3 +285,77 @@ os.wait()
 def test_a_child_that_still_shares_its_parents_memory_is_not_counted_beside_it() -> None:
     ended = run_command([sys.executable, "-c", _PARENT])
     assert 200 << 20 < ended.peak_bytes < 350 << 20
+
+
+_PARENT_OF_A_LASTING_CHILD = """
+import os, time
+held = bytearray(os.urandom(1)) * (200 << 20)
+if os.fork() == 0:
+    time.sleep(3)
+    os._exit(0)
+os.wait()
+"""
+
+
+def test_memory_that_processes_share_counts_once() -> None:
+    ended = run_command([sys.executable, "-c", _PARENT_OF_A_LASTING_CHILD])
+    assert 200 << 20 < ended.peak_bytes < 250 << 20
+
+
+def test_files_of_an_hour_have_the_lines_that_they_are_to_have(tmp_path: Path) -> None:
+    load = write_files(tmp_path, [(4,), (1, 2, 1)])
+    assert [len(file.read_bytes().splitlines()) for file in load.files] == [4, 1, 2, 1]
+    assert (load.first, load.last) == (hour_of(0), hour_of(1))
+    settings = Settings(REPO, tmp_path, str(tmp_path / "lake"))
+    dumps = real_dumps(settings, load.source, load.first, load.last, tmp_path)
+    assert dumps.files == load.files
+    assert dumps.size == load.size == sum(file.stat().st_size for file in load.files)
+
+
+def test_marks_of_a_backfill_compare_each_engine_with_its_script_and_name_scripts_that_differ() -> (
+    None
+):
+    counts = {"events": 3, "sessions": 2, "hourly_activity": 2, "daily_activity": 1}
+    seconds = {
+        "tidegate, duckdb, folder": 20.0,
+        "tidegate, duckdb, s3": 25.0,
+        "tidegate, spark, folder": 60.0,
+        "airflow, spark": 80.0,
+        "duckdb": 10.0,
+        "pyspark": 40.0,
+    }
+    measured = {
+        name: [Measured(Ended(took, 1 << 30, ""), counts)] for name, took in seconds.items()
+    }
+    measured["mine.py"] = [Measured(Ended(1.0, 1 << 30, ""), {**counts, "sessions": 1})]
+    outcome = outcome_of("about", {}, measured)
+    assert [mark.describe() for mark in outcome.marks] == [
+        "seconds of tidegate, duckdb, folder to those of the script duckdb: 2.00 "
+        "(20.00 s to 10.00 s), at most 2.2: kept",
+        "seconds of tidegate, duckdb, s3 to those of the script duckdb: 2.50 "
+        "(25.00 s to 10.00 s), at most 3: kept",
+        "seconds of tidegate, spark, folder to those of the script pyspark: 1.50 "
+        "(60.00 s to 40.00 s), at most 1.2: NOT KEPT",
+        "seconds of airflow, spark to those of the script duckdb: 8.00 "
+        "(80.00 s to 10.00 s), at most 7: NOT KEPT",
+        "tables of which others count other rows than tidegate: 1.00, at most 0: NOT KEPT",
+    ]
+
+
+def test_engines_and_places_of_a_backfill_are_checked() -> None:
+    from typer.testing import CliRunner
+
+    from tidegate.cli.bench import bench
+
+    done = CliRunner().invoke(bench, ["backfill", "--on", "folder,tape"])
+    assert done.exit_code == 2
+    assert "'tape' is none of folder, s3" in done.output
+    done = CliRunner().invoke(bench, ["backfill", "--engines", "duckdb,hive"])
+    assert isinstance(done.exception, TidegateError)
+    assert "hive" in str(done.exception)
+
+
+def test_costs_of_runs_without_spark_are_their_seconds_only() -> None:
+    runs = [Run(seconds, None) for seconds in (3.0, 1.0, 2.0)]
+    assert costs(runs) == {"seconds": 2.0, "least": 1.0, "most": 3.0}
+    assert costs([Run(1.0, Activity(queries=4))])["queries"] == 4

@@ -25,7 +25,7 @@ def history(
     """Measure what an hour costs after histories of some lengths.
 
     Args:
-        settings: of the project.
+        settings: of the project, and the engine.
         tell: is given a line of progress at a time.
         lengths: hours published before, ascending; all but the first are rounded up to whole days more.
         events: of an hour, about.
@@ -46,17 +46,17 @@ def history(
             tell(f"after {done:,} hours one more takes {rows[-1]['seconds']:.1f} s")
             done += runs + 1
     last, first = (rows[at]["published_hours"] for at in (-1, 0))
-    bytes_read, bytes_read_first = _values(rows, "bytes_read")
     between = f"after {last:,} hours to those after {first:,}"
+    marks = [Mark.ratio(f"seconds {between}", MOST, *_values(rows, "seconds"))]
+    if "bytes_read" in rows[0]:
+        bytes_read, bytes_read_first = _values(rows, "bytes_read")
+        marks.append(Mark(f"bytes_read {between}", MOST, bytes_read / bytes_read_first))
     return Outcome(
         "history",
-        "an hour's run, from complete dump to release, on a warm server",
-        {"events": events, "runs": runs, "block": block},
+        "an hour's run, from complete dump to release, in a warm process",
+        {"engine": settings.engine, "events": events, "runs": runs, "block": block},
         rows,
-        [
-            Mark.ratio(f"seconds {between}", MOST, *_values(rows, "seconds")),
-            Mark(f"bytes_read {between}", MOST, bytes_read / bytes_read_first),
-        ],
+        marks,
     )
 
 
