@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import os
 import re
@@ -27,6 +28,7 @@ from tidegate.durations import duration_text
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.hours import HOUR, hour_text
 from tidegate.landing.errors import UnreadableError
+from tidegate.landing.unpack import unpacked
 from tidegate.nearest import hint
 from tidegate.peek import HEAD_BYTES, file_fault
 from tidegate.settings import S3Access
@@ -253,6 +255,8 @@ class Dumps:
         is told by what reads it whole.
         """
         packed = file.name.endswith(".gz")
+        if file.name.lower().endswith((".zst", ".zstd")):
+            return False
         if not packed and file.size <= _MAX_FIRST_LINE:
             return False
         seen = 0
@@ -445,7 +449,7 @@ class Dumps:
         """Return the first line, or None of a file without a byte in it."""
         data = b""
         with closing(self._store.stream(file.name)) as chunks:
-            for chunk in _gunzip(chunks) if file.name.endswith(".gz") else chunks:
+            for chunk in _content(file.name, chunks):
                 data += chunk
                 if b"\n" in data:
                     break
@@ -518,15 +522,15 @@ class Samples:
         self.beside = [file for file in near if file.name.rpartition("/")[2].startswith(_HIDDEN)]
 
     def stream(self, file: DumpFile) -> Iterator[bytes]:
-        """Yield what a file holds, unpacked where its name ends in `.gz`, a bounded piece at a time.
+        """Yield what a file holds, unpacked where its name says so, a bounded piece at a time.
 
         Raises:
-            EOFError: the gzip file is cut short.
-            zlib.error: it is none, or damaged.
+            EOFError: the file is cut short.
+            zlib.error: it is no gzip file, or damaged.
             TidegateError: the file can't be read.
         """
         with closing(self._store.stream(file.name)) as chunks:
-            yield from _gunzip(chunks) if file.name.endswith(".gz") else chunks
+            yield from _content(file.name, chunks)
 
     def read(self, file: DumpFile, start: int, length: int) -> bytes:
         """Return a part of a file as it is stored; fewer bytes where it ends earlier."""
@@ -723,6 +727,42 @@ def _split(line: str, form: Format) -> list[str]:
     # Without `strict` a quote that is never closed would swallow the other names in silence.
     reader = csv.reader([line], delimiter=form.delimiter, quotechar=form.quote, strict=True)
     return next(reader, []) or [""]
+
+
+class _Chunks(io.RawIOBase):
+    """Pieces of a file as a stream."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+
+    def read(self, size: int = -1) -> bytes:
+        while not self._rest:
+            piece = next(self._chunks, None)
+            if piece is None:
+                return b""
+            self._rest = piece
+        end = len(self._rest) if size < 0 else size
+        out, self._rest = self._rest[:end], self._rest[end:]
+        return out
+
+
+def _content(name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield what a file holds, unpacked where its name says so.
+
+    Raises:
+        EOFError: the file is cut short.
+        zlib.error: it is no gzip file, or damaged.
+    """
+    if name.endswith(".gz"):
+        yield from _gunzip(chunks)
+    elif name.lower().endswith((".zst", ".zstd")):
+        try:
+            yield from unpacked(_Chunks(chunks), name)  # type: ignore[arg-type] # only read is used
+        except UnreadableError as error:
+            raise EOFError(error.reason) from error
+    else:
+        yield from chunks
 
 
 def _gunzip_head(head: bytes) -> bytes:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from s3server import free_ports, s3_client, s3_server
@@ -412,6 +413,7 @@ GOOD: dict[str, bytes] = {
     "starts-like-parquet.csv": b"PAR1,other\n",
     "upper.GZ": LINE,
     "long-line.json": b"x" * 16_000_000,
+    "packed.json.zst": pa.compress(LINE, "zstd", asbytes=True),
     "long-lines.json.gz": gzip.compress(b"y" * 16_000_000 + b"\n" + b"y" * 16_000_000),
 }
 BAD: dict[str, tuple[bytes, str]] = {
@@ -425,7 +427,8 @@ BAD: dict[str, tuple[bytes, str]] = {
     "bzip2.json": (bz2.compress(LINE), "got bzip2"),
     "zstd.json": (b"\x28\xb5\x2f\xfdrest", "got Zstandard"),
     "parquet.json": (b"PAR1\x15\x04\x15", "got Parquet"),
-    "a.json.zst": (b"\x28\xb5\x2f\xfdrest", "Zstandard files can't be read"),
+    "a.json.zst": (LINE, "expected Zstandard (bytes 28 b5 2f fd at its beginning), got plain text"),
+    "b.json.zst": (b"", "expected Zstandard"),
     "a.json.BZ2": (bz2.compress(LINE), "bzip2 files can't be read"),
     "a.tar.gz": (gzip.compress(LINE), "tar files can't be read"),
     "array.json": (b"[" + b'{"id": 1}, ' * 1_600_000 + b"]", "a line feed within its first"),

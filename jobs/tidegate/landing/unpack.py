@@ -9,8 +9,6 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-import pyarrow as pa
-
 from tidegate.landing.errors import UnreadableError
 
 _PIECE = 256 * 1024
@@ -83,6 +81,8 @@ def _gunzipped(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _zstandard(stream: BinaryIO) -> Iterator[bytes]:
+    import pyarrow as pa  # what only lists dumps needs none of it
+
     counted = _Counted(stream)
     written = 0
     try:
