@@ -225,6 +225,31 @@ expectations:
     assert '"rows": 2' in facts[0]
 
 
+def test_a_usual_value_of_rows_under_a_condition_with_quotes_is_known_from_audits_before(
+    project: Project,
+) -> None:
+    text = """table: events
+owner: tests
+expectations:
+  - type: expect_column_max_to_be_between
+    args: {column: n, max_value: {usual: observed, times: 2}}
+    where: event_type IN ('view', 'it''s', 'C:\\dir')
+    severity: critical
+    why: A test makes it fail.
+"""
+    project.suite("events", text)
+    source = project.source()
+    days = [NOON + n * 24 * HOUR for n in range(4)]
+    kinds = ["view", "it's", "C:\\dir", "view"]
+    for n, (day, kind, most) in enumerate(zip(days, kinds, [3, 4, 4, 9], strict=True)):
+        rows = [event(f"{n}-0", day, n=most, type=kind), event(f"{n}-1", day, n=99, type="other")]
+        project.put_hour(day, rows)
+    assert not go(project, source, days[:3]).held
+    found = go(project, source, days[3:])
+    assert [each.slices for each in found.held] == [(days[3],)]
+    assert "8 (2 x usual value, of 3 hours)], observed 9 " in found.held[0].describe()
+
+
 def test_what_history_held_is_judged_again_when_there_is_more_of_it(project: Project) -> None:
     project.suite(
         "events",
