@@ -145,7 +145,9 @@ def test_what_is_written_down_takes_the_place_of_what_was_there(tmp_path: Path) 
 def test_a_version_that_is_gone_is_named(tmp_path: Path) -> None:
     write_files(tmp_path / "warehouse/times", file_of(NOON))
     with pytest.raises(TidegateError, match="warehouse/times, version 7"):
-        LakeReader(str(tmp_path), S3Access()).query("SELECT 1 FROM {times}", {"times": At(TIMES, 7)})
+        LakeReader(str(tmp_path), S3Access()).query(
+            "SELECT 1 FROM {times}", {"times": At(TIMES, 7)}
+        )
 
 
 def test_a_log_that_s3_does_not_give_is_to_be_tried_again() -> None:
