@@ -89,9 +89,9 @@ class Scene:
         return DeltaTables(self._root, self._server)
 
     def numbers(self, table: Table) -> list[int]:
-        from tidegate.query import Books
+        from tidegate.lake.reader import LakeReader
 
-        rows = Books(self._root, self._server).rows(f"{table.area}/{table.name}", "true", ["n"])
+        rows = LakeReader(self._root, self._server).rows(f"{table.area}/{table.name}", "true", ["n"])
         return sorted(row["n"] for row in rows)
 
 
