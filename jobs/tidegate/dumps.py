@@ -14,7 +14,7 @@ import re
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -42,7 +42,6 @@ _HIDDEN = ("_", ".")
 _UNFINISHED = (".tmp", ".part", ".partial", ".inprogress", "._COPYING_")
 _CHUNK = 65_536
 _MAX_HEADER = 1 << 20
-_MAX_FIRST_LINE = 1 << 24
 _MAX_MANIFEST = 1 << 26
 _MAX_COUNT = 1 << 53
 """The largest whole number that every writer of JSON can write."""
@@ -240,37 +239,7 @@ class Dumps:
         tail = b""
         if kind.type == "parquet" and file.size >= 4:
             tail = self._store.read(file.name, file.size - 4, 4)
-        told = file_fault(file.name, file.size, head[:HEAD_BYTES], kind, tail)
-        if told is None and kind.type != "parquet" and self._is_endless(file, head):
-            told = (
-                f"{file.name}: the file is not one of lines: expected a line feed within its first "
-                f"{_MAX_FIRST_LINE:,} bytes, got none"
-            )
-        return told
-
-    def _is_endless(self, file: DumpFile, head: bytes) -> bool:
-        """Return whether a file's first line is so long that to read it would endanger the server.
-
-        That is what a file of another format, such as one JSON array, looks like. What is damaged
-        is told by what reads it whole.
-        """
-        packed = file.name.endswith(".gz")
-        if file.name.lower().endswith((".zst", ".zstd")):
-            return False
-        if not packed and file.size <= _MAX_FIRST_LINE:
-            return False
-        seen = 0
-        with suppress(zlib.error, EOFError):
-            if b"\n" in (_gunzip_head(head) if packed else head):
-                return False
-        with closing(self._store.stream(file.name)) as chunks, suppress(zlib.error, EOFError):
-            for piece in _gunzip(chunks) if packed else chunks:
-                seen += len(piece)
-                if b"\n" in piece:
-                    return False
-                if seen > _MAX_FIRST_LINE:
-                    return True
-        return False
+        return file_fault(file.name, file.size, head[:HEAD_BYTES], kind, tail)
 
     def download(self, file: DumpFile, to: Path) -> None:
         """Copy a data file, as it is stored, into a local one.
@@ -763,11 +732,6 @@ def _content(name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
             raise EOFError(error.reason) from error
     else:
         yield from chunks
-
-
-def _gunzip_head(head: bytes) -> bytes:
-    """Return what the first bytes of a gzip file hold, as far as one look goes."""
-    return zlib.decompressobj(wbits=31).decompress(head, _MAX_HEADER)
 
 
 def _gunzip(chunks: Iterator[bytes]) -> Iterator[bytes]:

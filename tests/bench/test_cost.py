@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from glob import glob
 from pathlib import Path
 
 import pytest
@@ -70,7 +69,8 @@ def counted_reads() -> Iterator[Reads]:
         for place in places:
             target = reader.target(place)
             name = "/".join(target[target.index("staging") :].split("/")[:2])
-            reads.add(name, glob(target if target.endswith(".parquet") else f"{target}/*.parquet"))
+            is_file = target.endswith(".parquet")
+            reads.add(name, [target] if is_file else map(str, Path(target).glob("*.parquet")))
         return staged_at(reader, places, **options)
 
     with pytest.MonkeyPatch.context() as patched:

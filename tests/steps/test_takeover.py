@@ -59,7 +59,7 @@ def test_no_hour_of_it_is_landed_before_the_rebuild(version_1: Path) -> None:
     assert published(version_1) == before
 
 
-def test_a_suite_with_a_function_of_spark_names_what_to_write(version_1: Path) -> None:
+def test_a_suite_with_a_function_of_spark_names_what_to_write() -> None:
     told = tidegate("check", status=1)
     assert "to_date" in told
     assert "DATE" in told

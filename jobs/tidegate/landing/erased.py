@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tidegate.landing import pii
-
 if TYPE_CHECKING:
     from tidegate.pii_key import PiiKey
 
+HASH_DIGITS = 32
+"""Hex digits that are kept of a keyed hash: 128 bits."""
 REASON = "erased"
 """Why the line of an erased person is no event: its reason in quarantine, which keeps nothing else of it."""
 ID_COLUMNS = ("user_id", "anonymous_id")
@@ -47,4 +47,4 @@ class Erased:
 def hashed_id(key: PiiKey, value: str) -> str:
     """Return what is kept of the id of an erased person: 32 hex digits."""
     text = f"{_LABEL}{value}".encode()
-    return hmac.new(key.secret, text, hashlib.sha256).hexdigest()[: pii.HASH_DIGITS]
+    return hmac.new(key.secret, text, hashlib.sha256).hexdigest()[:HASH_DIGITS]

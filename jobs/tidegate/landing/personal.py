@@ -12,14 +12,11 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from tidegate.landing import convert
-from tidegate.landing.erased import ID_COLUMNS, Erased, hashed_id
+from tidegate.landing.erased import HASH_DIGITS, ID_COLUMNS, Erased, hashed_id
 from tidegate.landing.plan import Names, Plan
 from tidegate.landing.records import Mask, mask_of
 from tidegate.pii_key import PiiKey
 from tidegate.source import FieldRef, Source
-
-HASH_DIGITS = 32
-"""Hex digits that are kept of a hash: 128 bits."""
 
 
 def hashed(text: str, key: PiiKey) -> str:
