@@ -9,7 +9,7 @@ from tidegate.gate.aggregates import plain
 from tidegate.gate.gx_patches import great_expectations
 from tidegate.nearest import nearest
 from tidegate.suites import QUERY, Entry, Suite
-from tidegate.user_sql import ROW_FUNCTIONS, ExpressionError, read_expression, read_query
+from tidegate.user_sql import CONDITION, ExpressionError, read_expression, read_query
 
 NO_LIMIT = {"min_value": -1.7e308, "max_value": 1.7e308}
 """What stands for a limit that is not known yet."""
@@ -100,7 +100,7 @@ def _check_sql(entry: Entry) -> None:
     try:
         key = "where"
         if entry.where is not None:
-            read_expression(entry.where, ROW_FUNCTIONS)
+            read_expression(entry.where, CONDITION)
         key = "unexpected_rows_query"
         if entry.type == QUERY and isinstance(entry.args.get(key), str):
             read_query(entry.args[key])

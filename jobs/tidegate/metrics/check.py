@@ -13,7 +13,7 @@ from tidegate.nearest import hint, nearest
 from tidegate.quoting import quoted
 from tidegate.stand_ins import empty
 from tidegate.tables import BY_NAME
-from tidegate.user_sql.expressions import read_expression
+from tidegate.user_sql import read_expression
 
 Columns = Mapping[str, str]
 _SIMPLE = {

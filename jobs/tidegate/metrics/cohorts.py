@@ -11,7 +11,7 @@ A cohort is followed up to the last period that has events, which may not be ove
 from __future__ import annotations
 
 from tidegate.metrics.sql import Rows, result
-from tidegate.user_sql.expressions import read_expression
+from tidegate.user_sql import read_expression
 
 _DAYS = {"day": 1, "week": 7}
 

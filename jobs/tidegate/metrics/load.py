@@ -31,7 +31,7 @@ from tidegate.metrics.model import (
 )
 from tidegate.names import NAME
 from tidegate.nearest import hint, nearest
-from tidegate.user_sql.expressions import ExpressionError, read_expression
+from tidegate.user_sql import ExpressionError, read_expression
 
 SUFFIXES = (".yml", ".yaml")
 _LEAST_STEPS = 2

@@ -12,17 +12,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from tidegate.quoting import quoted
-from tidegate.scalar_functions import LAMBDA_FUNCTIONS
-from tidegate.scalar_sql import (
-    ExpressionError,
-    Rules,
-    Tree,
-    empty_cursor,
-    expression_tree,
-    tree_faults,
-    tree_nodes,
-)
 from tidegate.source.paths import join_path, split_path
+from tidegate.user_sql import LINE, ExpressionError, read_expression
+from tidegate.user_sql.columns import path_of
+from tidegate.user_sql.syntax import Node, empty_cursor, is_text, nodes
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,10 +23,6 @@ if TYPE_CHECKING:
 RAW_LINE = "raw"
 """The column that holds the raw line itself; expressions may use it beside the fields."""
 
-SqlError = ExpressionError
-"""An expression can't be used; `faults` holds every reason, one line each."""
-
-_RULES = Rules("the tables must be a function of the dumps, line by line", nested=True)
 _NESTED = ("STRUCT", "MAP", "UNION")
 
 
@@ -42,20 +31,19 @@ def sql_references(sql: str) -> frozenset[str]:
     """Return the dotted paths that an expression reads, the raw line (`raw`) left out.
 
     Raises:
-        SqlError: it is no single expression over one line's columns, or not a function of the line.
+        ExpressionError: it is no single expression over one line's columns, or not a function of the line.
 
     """
-    tree = expression_tree(sql)
-    faults = tree_faults(tree, _RULES) or list(dict.fromkeys(_trap_faults(tree)))
-    if faults:
-        raise SqlError(faults)
-    return frozenset(join_path(p) for p in _paths(tree, frozenset()) if p != (RAW_LINE,))
+    expression = read_expression(sql, LINE)
+    if faults := list(dict.fromkeys(_trap_faults(expression.tree))):
+        raise ExpressionError(faults)
+    return frozenset(join_path(path) for path in expression.paths if path != (RAW_LINE,))
 
 
 @lru_cache(maxsize=512)
 def reads_raw_line(sql: str) -> bool:
     """Return whether a right expression reads the raw line."""
-    return any(path[0] == RAW_LINE for path in _paths(expression_tree(sql), frozenset()))
+    return RAW_LINE in read_expression(sql, LINE).columns
 
 
 def bind_faults(expressions: Mapping[str, str], paths: Iterable[str]) -> Iterator[str]:
@@ -109,9 +97,9 @@ def _type(below: Mapping[str, Any]) -> str:
     return f"STRUCT({members})"
 
 
-def _trap_faults(tree: Tree) -> Iterator[str]:
+def _trap_faults(tree: Node) -> Iterator[str]:
     """Yield what DuckDB takes in another sense than other engines, without an error."""
-    for node in tree_nodes(tree):
+    for node in nodes(tree):
         if node.get("function_name", "").lower() == "regexp_extract" and len(node["children"]) < 3:
             yield (
                 "regexp_extract() needs the number of the group that is wanted as its third argument; 0 is the "
@@ -120,63 +108,12 @@ def _trap_faults(tree: Tree) -> Iterator[str]:
         if node["type"] != "ARRAY_EXTRACT":
             continue
         of, at = node["children"]
-        if at["class"] == "CONSTANT" and not _is_text(at):
+        if at["class"] == "CONSTANT" and not is_text(at):
             if at["value"].get("value") == 0:
                 yield "lists are counted from 1: [0] is no element of one"
-            if _names(of) is not None:
-                name = join_path(_names(of) or ())
+            if (names := path_of(of)) is not None:
+                name = join_path(names)
                 yield (
                     f"'{name}' is text, and [{at['value'].get('value')}] is one of its characters; for an element "
                     f"of a list in it write json_extract_string({name}, '$[0]')"
                 )
-
-
-def _paths(node: Any, bound: frozenset[str]) -> Iterator[tuple[str, ...]]:
-    """Yield the longest path of names that each column begins: `a.b.c`, and `a['b']` as a.b too.
-
-    Args:
-        node: an expression, or a part of it.
-        bound: names that a lambda around it has given to elements of a list.
-    """
-    if isinstance(node, list):
-        for part in node:
-            yield from _paths(part, bound)
-        return
-    if not isinstance(node, dict):
-        return
-    names = _names(node) if "class" in node else None
-    if names is not None:
-        if names[0].lower() not in bound:
-            yield names
-        return
-    if node.get("class") == "FUNCTION" and node["function_name"].lower() in LAMBDA_FUNCTIONS:
-        for at, argument in enumerate(node["children"]):
-            if at == 1 and argument["class"] == "LAMBDA":
-                yield from _paths(argument["expr"], bound | _parameters(argument["lhs"]))
-            else:
-                yield from _paths(argument, bound)
-        return
-    for value in node.values():
-        yield from _paths(value, bound)
-
-
-def _names(node: Tree) -> tuple[str, ...] | None:
-    """Return the names of a column, and of members of it; None for any other expression."""
-    if node["class"] == "COLUMN_REF":
-        return tuple(node["column_names"])
-    if node["type"] in ("ARRAY_EXTRACT", "STRUCT_EXTRACT"):
-        of, at = node["children"]
-        names = _names(of)
-        if names is not None and at["class"] == "CONSTANT" and _is_text(at):
-            return (*names, at["value"]["value"])
-    return None
-
-
-def _is_text(constant: Tree) -> bool:
-    return bool(constant["value"]["type"]["id"] == "VARCHAR") and not constant["value"]["is_null"]
-
-
-def _parameters(node: Tree) -> frozenset[str]:
-    """Return the names of a lambda's parameters."""
-    names = [n["column_names"][0].lower() for n in tree_nodes(node) if n["class"] == "COLUMN_REF"]
-    return frozenset(names)

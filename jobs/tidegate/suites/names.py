@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from tidegate.nearest import hint, nearest
 from tidegate.suites.facts import FACTS
 from tidegate.suites.model import QUERY, Entry, Suite
-from tidegate.user_sql import ROW_FUNCTIONS, ExpressionError, read_expression, read_query
+from tidegate.user_sql import CONDITION, ExpressionError, read_expression, read_query
 
 
 def name_faults(
@@ -72,7 +72,7 @@ def columns_of(condition: str) -> list[str]:
     Raises:
         ExpressionError: it is no condition, or one that is not allowed.
     """
-    return list(read_expression(condition, ROW_FUNCTIONS).columns)
+    return list(read_expression(condition, CONDITION).columns)
 
 
 def tables_of(entry: Entry) -> set[str]:
