@@ -24,7 +24,7 @@ bench = typer.Typer(
 )
 
 EventsOpt = Annotated[int, typer.Option(min=1, help="Events of an hour, about.")]
-RunsOpt = Annotated[int, typer.Option(min=1, help="Runs of which the median is told.")]
+RunsOpt = Annotated[int, typer.Option(min=1, help="Runs of which the median is reported.")]
 BlockOpt = Annotated[
     int, typer.Option(min=1, help="Hours published together where only history is made.")
 ]
@@ -269,7 +269,8 @@ def files(
 @bench.command()
 def plot(
     found: Annotated[
-        list[Path], typer.Argument(help="Files with what a scene told with --json.", exists=True)
+        list[Path],
+        typer.Argument(help="Files with the output of a scene with --json.", exists=True),
     ],
 ) -> None:
     """Draw what scenes found: beside each file an SVG of its name; print the tables for a README."""

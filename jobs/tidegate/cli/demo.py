@@ -22,9 +22,9 @@ def demo(
     ] = 1.0,
     engine: StackEngineOpt = "spark",
 ) -> None:
-    """Show the whole system on this machine with made-up dumps: up, backfill, summary, query.
+    """Show the whole system on this machine with made-up dumps: start, backfill, summary, query.
 
-    Its state is kept in .tidegate/demo, which every demo begins anew.
+    Its state is kept in .tidegate/demo, which every demo empties first.
     """
     from tidegate.cli.stack import stack_home
     from tidegate.demo.command import demo as run_demo

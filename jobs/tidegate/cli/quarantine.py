@@ -54,7 +54,7 @@ def listing(
     lake: LakeOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Tell which lines could not become events, why, and in which hours; `replay` brings them back.
+    """List which lines could not become events, why, and in which hours; `replay` lands them again.
 
     Lines are cut; whole ones: tidegate sql "SELECT raw FROM ops.quarantine".
     """
@@ -103,14 +103,14 @@ def replay(
     first: FirstOpt = None,
     last: LastOpt = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only tell which lines would fit; change nothing.")
+        bool, typer.Option("--dry-run", help="Only report which lines would fit; change nothing.")
     ] = False,
     dumps: DumpsOpt = None,
     lake: LakeOpt = None,
     engine: EngineOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Bring quarantined lines back as events, after the source file was mended.
+    """Land quarantined lines again as events, after the source file was fixed.
 
     They are tried by the file as it is now, then landed from their dumps in their own hours. A changed file
     takes effect for all hours at once: then events are rebuilt, as by `tidegate rebuild events`.

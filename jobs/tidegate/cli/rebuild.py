@@ -40,7 +40,7 @@ def rebuild(
     engine: EngineOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Build tables anew by the source files, suites and code of today, and swap them in.
+    """Build tables again by the source files, suites and code of today, and swap them in.
 
     `events` is landed again from its dumps, the others are built from published events. A table is replaced
     whole by one publication, or not at all; what is built from it follows. With --from or --to it is just what

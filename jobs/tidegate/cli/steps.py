@@ -155,7 +155,7 @@ Cap = Annotated[int | None, typer.Option("--cap", min=1, help="Slices of events 
 
 
 def derive(lake: LakeOpt = None, cap: Cap = None, engine: EngineOpt = None) -> None:
-    """Bring sessions and aggregates up to what is published of events."""
+    """Update sessions and aggregates to what is published of events."""
     from tidegate.steps.derive import derive as derive_tables
     from tidegate.steps.derive import describe
     from tidegate.steps.work import working

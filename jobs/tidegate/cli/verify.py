@@ -46,7 +46,10 @@ def verify(
     engine: EngineOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Rebuild from the dumps, apart from the lake, and compare with what is published, row for row."""
+    """Rebuild from the dumps, apart from the lake, and compare with what is published, row for row.
+
+    With --engine the rows are computed with the other engine than the one that published them.
+    """
     from tidegate.source import find_source, load_sources
     from tidegate.steps.verify import Scope, parse_sample
     from tidegate.steps.verify import verify as compare
