@@ -24,7 +24,6 @@ from tidegate.steps.land import land
 from tidegate.steps.publish import publish_events
 from tidegate.steps.verify import Scope, Verified, parse_sample, verify
 from tidegate.tables import (
-    WAREHOUSE,
     Table,
     daily_activity,
     events,

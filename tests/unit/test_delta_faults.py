@@ -91,7 +91,9 @@ class Scene:
     def numbers(self, table: Table) -> list[int]:
         from tidegate.lake.reader import LakeReader
 
-        rows = LakeReader(self._root, self._server).rows(f"{table.area}/{table.name}", "true", ["n"])
+        rows = LakeReader(self._root, self._server).rows(
+            f"{table.area}/{table.name}", "true", ["n"]
+        )
         return sorted(row["n"] for row in rows)
 
 

@@ -30,7 +30,6 @@ from tidegate.steps.work import Work
 from tidegate.tables import events, sessions
 from tidegate.tables.books import PUBLICATIONS
 
-
 COLUMNS = events.TABLE.types_of(("source", "dump_date", "dump_hour", "event_id"))
 
 

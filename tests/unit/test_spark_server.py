@@ -29,7 +29,9 @@ def test_sparks_own_jars_come_before_those_that_they_mend(tmp_path: Path) -> Non
 @pytest.mark.usefixtures("spark_url")  # it has brought the jars
 def test_a_server_that_ends_in_the_middle_of_the_work_is_told(tmp_path: Path) -> None:
     child, url = start_spark(tmp_path, s3=S3Access(), log=tmp_path / "spark.log")
-    settings = Settings(tmp_path, tmp_path / "home", str(tmp_path / "lake"), spark=url, engine="spark")
+    settings = Settings(
+        tmp_path, tmp_path / "home", str(tmp_path / "lake"), spark=url, engine="spark"
+    )
     try:
         with (
             pytest.raises(TidegateError, match="ended in the middle of the work") as told,
