@@ -48,10 +48,10 @@ class Reads:
     files: Counter[str] = field(default_factory=Counter)
     bytes: Counter[str] = field(default_factory=Counter)
 
-    def add(self, place: str, paths: Iterable[str]) -> None:
+    def add(self, place: str, paths: Iterable[Path]) -> None:
         for path in paths:
             self.files[place] += 1
-            self.bytes[place] += Path(path).stat().st_size
+            self.bytes[place] += path.stat().st_size
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def counted_reads() -> Iterator[Reads]:
 
     def paths(reader: LakeReader, table: str, version: int, at: At) -> list[str]:
         found = paths_of(reader, table, version, at)
-        reads.add(table, (f"{reader.target(table)}/{path}" for path in found))
+        reads.add(table, (Path(reader.target(table)) / path for path in found))
         return found
 
     def staged(reader: LakeReader, places: Sequence[str], **options: bool) -> str:
@@ -70,7 +70,7 @@ def counted_reads() -> Iterator[Reads]:
             target = reader.target(place)
             name = "/".join(target[target.index("staging") :].split("/")[:2])
             is_file = target.endswith(".parquet")
-            reads.add(name, [target] if is_file else map(str, Path(target).glob("*.parquet")))
+            reads.add(name, [Path(target)] if is_file else Path(target).glob("*.parquet"))
         return staged_at(reader, places, **options)
 
     with pytest.MonkeyPatch.context() as patched:

@@ -14,6 +14,7 @@ from histories import RULES
 from project import HOUR, NOON, Project, event
 from tidegate.lake import Lake
 from tidegate.source import Source
+from tidegate.steps import corrections as correcting
 from tidegate.steps import release as releasing
 from tidegate.steps.corrections import Moved, causes_of
 from tidegate.steps.derive import derive, standing
@@ -221,7 +222,7 @@ def test_two_that_release_at_once_make_one_release(
     project: Project, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.put_hour(HOURS[2], [event("l1", HOURS[1] + 30 * MINUTE, "u1")])
-    plain = releasing.corrections
+    plain = correcting.corrections
 
     def meanwhile(*arguments: Any) -> list[Row]:
         monkeypatch.setattr(releasing, "corrections", plain)

@@ -217,16 +217,18 @@ def test_a_declared_column_that_no_event_has_is_told(project: Project) -> None:
     assert "no event has a value for anonymous_id, gone" in landed.describe()
 
 
-def test_an_expression_that_raises_stops_the_run_with_its_source_file_named(
+def test_an_expression_that_fails_on_a_value_quarantines_that_line_and_no_other(
     project: Project,
 ) -> None:
-    project.put_hour(NOON, [event(1, NOON, n=1)])
-    source = project.source(columns={"bad": {"sql": "cast(type as int)", "type": "int"}})
-    with pytest.raises(TidegateError) as told:
-        land(project.work(), source, [NOON])
-    assert str(source.path) in str(told.value)
-    assert "CAST_INVALID_INPUT" in str(told.value)
-    assert project.table(LANDINGS) == []
+    project.put_hour(NOON, [event(1, NOON, type="7"), event(2, NOON, type="seven")])
+    source = project.source(columns={"count": {"sql": "cast(type as int)", "type": "int"}})
+    [landed], published = publish(project, source, 0)
+    assert landed.outcome == "landed"
+    assert published.publication is not None
+    assert [(row["event_id"], row["count"]) for row in project.table(events.TABLE)] == [("1", 7)]
+    [row] = project.table(QUARANTINE)
+    assert (row["line"], row["reason"]) == (2, "bad_value")
+    assert "count" in row["detail"]
 
 
 def test_hours_before_since_are_refused(project: Project) -> None:

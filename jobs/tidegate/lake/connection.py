@@ -51,7 +51,8 @@ def open_connection(lake: str, s3: S3Access) -> duckdb.DuckDBPyConnection:
     base = duckdb_uri(lake)
     connection = duckdb.connect(":memory:", config=_CONFIG)
     try:
-        connection.execute("SET TimeZone = 'UTC'")
+        # Globally, so that cursors of the connection have it too.
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")
         for name in EXTENSIONS:
             connection.execute(f"LOAD {literal(str(extension_file(name)))}")
         if base.startswith("s3://"):
