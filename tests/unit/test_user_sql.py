@@ -47,6 +47,7 @@ def test_a_query_may_read_tables_by_name(query: str, tables: set[str]) -> None:
     [
         ("SELECT * FROM read_csv('/x'), {batch}", "read_csv() is not allowed after FROM"),
         ("SELECT * FROM glob('*'), {batch}", "glob() is not allowed after FROM"),
+        ("SELECT * FROM other.range(3), {batch}", "range() is not allowed after FROM"),
         ("SELECT * FROM query('SELECT 1')", "query() is not allowed after FROM"),
         ("SELECT read_text('/x') FROM {batch}", "read_text() is not allowed"),
         ("SELECT current_setting('x') FROM {batch}", "current_setting() is not allowed"),
