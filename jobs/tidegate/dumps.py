@@ -72,11 +72,6 @@ class DumpFile:
     etag: str
     modified: datetime
 
-    @property
-    def spark_path(self) -> str:
-        r"""The path for a Spark reader, to which `*?[]{}` are a pattern unless escaped by `\`."""
-        return re.sub(r"([*?\[\]{}\\])", r"\\\1", self.uri)
-
 
 @dataclass(frozen=True)
 class Completeness:

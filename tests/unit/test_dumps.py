@@ -200,11 +200,6 @@ def test_unusual_names_are_listed_and_read(place: Place, name: str) -> None:
     assert dumps.header(file) == ["a", "b"]
 
 
-def test_glob_characters_are_escaped_for_spark_only() -> None:
-    file = DumpFile("/x/a[1]{2}*.json", "a[1]{2}*.json", 1, "", HOUR)
-    assert file.spark_path == r"/x/a\[1\]\{2\}\*.json"
-
-
 def test_files_beyond_one_page_of_s3_are_listed(
     server: S3Access, monkeypatch: pytest.MonkeyPatch
 ) -> None:
