@@ -5,8 +5,7 @@ source that promises anything. Who is named in `dags/alerts.yml` gets one messag
 and what they wait for), and one when they have come and an hour after them was there in time.
 
 **`look` is red**: the system tables could not be read, or a notifier of `dags/alerts.yml` can't be used. Its message
-says why; the next run tries again. Late hours make no run red: see `tidegate status`, and the runs of
-`land_<source>`.
+says why; the next run tries again. Late hours make no run red: see `tidegate status`, and the runs of `land_<source>`.
 """
 
 # By default Airflow searches for DAGs only in files that have both of these words.
