@@ -213,3 +213,14 @@ def test_the_readme_has_just_two_commands_for_the_set_up() -> None:
     assert commands(section("Two commands")) == [
         "python3 infra/bootstrap.py tidegate demo\npython3 infra/bootstrap.py test\n"
     ]
+
+
+def test_what_the_readme_links_to_is_there() -> None:
+    targets = re.findall(r"\]\(([^)\s]+)\)", README)
+    files = {target for target in targets if not target.startswith(("#", "http"))}
+    assert sorted(file for file in files if not (REPO / file).exists()) == []
+    headings = re.findall(r"^#+ (.*)$", README, re.MULTILINE)
+    anchors = {
+        "#" + re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in headings
+    }
+    assert {target for target in targets if target.startswith("#")} <= anchors
