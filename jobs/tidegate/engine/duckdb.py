@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 _THREADS = 2
 """Files that are landed at once."""
 
-_THREADS = 2
-"""Files that are landed at once."""
-
 
 class DuckDBEngine:
     """Computes rows of one lake by DuckDB, and commits them by delta-rs.
