@@ -33,6 +33,7 @@ ON_SPARK: Mapping[str, str] = {
     "v -> struct(v AS key, cast(size(filter({0}, text -> text = v)) AS bigint) AS value))))",
     "epoch_us": "unix_micros({0})",
     "hash": "xxhash64({0})",
+    "map_entries": "map_entries({0})",
     "make_timestamptz": "timestamp_micros({0})",
     "session_cuts": "aggregate({0}, cast(array() AS array<bigint>), (cuts, t) -> CASE WHEN size(cuts) = 0 "
     "OR t - element_at(cuts, -1) >= {1} THEN concat(cuts, array(t)) ELSE cuts END)",

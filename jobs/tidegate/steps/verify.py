@@ -428,15 +428,16 @@ class _Verification:
             f"AS {duckdb_type(kind)}) AS {quoted(name)}"
             for name, kind in there.items()
         }
+        compared, rows = _compared(there)
         expected = (
-            f"SELECT {', '.join(values.values())} FROM {{given}} WHERE ({where}) AND {given[1]}"
+            f"SELECT {compared} FROM (SELECT {', '.join(values.values())} FROM {{given}} "
+            f"WHERE ({where}) AND {given[1]}) typed"
         )
         found = (
-            f"SELECT {', '.join(map(quoted, values))} FROM {{published}} "
+            f"SELECT {compared} FROM {{published}} "
             f"WHERE {self._mine} AND ({where}) AND {published[1]}"
         )
         key = ", ".join(f"{name} := {name}" for name in table.key)
-        rows = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in values)
         unequal = self._build(
             f"{table.name}-unequal",
             f"""
@@ -511,6 +512,23 @@ def foreign_commits(work: Work, table: Table) -> list[Commit]:
         if '"tidegate"' not in (commit.user_metadata or "")
         and not any(commit.operation.startswith(own) for own in _OWN)
     ]
+
+
+def _compared(columns: Mapping[str, str]) -> tuple[str, str]:
+    """Return as SQL the columns of rows that are compared, and the members of a struct that shows such a row.
+
+    Maps have no order, and Spark has no set operations on them: their sorted entries are compared.
+
+    Args:
+        columns: of the table, with their types.
+    """
+    compared, shown = [], []
+    for column, kind in columns.items():
+        name = quoted(column)
+        is_map = kind.startswith("map<")
+        compared.append(f"list_sort(map_entries({name})) AS {name}" if is_map else name)
+        shown.append(f"{name} := " + (f"map_from_entries({name})" if is_map else name))
+    return ", ".join(compared), ", ".join(shown)
 
 
 def _foreign_text(work: Work, table: Table) -> str | None:
