@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from tidegate.engine.failures import s3_lost, short
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.lost import lost
 from tidegate.settings import Settings
@@ -221,13 +222,7 @@ def _cut_off(error: Exception, url: str, settings: Settings) -> TryAgainError | 
             todo="read the end of its log; what was not finished is finished by running it again",
         )
     if missing == "S3":
-        return TryAgainError(
-            "S3 did not answer in the middle of the work",
-            where=f"{settings.lake}, at {settings.s3.endpoint or 'AWS S3'}",
-            expected="an S3 server that answers",
-            got=_said(error),
-            todo="see whether it runs (tidegate status); what was not finished is finished by running it again",
-        )
+        return s3_lost(_said(error), settings)
     return None
 
 
@@ -235,7 +230,7 @@ def _said(error: Exception) -> str:
     """Return what an error of Spark's client or of its connection says, in a line."""
     text = str(error)
     details = re.search(r'details = "([^"]+)', text)
-    return details[1] if details else text.partition("\n")[0][:300]
+    return details[1] if details else short(error)
 
 
 def _answers(url: str) -> bool:

@@ -26,8 +26,12 @@ def open_lake(settings: Settings, tell: Callable[[str], None] | None = None) -> 
 
     Raises:
         TryAgainError: no Spark server answers, or it or S3 was lost in the middle of the work.
-        TidegateError: the lake is held by others, or its kind can't be written by this engine.
+        TidegateError: the lake is held by others, its kind can't be written by this engine, or memory, room or a file
+            was missing in the middle of the work.
     """
+    import duckdb
+
+    from tidegate.engine.failures import query_failure
     from tidegate.lake import Lake
     from tidegate.lake.claim import claim
 
@@ -43,7 +47,13 @@ def open_lake(settings: Settings, tell: Callable[[str], None] | None = None) -> 
             scratch = held.enter_context(session.scratch(spark))
         lake = Lake(settings.lake, settings.s3, scratch, spark, still_claimed)
         held.callback(lake.close)
-        yield lake
+        try:
+            yield lake
+        except duckdb.Error as error:
+            failure = query_failure(error, settings)
+            if failure is None:
+                raise
+            raise failure from error
 
 
 @contextmanager
