@@ -5,13 +5,10 @@ The only module that talks to S3 through boto3. A local folder is read by the sa
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import os
 import re
-import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -32,7 +29,7 @@ from tidegate.landing.unpack import unpacked
 from tidegate.nearest import hint
 from tidegate.peek import HEAD_BYTES, file_fault
 from tidegate.settings import S3Access
-from tidegate.source import Format, Source, split_path
+from tidegate.source import Format, Source
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -41,7 +38,6 @@ if TYPE_CHECKING:
 _HIDDEN = ("_", ".")
 _UNFINISHED = (".tmp", ".part", ".partial", ".inprogress", "._COPYING_")
 _CHUNK = 65_536
-_MAX_HEADER = 1 << 20
 _MAX_MANIFEST = 1 << 26
 _MAX_COUNT = 1 << 53
 """The largest whole number that every writer of JSON can write."""
@@ -116,13 +112,6 @@ class Manifest:
     whole: Declared = Declared()
 
 
-_NOT_SHOWN = "others, which are not shown: they may be personal data"
-
-
-class HeaderError(TidegateError):
-    """The first line of a file does not say what its columns are."""
-
-
 class ManifestError(TidegateError):
     """A manifest can't be understood."""
 
@@ -141,7 +130,6 @@ class Dumps:
         self.source = source
         self.template = source.dumps if root is None else source.dumps.with_root(root)
         self._store = _open_store(self.template.root, s3)
-        self._headers: dict[tuple[str, str], list[str]] = {}
 
     def files(self, hour: datetime) -> list[DumpFile]:
         """Return the data files of an hour, by name; none where the hour has no files.
@@ -260,64 +248,6 @@ class Dumps:
                 if fault is not None
             }
 
-    def header(self, file: DumpFile) -> list[str]:
-        """Return the names of a csv file's columns.
-
-        They are the first line's, or the source's own where its files have no header, or `_c0`,
-        `_c1`, … of as many as the first line has. An empty file has none.
-
-        Raises:
-            HeaderError: the first line is cut short, is not UTF-8, names none or one twice.
-            TidegateError: the file can't be read.
-
-        """
-        form = self.source.format
-        if isinstance(form.header, tuple):
-            return list(form.header)
-        known = self._headers.get((file.name, file.etag))
-        if known is None:
-            known = self._headers[file.name, file.etag] = self._header(file, form)
-        return known
-
-    def _header(self, file: DumpFile, form: Format) -> list[str]:
-        try:
-            line = self._first_line(file)
-            names = _split(line, form) if line is not None else []
-        except (UnicodeDecodeError, zlib.error, csv.Error, EOFError, OverflowError) as error:
-            raise HeaderError(
-                "the first line of a file can't be read",
-                where=file.uri,
-                expected=f"the names of the columns, in UTF-8, with {form.delimiter!r} between "
-                f"them",
-                got=str(error),
-                todo="upload the file again, or mend 'format' in the source file",
-            ) from error
-        if form.header is False:
-            return [f"_c{at}" for at in range(len(names))]
-        if line is not None and not any(names):
-            raise HeaderError(
-                "a header names no column",
-                where=file.uri,
-                expected=f"the names of the columns, with {form.delimiter!r} between them",
-                got=f"{line[:100]!r}" if not self.source.pii else _NOT_SHOWN,
-                todo="give the names by 'header: [...]' in the source's format",
-            )
-        twice = sorted({name for name in names if name and names.count(name) > 1})
-        if twice:
-            raise HeaderError(
-                "a header names a column twice",
-                where=file.uri,
-                expected="different names",
-                got=", ".join(twice if not self.source.pii else self._declared(twice)),
-                todo="give the names by 'header: [...]' in the source's format",
-            )
-        return names
-
-    def _declared(self, names: Iterable[str]) -> list[str]:
-        """Return those of a header's names that the source file has: a first line may be an event's."""
-        wanted = {split_path(path)[0] for path in self.source.wanted()}
-        return sorted(wanted.intersection(names)) or [_NOT_SHOWN]
-
     def manifest(self, hour: datetime) -> Manifest | None:
         """Return what the manifest of an hour declares of files, named as `files` names them.
 
@@ -409,20 +339,6 @@ class Dumps:
     def _none(self, hour: datetime) -> str:
         return f"there is no file {self.template.pattern(hour)} for {hour_text(hour)}"
 
-    def _first_line(self, file: DumpFile) -> str | None:
-        """Return the first line, or None of a file without a byte in it."""
-        data = b""
-        with closing(self._store.stream(file.name)) as chunks:
-            for chunk in _content(file.name, chunks):
-                data += chunk
-                if b"\n" in data:
-                    break
-                if len(data) > _MAX_HEADER:
-                    raise OverflowError(f"no end of line within {_MAX_HEADER} bytes")
-        if not data:
-            return None
-        return data.partition(b"\n")[0].removesuffix(b"\r").decode("utf-8-sig")
-
 
 class Opener:
     """Opens data files as streams.
@@ -489,12 +405,11 @@ class Samples:
         """Yield what a file holds, unpacked where its name says so, a bounded piece at a time.
 
         Raises:
-            EOFError: the file is cut short.
-            zlib.error: it is no gzip file, or damaged.
+            UnreadableError: it is cut short, damaged, or not what its name says.
             TidegateError: the file can't be read.
         """
-        with closing(self._store.stream(file.name)) as chunks:
-            yield from _content(file.name, chunks)
+        with self._store.open(file) as stream:
+            yield from unpacked(stream, file.name)
 
     def read(self, file: DumpFile, start: int, length: int) -> bytes:
         """Return a part of a file as it is stored; fewer bytes where it ends earlier."""
@@ -683,66 +598,6 @@ def _is_data(name: str, relative: str) -> bool:
 
 def _count(files: list[DumpFile]) -> str:
     return f"{len(files)} file{'' if len(files) == 1 else 's'}"
-
-
-def _split(line: str, form: Format) -> list[str]:
-    if form.quote is None:
-        return line.split(form.delimiter)
-    # Without `strict` a quote that is never closed would swallow the other names in silence.
-    reader = csv.reader([line], delimiter=form.delimiter, quotechar=form.quote, strict=True)
-    return next(reader, []) or [""]
-
-
-class _Chunks(io.RawIOBase):
-    """Pieces of a file as a stream."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
-
-    def read(self, size: int = -1) -> bytes:
-        while not self._rest:
-            piece = next(self._chunks, None)
-            if piece is None:
-                return b""
-            self._rest = piece
-        end = len(self._rest) if size < 0 else size
-        out, self._rest = self._rest[:end], self._rest[end:]
-        return out
-
-
-def _content(name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield what a file holds, unpacked where its name says so.
-
-    Raises:
-        EOFError: the file is cut short.
-        zlib.error: it is no gzip file, or damaged.
-    """
-    if name.endswith(".gz"):
-        yield from _gunzip(chunks)
-    elif name.lower().endswith((".zst", ".zstd")):
-        try:
-            yield from unpacked(_Chunks(chunks), name)  # type: ignore[arg-type] # only read is used
-        except UnreadableError as error:
-            raise EOFError(error.reason) from error
-    else:
-        yield from chunks
-
-
-def _gunzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield what gzip members hold, a bounded piece at a time."""
-    unzip = zlib.decompressobj(wbits=31)
-    for chunk in chunks:
-        rest = chunk
-        while rest:
-            if unzip.eof:
-                unzip = zlib.decompressobj(wbits=31)
-            yield unzip.decompress(rest, _CHUNK)
-            rest = unzip.unused_data if unzip.eof else unzip.unconsumed_tail
-    while not unzip.eof and (piece := unzip.decompress(b"", _CHUNK)):
-        yield piece
-    if not unzip.eof:
-        raise EOFError("the gzip file is cut short")
 
 
 class _Store(Protocol):

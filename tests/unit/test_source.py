@@ -715,7 +715,9 @@ def test_the_real_streams_are_as_their_sources_say() -> None:
     folder = ROOT / "dags" / "sources"
     nasa = Dumps(find_source("nasa", folder), S3Access(), str(DATA / "nasa"))
     (requests,) = nasa.files(nasa.source.since)
-    assert set(nasa.header(requests)) >= nasa.source.references()
+    with nasa.opener([requests]).open(requests.name) as stream, gzip.open(stream) as lines:
+        header = lines.readline().decode().rstrip("\n").split("\t")
+    assert set(header) >= nasa.source.references()
     github = Dumps(find_source("github", folder), S3Access(), str(DATA / "gharchive"))
     (events,) = github.files(datetime(2015, 1, 1, 12, tzinfo=UTC))
     assert events.name == "2015-01-01-12.json.gz"
