@@ -318,3 +318,11 @@ def test_numbers_of_producers_are_received_as_runs(lab: Lab) -> None:
         ("b", 1, 7, 7, [{"first": 7, "last": 7}]),
     ]
     assert {(row["source"], row["_dump"]) for row in told} == {("web", "20240301T12")}
+
+
+@pytest.mark.slow
+def test_an_hour_of_20_000_files_is_landed_in_few_files(lab: Lab) -> None:
+    [noon] = lab.land({f"2024-03-01-12-{n:05}.json": line(n) for n in range(20_000)})
+    assert sum(file.rows for file in noon.files) == 20_000
+    assert len(noon.files) == 2, "one a thread"
+    assert [count.records for count in noon.counts] == [1] * 20_000
