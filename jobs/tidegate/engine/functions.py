@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _FLAGS, _SINGLE_ITEM = 5, 0x20
 """Place of the byte of flags in a sketch, and the flag of one that has a single entry (DataSketches' theta format)."""
+_SEED_HASH = slice(6, 8)
+"""Place of the hash of the seed."""
 SKETCH_LG_K = 12
 """Binary logarithm of the entries of a sketch of users: 4,096, which is Spark's default too."""
 
@@ -76,7 +78,10 @@ def _sketches(groups: Any) -> Any:
             sketch.update(user)
         sketch.trim()
         data = bytearray(sketch.compact().serialize(compress=True))
-        if sketch.num_retained == 1:  # the library in Java marks such a sketch, this one does not
+        # The library in Java marks a sketch of one entry, and gives one of none no seed. This one does not.
+        if sketch.num_retained == 1:
             data[_FLAGS] |= _SINGLE_ITEM
+        elif sketch.is_empty():
+            data[_SEED_HASH] = bytes(2)
         sketches.append(bytes(data))
     return pa.array(sketches, pa.binary())
