@@ -356,8 +356,31 @@ def test_a_lake_of_another_kind_needs_a_server_that_is_named(
         pass
 
 
+@pytest.mark.parametrize("error", [FileExistsError, FileNotFoundError])
+def test_a_folder_that_another_holder_takes_away_meanwhile_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[OSError]
+) -> None:
+    settings = Settings(tmp_path, tmp_path, str(tmp_path / "lake"))
+    failed: list[Path] = []
+    mkdir = Path.mkdir
+
+    def fail_once(path: Path, *args: Any, **keys: Any) -> None:
+        if path.name == "_writer" and not failed:
+            failed.append(path)
+            raise error
+        mkdir(path, *args, **keys)
+
+    monkeypatch.setattr(Path, "mkdir", fail_once)
+    with claim(settings, "shared"):
+        assert failed
+    assert left_behind(settings) == []
+
+
 @pytest.mark.parametrize("spark", [None, "sc://localhost:1/;token=secret"])
-def test_a_session_of_a_lake_that_is_held_uses_no_server(tmp_path: Path, spark: str | None) -> None:
+def test_a_session_of_a_lake_that_is_held_uses_no_server(
+    tmp_path: Path, spark: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegate.engine.session._reachable", lambda _: None)
     settings = Settings(tmp_path, tmp_path / "home", str(tmp_path / "lake"), spark=spark)
     with (
         claim(settings, "shared"),
@@ -380,6 +403,7 @@ def test_a_server_that_is_named_holds_the_lake_without_its_token(
         texts.extend(path.read_text() for path in (tmp_path / "lake" / "_writer").iterdir())
         raise TidegateError("stopped here")
 
+    monkeypatch.setattr("tidegate.engine.session._reachable", lambda _: None)
     monkeypatch.setattr("tidegate.engine.session.connect", read_claim)
     with pytest.raises(TidegateError, match="stopped here"), session(settings):
         pass

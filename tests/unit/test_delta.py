@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -330,7 +330,7 @@ def test_slices_have_files_of_their_own_whatever_the_order_of_their_rows(
     mixed = hours_of(24, 200).take([n * 7 % 4800 for n in range(4800)])
     reader = pa.RecordBatchReader.from_batches(mixed.schema, mixed.to_batches(max_chunksize=100))
     tables.replace(events.TABLE, reader, slices(*range(24)))
-    _, files = tables._table(events.TABLE).active_files()
+    files = tables._table(events.TABLE).active_files().table.to_pylist()
     assert sorted(file["min.dump_hour"] for file in files) == sorted(
         file["max.dump_hour"] for file in files
     )
@@ -631,9 +631,8 @@ def test_compaction_and_appends_at_once_lose_nothing(place: tuple[str, S3Access]
 def test_files_near_the_size_that_is_aimed_at_stay_as_they_are(
     tables: DeltaTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sizes: Sequence[int]
     tables.replace(events.TABLE, hours_of(4, 3), slices(0, 1, 2, 3))
-    sizes = [file["size_bytes"] for file in tables._table(events.TABLE).active_files()[1]]
+    sizes = tables._table(events.TABLE).active_files().table["size_bytes"].to_pylist()
     monkeypatch.setattr(compaction, "TARGET_BYTES", min(sizes))
     assert tables.compact(events.TABLE, {}) == Compacted(0, 0, 0, 0)
     monkeypatch.setattr(compaction, "TARGET_BYTES", 2 * max(sizes))

@@ -82,12 +82,13 @@ class LocalHolders:
             os.ftruncate(self._descriptors[name], len(text.encode()))
             return
         for attempt in range(_ATTEMPTS):
-            self._folder.mkdir(parents=True, exist_ok=True)
             # Under its name it is locked from the first: a file that is not locked belongs to a dead holder.
             hidden = self._folder / f"{name}{_UNFINISHED}"
             try:
+                self._folder.mkdir(parents=True, exist_ok=True)
                 descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-            except FileNotFoundError:  # the last holder took the folder away in between
+            except (FileNotFoundError, FileExistsError):
+                # The last holder took the folder away in between, or while `mkdir` looked whether it is one.
                 if attempt + 1 == _ATTEMPTS:
                     raise
                 continue
