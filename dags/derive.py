@@ -6,10 +6,12 @@ rounds derive them all.
 
 **`report` is red**: a candidate failed a critical expectation. Its source's derived tables stay as they
 were, the others are published and released. The message names table, slices, expectation, expected and
-observed. Mend the cause; the next run takes up what this one left.
+observed. Fix the cause; the next run takes up what this one left.
+
+**Engine**: as for `land_<source>`.
 """
 
-# Unless told otherwise, Airflow looks for DAGs only into files that have both of these words.
+# By default Airflow searches for DAGs only in files that have both of these words.
 from tidegate.orchestration.dags import derive_dag
 
 derive = derive_dag(__doc__)

@@ -6,16 +6,19 @@ candidate and fills `ops/quarantine`, `publish` runs `expectations/events.yml` o
 **A task is red**
 - `wait`: the dump did not come within a day. Have it uploaded, then clear `wait`.
 - `land`: a file could not be read whole, or the source file is wrong. The message says which and why.
-  Have the file uploaded again (or mend the source file), then clear `land` and what follows.
+  Have the file uploaded again (or fix the source file), then clear `land` and what follows.
 - `publish`: a critical expectation failed: the hour is held, its neighbours are not. The message names
-  table, slice, expectation, expected and observed. Mend the dump, then clear `land` and what follows.
+  table, slice, expectation, expected and observed. Fix the dump, then clear `land` and what follows.
   The slice may be a later hour, which would have lost or regained rows by this one.
 
 **Backfill**: the Backfill form of this DAG, both bounds inclusive. To land hours again whose files
 changed, choose a reprocess behaviour; hours whose files did not change are left as they are.
+
+**Engine**: rows are computed on the Spark server of the stack, or, where `TIDEGATE_ENGINE` is `duckdb`, in the
+task's own process.
 """
 
-# Unless told otherwise, Airflow looks for DAGs only into files that have both of these words.
+# By default Airflow searches for DAGs only in files that have both of these words.
 from tidegate.errors import TidegateError
 from tidegate.orchestration.dags import land_dag
 from tidegate.settings import load_settings

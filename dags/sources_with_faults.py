@@ -1,6 +1,6 @@
 """Source files that are wrong show here, as one import error with every fault; their DAGs are missing."""
 
-# Unless told otherwise, Airflow looks for DAGs only into files that have both of these words.
+# By default Airflow searches for DAGs only in files that have both of these words.
 from tidegate.settings import load_settings
 from tidegate.source import load_sources
 

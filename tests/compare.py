@@ -4,35 +4,50 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+import pyarrow as pa
 
 Row = dict[str, Any]
 
 
-def exact_rows(frame: DataFrame) -> list[Row]:
-    """Return a DataFrame as Python rows that can be compared, in an order of their own.
+def exact_rows(rows: pa.Table) -> list[Row]:
+    """Return Arrow rows as Python rows that can be compared, in an order of their own.
 
     Timestamps are text with all their microseconds, decimals are text, bytes are hex, maps dicts.
     """
-    from pyspark.sql import functions as F
+    columns = {
+        name: [
+            _exact(value, rows.schema.field(name).type) for value in rows.column(name).to_pylist()
+        ]
+        for name in rows.column_names
+    }
+    found = [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
+    return sorted(found, key=_text)
 
-    shown = []
-    for name, kind in frame.dtypes:
-        column = F.col(f"`{name}`")
-        if kind == "timestamp":
-            column = column.cast("string")
-        elif kind == "array<timestamp>":
-            column = column.cast("array<string>")
-        elif kind.startswith("decimal"):
-            column = column.cast("string")
-        elif kind == "binary":
-            column = F.hex(column)
-        shown.append(column.alias(name))
-    packed = frame.select(F.to_json(F.struct(*shown), {"ignoreNullFields": "false"}).alias("v"))
-    return sorted((json.loads(row["v"]) for row in packed.collect()), key=_text)
+
+def _exact(value: Any, kind: pa.DataType) -> Any:
+    """Return a value as JSON could hold it, without losing a digit of it."""
+    if value is None:
+        return None
+    if pa.types.is_map(kind):
+        return {_exact(k, kind.key_type): _exact(v, kind.item_type) for k, v in value}
+    if pa.types.is_struct(kind):
+        return {member.name: _exact(value[member.name], member.type) for member in kind}
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return [_exact(item, kind.value_type) for item in value]
+    if isinstance(value, datetime):
+        text = value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
+        return text.rstrip("0") if value.microsecond else text
+    if isinstance(value, date | Decimal):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.hex().upper()
+    return value
 
 
 def assert_same_rows(

@@ -14,6 +14,7 @@ import pytest
 from project import REPO, Project
 from tidegate.settings import S3Access
 from tidegate.stack.process import Child
+from workbench import Workbench
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -23,13 +24,6 @@ CopyProject = Callable[[Project], Project]
 
 _SERVER: list[Child] = []
 """The tests' Spark server, while it is to run."""
-
-FEW_ROWS = {
-    # Queries of a few rows: to compile them takes most of their time. The tests of the stack run
-    # as production does.
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-}
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +39,7 @@ def spark_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     os.environ.setdefault("TIDEGATE_JARS", str(REPO / ".tidegate" / "jars"))
     home = tmp_path_factory.mktemp("spark")
-    child, url = start_spark(home, s3=S3Access(), log=home / "spark.log", extra_conf=FEW_ROWS)
+    child, url = start_spark(home, s3=S3Access(), log=home / "spark.log")
     _SERVER.append(child)
     try:
         yield url
@@ -83,7 +77,7 @@ def _ended(server: Child) -> str:
 @pytest.fixture(scope="session")
 def spark(spark_url: str) -> Iterator[SparkSession]:
     """Open a session as Tidegate's jobs have it."""
-    from tidegate.engine import connect
+    from tidegate.engine.session import connect
 
     session = connect(spark_url)
     # Tests have few rows: what more partitions cost is most of their time.
@@ -92,29 +86,43 @@ def spark(spark_url: str) -> Iterator[SparkSession]:
     session.stop()
 
 
+@pytest.fixture(params=["duckdb", "spark"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Name an engine: a test that takes it runs on each."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def empty_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a lake of empty tables, to be copied: making one takes seconds."""
+def empty_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a lake of empty tables, to be copied."""
     from tidegate.lake import Lake
 
     root = tmp_path_factory.mktemp("template") / "lake"
-    Lake(spark, str(root)).create_tables()
+    root.mkdir()
+    Lake(str(root)).create_tables()
     return root
+
+
+@pytest.fixture
+def workbench(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Workbench:
+    """Give a bench to run queries of tables on, on each engine."""
+    spark = request.getfixturevalue("spark") if engine == "spark" else None
+    return Workbench(tmp_path, spark)
 
 
 @pytest.fixture(scope="session")
 def make_project(
-    spark: SparkSession,
-    spark_url: str,
-    empty_lake: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest, empty_lake: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> MakeProject:
-    """Give a maker of projects: dumps, suites and a lake in a folder of their own."""
+    """Give a maker of projects: dumps, suites and a lake in a folder of their own, on either engine."""
 
-    def make(suites: str = "small") -> Project:
+    def make(suites: str = "small", engine: str = "duckdb") -> Project:
         root = tmp_path_factory.mktemp("project")
         shutil.copytree(empty_lake, root / "lake")
-        return Project(root, spark, spark_url, suites)
+        if engine == "duckdb":
+            return Project(root, suites)
+        spark, url = (request.getfixturevalue(name) for name in ("spark", "spark_url"))
+        return Project(root, suites, spark, url)
 
     return make
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from compare import Row, assert_same_rows, exact_rows
-from project import HOUR, Project
+from project import HOUR, Project, rows_of
 from reckoned import daily_rows, hourly_rows, session_row, time_text
 from reckoning import Description, keep_events, read_json_lines, sessions_of
+from tidegate.at import At
 from tidegate.ledger import Publication
 from tidegate.source import Source
 from tidegate.steps.derive import Derived, derive
@@ -66,7 +67,9 @@ def tables(project: Project) -> dict[str, list[Row]]:
 def assert_reckoned(project: Project, rules: dict[str, Any] = RULES) -> None:
     """Compare every published table with the reckoning of the dumps that lie there."""
     found = {}
-    accept = {key: _duration(value) for key, value in rules.get("accept", {}).items()}
+    accept: dict[str, Any] = {
+        key: _duration(value) for key, value in rules.get("accept", {}).items()
+    }
     about = replace(LINES, **accept)
     for path in sorted(project.dumps.iterdir()):
         hour = datetime.strptime(path.name[:13] + "+0000", "%Y-%m-%d-%H%z")
@@ -131,9 +134,9 @@ class Ids:
         last = work.ledger.last(sessions.TABLE, "web")
         if last is None:
             return
-        made_of = work.lake.read(events.TABLE, last.input_versions[events.TABLE.name])
+        made_of = At(events.TABLE, last.input_versions[events.TABLE.name])
         by_user: dict[str, list[Member]] = {}
-        for row in exact_rows(made_of):
+        for row in exact_rows(rows_of(work.lake, "SELECT * FROM {events}", events=made_of)):
             by_user.setdefault(row["user_key"], []).append(
                 (row["event_id"], _at(row["event_time"]))
             )

@@ -13,14 +13,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from compare import Row, exact_rows
+from tidegate.at import At
 from tidegate.settings import Settings
 from tidegate.source import Source, parse_source
 from tidegate.tables import WAREHOUSE, Table
 
 if TYPE_CHECKING:
+    from deltalake import DeltaTable
     from pyspark.sql import SparkSession
 
+    from tidegate.lake import Lake, Rows
     from tidegate.steps.run import Ran
     from tidegate.steps.work import Work
 
@@ -81,16 +86,22 @@ LINES: Mapping[str, Any] = {
 
 
 class Project:
-    """A project in a folder, whose jobs run on the tests' Spark server.
+    """A project in a folder.
 
     Args:
         root: its folder, with an empty lake in `lake`.
-        spark: a session of that server.
-        url: the server's address.
         suites: `small` for suites of one critical rule, `real` for the repo's own.
+        spark: a session of a Spark server, where that is its engine; DuckDB is, without.
+        url: the server's address.
     """
 
-    def __init__(self, root: Path, spark: SparkSession, url: str, suites: str = "small") -> None:
+    def __init__(
+        self,
+        root: Path,
+        suites: str = "small",
+        spark: SparkSession | None = None,
+        url: str | None = None,
+    ) -> None:
         self._place(root, spark, url)
         for folder in (self.dumps, self.settings.sources):
             folder.mkdir(parents=True)
@@ -106,13 +117,25 @@ class Project:
         """Return a copy of a project in a folder that is not there yet: dumps, suites, lake."""
         shutil.copytree(other.root, root)
         made = cls.__new__(cls)
-        made._place(root, other.spark, str(other.settings.spark))
+        made._place(root, other.spark, other.settings.spark)
         return made
 
-    def _place(self, root: Path, spark: SparkSession, url: str) -> None:
+    def on(self, spark: SparkSession | None, url: str | None) -> Project:
+        """Return the same project, in the same folder, on another engine: DuckDB without a session."""
+        same = Project.__new__(Project)
+        same._place(self.root, spark, url)
+        return same
+
+    def _place(self, root: Path, spark: SparkSession | None, url: str | None) -> None:
         self.root = root
         self.spark = spark
-        self.settings = Settings(root, root / "home", str(root / "lake"), spark=url)
+        self.settings = Settings(
+            root,
+            root / "home",
+            str(root / "lake"),
+            spark=url,
+            engine="duckdb" if spark is None else "spark",
+        )
         self.dumps = root / "dumps"
 
     def suite(self, table: str, text: str) -> None:
@@ -140,20 +163,19 @@ class Project:
         """Write the file of an hour, as the template of `source` names it."""
         return self.put(f"{hour:%Y-%m-%d-%H}{name}.json.gz", lines)
 
-    def work(self, spark: SparkSession | None = None, *, by_spark: bool = False) -> Work:
-        """Return what steps work with, with a ledger that has read nothing yet.
-
-        Args:
-            spark: a session.
-            by_spark: whether Spark writes down what DuckDB else does, as where the server is not this machine's.
-        """
+    def lake(self) -> Lake:
+        """Return its lake, with connections of its own."""
         from tidegate.lake import Lake
-        from tidegate.steps.work import Work
 
         scratch = self.root / "scratch"
         scratch.mkdir(exist_ok=True)
-        lake = Lake(spark or self.spark, self.settings.lake, scratch=None if by_spark else scratch)
-        return Work(self.settings, lake, "test")
+        return Lake(self.settings.lake, scratch=scratch, spark=self.spark)
+
+    def work(self) -> Work:
+        """Return what steps work with, with a ledger that has read nothing yet."""
+        from tidegate.steps.work import Work
+
+        return Work(self.settings, self.lake(), "test")
 
     def run(self, source: Source, hours: Sequence[datetime]) -> Ran:
         """Run all steps for some hours."""
@@ -169,7 +191,8 @@ class Project:
             "TIDEGATE_PROJECT": str(self.root),
             "TIDEGATE_HOME": str(self.settings.home),
             "TIDEGATE_LAKE": self.settings.lake,
-            "TIDEGATE_SPARK": str(self.settings.spark),
+            "TIDEGATE_SPARK": self.settings.spark or "",
+            "TIDEGATE_ENGINE": self.settings.engine,
         }
 
     def tidegate(self, *arguments: str, status: int = 0) -> str:
@@ -187,12 +210,24 @@ class Project:
 
     def table(self, table: Table) -> list[Row]:
         """Return the rows of a table of the lake."""
-        return exact_rows(self.work().lake.read(table))
+        return exact_rows(rows_of(self.lake(), "SELECT * FROM {table}", table=At(table)))
+
+    def delta(self, table: Table) -> DeltaTable:
+        """Return a table as a program sees it that knows nothing of the project."""
+        from deltalake import DeltaTable
+
+        return DeltaTable(f"{self.settings.lake}/{table.path}")
 
     def versions(self) -> dict[str, int]:
         """Return the version of every warehouse table."""
-        lake = self.work().lake
+        lake = self.lake()
         return {table.name: lake.version(table) for table in WAREHOUSE}
+
+
+def rows_of(lake: Lake, query: str, **of: Rows) -> pa.Table:
+    """Return the rows of a query of what is staged or published."""
+    with lake.reader.cursor() as own:
+        return own.execute(lake.reader.resolve(query, lake.places(of))).to_arrow_table()
 
 
 def event(number: int | str, at: datetime | str, user: str | None = "u1", **more: Any) -> Row:

@@ -98,7 +98,12 @@ def event_row(event: Event, own_id: str | None = None) -> Row:
     }
 
 
-EVENT_DDL = (
-    "source string, user_key string, source_session_id string, event_time timestamp, "
-    "event_id string, event_type string, dump_hour timestamp"
-)
+EVENT_COLUMNS = {
+    "source": "string",
+    "user_key": "string",
+    "source_session_id": "string",
+    "event_time": "timestamp",
+    "event_id": "string",
+    "event_type": "string",
+    "dump_hour": "timestamp",
+}

@@ -46,14 +46,15 @@ class Parts:
     """Rows that were staged apart.
 
     Attributes:
-        places: their folders, with the columns that they are partitioned by in their names; none for no row.
+        places: their folders or files, with the columns that they are partitioned by in the folders' names; none for
+            no row.
         base: the folder below which these begin.
-        schema: of the rows, as DDL.
+        columns: of the rows, with their types as tables name them.
     """
 
     places: tuple[str, ...]
     base: str
-    schema: str
+    columns: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,12 @@ class Query:
     """Rows that a query gives.
 
     Attributes:
-        columns: of the rows.
-        source: what follows `FROM`, in words of `Lake.look`; has them under the name `e`.
+        columns: of the rows, with their types as tables name them.
+        source: what follows `FROM`, DuckDB SQL; has them under the name `e`.
         of: by name, what `{name}` in it stands for.
     """
 
-    columns: tuple[str, ...]
+    columns: Mapping[str, str]
     source: str
     of: Mapping[str, At | Parts]
 

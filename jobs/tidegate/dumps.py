@@ -5,31 +5,31 @@ The only module that talks to S3 through boto3. A local folder is read by the sa
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
 import re
-import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property, lru_cache
 from mimetypes import guess_type
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from urllib.parse import urlsplit
 
 from tidegate.durations import duration_text
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.hours import HOUR, hour_text
+from tidegate.landing.errors import UnreadableError
+from tidegate.landing.unpack import unpacked
 from tidegate.nearest import hint
 from tidegate.peek import HEAD_BYTES, file_fault
 from tidegate.settings import S3Access
-from tidegate.source import Format, Source, split_path
+from tidegate.source import Format, Source
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 _HIDDEN = ("_", ".")
 _UNFINISHED = (".tmp", ".part", ".partial", ".inprogress", "._COPYING_")
 _CHUNK = 65_536
-_MAX_HEADER = 1 << 20
-_MAX_FIRST_LINE = 1 << 24
 _MAX_MANIFEST = 1 << 26
 _MAX_COUNT = 1 << 53
 """The largest whole number that every writer of JSON can write."""
@@ -69,11 +67,6 @@ class DumpFile:
     size: int
     etag: str
     modified: datetime
-
-    @property
-    def spark_path(self) -> str:
-        r"""The path for a Spark reader, to which `*?[]{}` are a pattern unless escaped by `\`."""
-        return re.sub(r"([*?\[\]{}\\])", r"\\\1", self.uri)
 
 
 @dataclass(frozen=True)
@@ -119,13 +112,6 @@ class Manifest:
     whole: Declared = Declared()
 
 
-_NOT_SHOWN = "others, which are not shown: they may be personal data"
-
-
-class HeaderError(TidegateError):
-    """The first line of a file does not say what its columns are."""
-
-
 class ManifestError(TidegateError):
     """A manifest can't be understood."""
 
@@ -144,7 +130,6 @@ class Dumps:
         self.source = source
         self.template = source.dumps if root is None else source.dumps.with_root(root)
         self._store = _open_store(self.template.root, s3)
-        self._headers: dict[tuple[str, str], list[str]] = {}
 
     def files(self, hour: datetime) -> list[DumpFile]:
         """Return the data files of an hour, by name; none where the hour has no files.
@@ -237,35 +222,7 @@ class Dumps:
         tail = b""
         if kind.type == "parquet" and file.size >= 4:
             tail = self._store.read(file.name, file.size - 4, 4)
-        told = file_fault(file.name, file.size, head[:HEAD_BYTES], kind, tail)
-        if told is None and kind.type != "parquet" and self._is_endless(file, head):
-            told = (
-                f"{file.name}: the file is not one of lines: expected a line feed within its first "
-                f"{_MAX_FIRST_LINE:,} bytes, got none"
-            )
-        return told
-
-    def _is_endless(self, file: DumpFile, head: bytes) -> bool:
-        """Return whether a file's first line is so long that to read it would endanger the server.
-
-        That is what a file of another format, such as one JSON array, looks like. What is damaged
-        is told by what reads it whole.
-        """
-        packed = file.name.endswith(".gz")
-        if not packed and file.size <= _MAX_FIRST_LINE:
-            return False
-        seen = 0
-        with suppress(zlib.error, EOFError):
-            if b"\n" in (_gunzip_head(head) if packed else head):
-                return False
-        with closing(self._store.stream(file.name)) as chunks, suppress(zlib.error, EOFError):
-            for piece in _gunzip(chunks) if packed else chunks:
-                seen += len(piece)
-                if b"\n" in piece:
-                    return False
-                if seen > _MAX_FIRST_LINE:
-                    return True
-        return False
+        return file_fault(file.name, file.size, head[:HEAD_BYTES], kind, tail)
 
     def download(self, file: DumpFile, to: Path) -> None:
         """Copy a data file, as it is stored, into a local one.
@@ -275,6 +232,10 @@ class Dumps:
         """
         with closing(self._store.stream(file.name)) as chunks, to.open("wb") as copy:
             copy.writelines(chunks)
+
+    def opener(self, files: Iterable[DumpFile]) -> Opener:
+        """Return what opens data files as streams, by name: each is the one that was listed, or an error."""
+        return Opener(self._store, {file.name: file for file in files})
 
     def faults(self, files: Iterable[DumpFile]) -> dict[str, str]:
         """Return the faults of those files that have one, by name; see `fault`."""
@@ -286,64 +247,6 @@ class Dumps:
                 for file, fault in zip(listed, found, strict=True)
                 if fault is not None
             }
-
-    def header(self, file: DumpFile) -> list[str]:
-        """Return the names of a csv file's columns.
-
-        They are the first line's, or the source's own where its files have no header, or `_c0`,
-        `_c1`, … of as many as the first line has. An empty file has none.
-
-        Raises:
-            HeaderError: the first line is cut short, is not UTF-8, names none or one twice.
-            TidegateError: the file can't be read.
-
-        """
-        form = self.source.format
-        if isinstance(form.header, tuple):
-            return list(form.header)
-        known = self._headers.get((file.name, file.etag))
-        if known is None:
-            known = self._headers[file.name, file.etag] = self._header(file, form)
-        return known
-
-    def _header(self, file: DumpFile, form: Format) -> list[str]:
-        try:
-            line = self._first_line(file)
-            names = _split(line, form) if line is not None else []
-        except (UnicodeDecodeError, zlib.error, csv.Error, EOFError, OverflowError) as error:
-            raise HeaderError(
-                "the first line of a file can't be read",
-                where=file.uri,
-                expected=f"the names of the columns, in UTF-8, with {form.delimiter!r} between "
-                f"them",
-                got=str(error),
-                todo="upload the file again, or mend 'format' in the source file",
-            ) from error
-        if form.header is False:
-            return [f"_c{at}" for at in range(len(names))]
-        if line is not None and not any(names):
-            raise HeaderError(
-                "a header names no column",
-                where=file.uri,
-                expected=f"the names of the columns, with {form.delimiter!r} between them",
-                got=f"{line[:100]!r}" if not self.source.pii else _NOT_SHOWN,
-                todo="give the names by 'header: [...]' in the source's format",
-            )
-        twice = sorted({name for name in names if name and names.count(name) > 1})
-        if twice:
-            raise HeaderError(
-                "a header names a column twice",
-                where=file.uri,
-                expected="different names",
-                got=", ".join(twice if not self.source.pii else self._declared(twice)),
-                todo="give the names by 'header: [...]' in the source's format",
-            )
-        return names
-
-    def _declared(self, names: Iterable[str]) -> list[str]:
-        """Return those of a header's names that the source file has: a first line may be an event's."""
-        wanted = {split_path(path)[0] for path in self.source.wanted()}
-        return sorted(wanted.intersection(names)) or [_NOT_SHOWN]
 
     def manifest(self, hour: datetime) -> Manifest | None:
         """Return what the manifest of an hour declares of files, named as `files` names them.
@@ -436,19 +339,27 @@ class Dumps:
     def _none(self, hour: datetime) -> str:
         return f"there is no file {self.template.pattern(hour)} for {hour_text(hour)}"
 
-    def _first_line(self, file: DumpFile) -> str | None:
-        """Return the first line, or None of a file without a byte in it."""
-        data = b""
-        with closing(self._store.stream(file.name)) as chunks:
-            for chunk in _gunzip(chunks) if file.name.endswith(".gz") else chunks:
-                data += chunk
-                if b"\n" in data:
-                    break
-                if len(data) > _MAX_HEADER:
-                    raise OverflowError(f"no end of line within {_MAX_HEADER} bytes")
-        if not data:
-            return None
-        return data.partition(b"\n")[0].removesuffix(b"\r").decode("utf-8-sig")
+
+class Opener:
+    """Opens data files as streams.
+
+    Args:
+        store: where they are.
+        files: by name, as they were listed.
+    """
+
+    def __init__(self, store: _Store, files: Mapping[str, DumpFile]) -> None:
+        self._store = store
+        self._files = files
+
+    def open(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """Return a file as a stream within a block.
+
+        Raises:
+            UnreadableError: the file is gone or can't be read, or it is not the one that was listed.
+            TidegateError: the storage can't be reached.
+        """
+        return self._store.open(self._files[name])
 
 
 class Samples:
@@ -491,15 +402,14 @@ class Samples:
         self.beside = [file for file in near if file.name.rpartition("/")[2].startswith(_HIDDEN)]
 
     def stream(self, file: DumpFile) -> Iterator[bytes]:
-        """Yield what a file holds, unpacked where its name ends in `.gz`, a bounded piece at a time.
+        """Yield what a file holds, unpacked where its name says so, a bounded piece at a time.
 
         Raises:
-            EOFError: the gzip file is cut short.
-            zlib.error: it is none, or damaged.
+            UnreadableError: it is cut short, damaged, or not what its name says.
             TidegateError: the file can't be read.
         """
-        with closing(self._store.stream(file.name)) as chunks:
-            yield from _gunzip(chunks) if file.name.endswith(".gz") else chunks
+        with self._store.open(file) as stream:
+            yield from unpacked(stream, file.name)
 
     def read(self, file: DumpFile, start: int, length: int) -> bytes:
         """Return a part of a file as it is stored; fewer bytes where it ends earlier."""
@@ -690,35 +600,6 @@ def _count(files: list[DumpFile]) -> str:
     return f"{len(files)} file{'' if len(files) == 1 else 's'}"
 
 
-def _split(line: str, form: Format) -> list[str]:
-    if form.quote is None:
-        return line.split(form.delimiter)
-    # Without `strict` a quote that is never closed would swallow the other names in silence.
-    reader = csv.reader([line], delimiter=form.delimiter, quotechar=form.quote, strict=True)
-    return next(reader, []) or [""]
-
-
-def _gunzip_head(head: bytes) -> bytes:
-    """Return what the first bytes of a gzip file hold, as far as one look goes."""
-    return zlib.decompressobj(wbits=31).decompress(head, _MAX_HEADER)
-
-
-def _gunzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield what gzip members hold, a bounded piece at a time."""
-    unzip = zlib.decompressobj(wbits=31)
-    for chunk in chunks:
-        rest = chunk
-        while rest:
-            if unzip.eof:
-                unzip = zlib.decompressobj(wbits=31)
-            yield unzip.decompress(rest, _CHUNK)
-            rest = unzip.unused_data if unzip.eof else unzip.unconsumed_tail
-    while not unzip.eof and (piece := unzip.decompress(b"", _CHUNK)):
-        yield piece
-    if not unzip.eof:
-        raise EOFError("the gzip file is cut short")
-
-
 class _Store(Protocol):
     """A folder of dumps, on S3 or on disk. Names are relative to it."""
 
@@ -739,6 +620,9 @@ class _Store(Protocol):
 
     def stream(self, name: str) -> Generator[bytes, None, None]:
         """Yield a file's content piece by piece."""
+
+    def open(self, file: DumpFile) -> AbstractContextManager[BinaryIO]:
+        """Return a file as a stream within a block; see `Opener.open`."""
 
 
 def _open_store(root: str, s3: S3Access) -> _Store:
@@ -811,6 +695,22 @@ class _LocalStore:
         except OSError as error:
             raise _local_error(error, self._root / name) from error
 
+    @contextmanager
+    def open(self, file: DumpFile) -> Iterator[BinaryIO]:
+        try:
+            stream = (self._root / file.name).open("rb")
+        except OSError as error:
+            raise _unreadable(error) from error
+        with stream:
+            try:
+                yield stream
+            except OSError as error:
+                raise _unreadable(error) from error
+            now = (self._root / file.name).stat()
+            modified = datetime.fromtimestamp(now.st_mtime, UTC)
+            if (now.st_size, modified) != (file.size, file.modified):
+                raise _replaced()
+
     def _file(self, path: Path, name: str) -> DumpFile:
         stat = path.stat()
         modified = datetime.fromtimestamp(stat.st_mtime, UTC)
@@ -833,6 +733,10 @@ class _S3Store:
     @cached_property
     def _client(self) -> S3Client:
         return s3_client(self._s3)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A client can't be pickled, and another process has one of its own.
+        return {name: value for name, value in self.__dict__.items() if name != "_client"}
 
     def listing(self, prefix: str) -> list[DumpFile]:
         return self._listed(prefix, "/", {"PageSize": _PAGE})
@@ -889,6 +793,29 @@ class _S3Store:
                 yield from body.iter_chunks(_CHUNK)
 
     @contextmanager
+    def open(self, file: DumpFile) -> Iterator[BinaryIO]:
+        from botocore.exceptions import ClientError
+
+        key = self._prefix + file.name
+        with self._told("read", file.name):
+            try:
+                answer = self._client.get_object(
+                    Bucket=self._bucket, Key=key, IfMatch=f'"{file.etag}"'
+                )
+            except ClientError as error:
+                code = str(error.response.get("Error", {}).get("Code", ""))
+                if code in ("PreconditionFailed", "412"):
+                    raise _replaced() from error
+                if code in ("NoSuchKey", "404"):
+                    raise UnreadableError(
+                        "the file is gone", expected="the file that was listed", todo=_LAND_AGAIN
+                    ) from error
+                raise
+        with closing(answer["Body"]) as body:
+            stream = _S3Stream(body, lambda: self._told("read", file.name))
+            yield stream  # type: ignore[misc] # a file in all that is read of it
+
+    @contextmanager
     def _told(self, doing: str, name: str) -> Iterator[None]:
         """Turn what boto3 raises into errors that a stranger can act on."""
         from botocore.exceptions import BotoCoreError, ClientError
@@ -898,6 +825,22 @@ class _S3Store:
         except (BotoCoreError, ClientError, ValueError) as error:
             where = f"s3://{self._bucket}/{self._prefix}{name}"
             raise s3_error(error, self._s3, self._bucket, doing, where) from error
+
+
+class _S3Stream:
+    """A file on S3, whose errors say what to do."""
+
+    def __init__(self, body: Any, guard: Callable[[], AbstractContextManager[None]]) -> None:
+        self._body = body
+        self._guard = guard
+
+    def read(self, size: int = -1) -> bytes:
+        with self._guard():
+            data: bytes = self._body.read(None if size < 0 else size)
+            return data
+
+    def seekable(self) -> bool:
+        return False
 
 
 @lru_cache(maxsize=8)
@@ -1027,6 +970,27 @@ def s3_error(error: Exception, s3: S3Access, bucket: str, doing: str, where: str
 
 def _raise(error: OSError) -> None:
     raise error
+
+
+_LAND_AGAIN = "land the hour again: it takes the files that are there then"
+
+
+def _replaced() -> UnreadableError:
+    return UnreadableError(
+        "the file was replaced while it was read",
+        expected="the file that was listed",
+        got="another one",
+        todo=_LAND_AGAIN,
+    )
+
+
+def _unreadable(error: OSError) -> UnreadableError:
+    return UnreadableError(
+        "the file can't be read",
+        expected="a file that is there and that this user may read",
+        got=error.strerror or str(error),
+        todo=_LAND_AGAIN,
+    )
 
 
 def _local_error(error: OSError, path: Path) -> TidegateError:

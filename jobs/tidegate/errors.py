@@ -4,8 +4,6 @@ from __future__ import annotations
 
 EXIT_FAULT = 1
 """Exit status: a fault in the input or the configuration, named."""
-EXIT_USAGE = 2
-"""Exit status: the command line itself was wrong."""
 EXIT_HELD = 3
 """Exit status: the gate held something."""
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from tidegate.at import At
 from tidegate.errors import TidegateError
-from tidegate.lake import Lake, Row, literal, parse_time
+from tidegate.lake import Lake, Row, Rows, Slices, literal, parse_time
 from tidegate.tables import Table
 from tidegate.tables.books import LANDINGS, PUBLICATIONS
 
@@ -263,20 +263,38 @@ class Ledger:
 
     # -- writing --------------------------------------------------------------------------------
 
-    def publish(self, table: Table, publication: Publication, frame: Any, where: str) -> bool:
+    def publish(
+        self,
+        table: Table,
+        publication: Publication,
+        query: str,
+        columns: Mapping[str, str],
+        slices: Slices,
+        **of: Rows,
+    ) -> bool:
         """Commit a publication and write its row; return whether it was ours that got its number.
 
-        False means that somebody else published this source to this table in between: what was to be
-        published has to be looked at again.
+        False means that another publication of this source to this table came in between: what was to be
+        published has to be planned again.
+
+        Args:
+            table: where.
+            publication: its record.
+            query: of the rows, as `Lake.publish` takes it, with what it reads in `of`.
+            columns: of the rows, with their types.
+            slices: what is replaced.
+            of: what the query reads, by name.
         """
         book = self._book(table)
-        self.lake.replace(
+        self.lake.publish(
             table,
-            frame,
-            where,
+            query,
+            columns,
+            slices,
             record={"tidegate": publication.row},
             app=_app(table, publication.source),
             number=publication.sequence,
+            **of,
         )
         commits = self.lake.history(table, _COMMITS)
         records = [(version, _record(text)) for version, text in commits]

@@ -24,8 +24,6 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"ORC", "ORC"),
 )
 _UNSUPPORTED = {
-    ".zst": "Zstandard",
-    ".zstd": "Zstandard",
     ".bz2": "bzip2",
     ".zip": "zip",
     ".xz": "xz",
@@ -64,11 +62,18 @@ def file_fault(name: str, size: int, head: bytes, form: Format, tail: bytes = b"
     """
     for suffix, packed in _UNSUPPORTED.items():
         if name.lower().endswith(suffix):
-            return _fault(name, f"{packed} files can't be read", "a plain or .gz file", suffix)
+            return _fault(
+                name, f"{packed} files can't be read", "a plain, .gz or .zst file", suffix
+            )
     if form.type == "parquet":
         return _parquet_fault(name, size, head, tail)
     if name.endswith(".gz"):
         return _gzip_fault(name, size, head)
+    if name.lower().endswith((".zst", ".zstd")):
+        if size and kind_of(head) == "Zstandard":
+            return None
+        expected = "Zstandard (bytes 28 b5 2f fd at its beginning)"
+        return _fault(name, "the file is not what its name says", expected, describe(head))
     kind = kind_of(head)
     if kind is not None:
         return _fault(name, "the file is not what its name says", f"plain {form.type} text", kind)

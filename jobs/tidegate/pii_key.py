@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 VARIABLE = "TIDEGATE_PII_KEY"
 LEAST_BYTES = 32
-_BLOCK = 64
-"""Bytes of a block of SHA-256."""
 _LABEL = b"tidegate: the fingerprint of a key of personal data"
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})+")
 MAKE = "python3 -c 'import secrets; print(secrets.token_hex(32))'"
@@ -45,15 +43,6 @@ class PiiKey:
     def fingerprint(self) -> str:
         """16 hex digits by which the books know the key; nothing can be hashed by them."""
         return hmac.new(self.secret, _LABEL, hashlib.sha256).hexdigest()[:16]
-
-    @property
-    def pads(self) -> tuple[bytes, bytes]:
-        """The blocks that the inner and the outer hash begin with: as secret as the key itself."""
-        key = self.secret
-        if len(key) > _BLOCK:
-            key = hashlib.sha256(key).digest()
-        whole = key.ljust(_BLOCK, b"\0")
-        return bytes(byte ^ 0x36 for byte in whole), bytes(byte ^ 0x5C for byte in whole)
 
 
 def key_file(home: Path) -> Path:

@@ -79,7 +79,7 @@ class Quarantined:
 
     Attributes:
         source: whose.
-        reason: one of `landing.parse.REASONS`.
+        reason: one of `landing.reasons.REASONS`.
         hours: how many lines by dump hour, in order.
         read: how many lines were read by dump hour, of the same hours.
         samples: some of them, of the latest hours.

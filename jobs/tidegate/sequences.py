@@ -17,8 +17,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from tidegate.lake import Row, literal
+from tidegate.lake import literal
+
+if TYPE_CHECKING:
+    from tidegate.lake import Row
 
 REACH = timedelta(days=7)
 """How far an hour's numbers are compared with those of other hours, back and ahead."""

@@ -11,9 +11,12 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 from tidegate.errors import TidegateError
 
+EngineName = Literal["duckdb", "spark"]
+ENGINES: tuple[EngineName, ...] = ("duckdb", "spark")
 LEAST_KEPT = timedelta(days=2)
 """A release is promised at least so long: queries and steps that have begun are over by then."""
 LEAST_QUIET = timedelta(hours=1)
@@ -46,7 +49,8 @@ class Settings:
         home: the state folder: embedded services, jars, logs.
         lake: URI or absolute path of the lake; tables lie in `<lake>/warehouse`, `/staging`, `/ops`.
         dumps: what replaces the part of a source's template before its first placeholder, if anything.
-        spark: address of a Spark Connect server (`sc://…`), or None to find the stack's or start one.
+        spark: address of a Spark Connect server (`sc://…`), or None to start one where the engine is Spark.
+        engine: what computes rows: `duckdb`, in the process, or `spark`, on a server.
         s3: how S3 is reached.
         keep_releases: how long a release can be read after it was made; the newest one always can.
         compact_after: how long nothing was published of a day before its files are put together.
@@ -60,6 +64,7 @@ class Settings:
     s3: S3Access = S3Access()
     keep_releases: timedelta = timedelta(days=30)
     compact_after: timedelta = timedelta(days=3)
+    engine: EngineName = "duckdb"
 
     @property
     def sources(self) -> Path:
@@ -164,6 +169,7 @@ def load_settings(
     dumps: str | None = None,
     spark: str | None = None,
     project: Path | None = None,
+    engine: str | None = None,
 ) -> Settings:
     """Return the settings from the options given, else the environment, else a running stack, else defaults.
 
@@ -198,6 +204,43 @@ def load_settings(
         s3=s3,
         keep_releases=_duration("TIDEGATE_KEEP_RELEASES", Settings.keep_releases, LEAST_KEPT),
         compact_after=_duration("TIDEGATE_COMPACT_AFTER", Settings.compact_after, LEAST_QUIET),
+        engine=_engine(engine or os.environ.get("TIDEGATE_ENGINE") or None, server, where),
+    )
+
+
+def _engine(wanted: str | None, server: str | None, lake: str) -> EngineName:
+    """Return the engine of a lake: the one that is named, else Spark where there is a server, else DuckDB.
+
+    Raises:
+        TidegateError: there is no such engine, or it can't write this lake.
+    """
+    chosen = engine_named(wanted or ("spark" if server is not None else "duckdb"))
+    if "://" in lake and not lake.startswith("s3a://"):
+        raise TidegateError(
+            "a lake of this kind can't be written",
+            where=lake,
+            expected="a local folder, or s3://bucket/prefix: the system tables are written by conditional "
+            "requests, which other stores are not known to support",
+            todo="choose such a lake with --lake or TIDEGATE_LAKE",
+        )
+    return chosen
+
+
+def engine_named(name: str) -> EngineName:
+    """Return an engine by its name.
+
+    Raises:
+        TidegateError: there is none of that name.
+    """
+    for engine in ENGINES:
+        if engine == name:
+            return engine
+    raise TidegateError(
+        f"no engine {name!r}",
+        where="--engine, or TIDEGATE_ENGINE",
+        expected=" or ".join(ENGINES),
+        todo="leave it out for the default: spark where TIDEGATE_SPARK or a running stack names a server, "
+        "else duckdb",
     )
 
 

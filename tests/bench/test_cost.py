@@ -1,39 +1,33 @@
 """Cost follows change: what a run reads depends on what changed, not on how much history there is.
 
-Counted are the files and bytes that Spark's scans opened, by its own event log, in a short history and in a
-longer one: one late event, and one late event of a robot that never pauses.
+Counted are the files that queries open, and their bytes, in a short history and in a longer one: one late event, and
+one late event of a robot that never pauses.
 """
 
 from __future__ import annotations
 
 import random
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from compare import Row
-from conftest import FEW_ROWS
+from conftest import MakeProject
 from histories import RULES, assert_reckoned
 from project import HOUR, NOON, Project, event
-from tidegate.bench.spark_log import Activity, SparkLog, log_conf
-from tidegate.engine import connect, fit
-from tidegate.lake import Lake
-from tidegate.settings import S3Access
+from reckoned import EVENT_COLUMNS
+from tidegate.at import At
+from tidegate.lake.reader import LakeReader
 from tidegate.source import Source
-from tidegate.stack.spark import start_spark
 from tidegate.tables import sessions
 from tidegate.tables.books import PUBLICATIONS
 from tidegate.tables.sessions import Rules, sessionize
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-pytestmark = pytest.mark.slow
+from workbench import Workbench
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
@@ -47,28 +41,42 @@ LONG_RULES = {
 }
 
 
-@dataclass(frozen=True)
-class Server:
-    """A Spark server that writes down what it reads."""
+@dataclass
+class Reads:
+    """What queries of a lake read: by place, the files that they open, and their bytes; a file counts once a query."""
 
-    spark: SparkSession
-    url: str
-    log: SparkLog
-    empty_lake: Path
+    files: Counter[str] = field(default_factory=Counter)
+    bytes: Counter[str] = field(default_factory=Counter)
+
+    def add(self, place: str, paths: Iterable[Path]) -> None:
+        for path in paths:
+            self.files[place] += 1
+            self.bytes[place] += path.stat().st_size
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    home = tmp_path_factory.mktemp("spark")
-    conf = {**FEW_ROWS, **log_conf(home / "events")}
-    child, url = start_spark(home, s3=S3Access(), log=home / "spark.log", extra_conf=conf)
-    try:
-        spark = connect(url)
-        Lake(spark, str(home / "lake")).create_tables()
-        yield Server(spark, url, SparkLog(home / "events"), home / "lake")
-        spark.stop()
-    finally:
-        child.stop(grace=0.0)
+@contextmanager
+def counted_reads() -> Iterator[Reads]:
+    """Count what is read within the block: data files of versions of tables, and what was staged."""
+    reads = Reads()
+    paths_of, staged_at = LakeReader._paths, LakeReader._staged
+
+    def paths(reader: LakeReader, table: str, version: int, at: At) -> list[str]:
+        found = paths_of(reader, table, version, at)
+        reads.add(table, (Path(reader.target(table)) / path for path in found))
+        return found
+
+    def staged(reader: LakeReader, places: Sequence[str], **options: bool) -> str:
+        for place in places:
+            target = reader.target(place)
+            name = "/".join(target[target.index("staging") :].split("/")[:2])
+            is_file = target.endswith(".parquet")
+            reads.add(name, [Path(target)] if is_file else Path(target).glob("*.parquet"))
+        return staged_at(reader, places, **options)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(LakeReader, "_paths", paths)
+        patched.setattr(LakeReader, "_staged", staged)
+        yield reads
 
 
 @dataclass(frozen=True)
@@ -78,13 +86,16 @@ class History:
     project: Project
     source: Source
 
-    def then(self, server: Server, hour: datetime, lines: list[Row]) -> Activity:
+    def then(self, hour: datetime, lines: list[Row]) -> Reads:
         """Run one more hour; return what that read."""
         self.project.put_hour(hour, lines)
-        server.log.since_last(server.spark)
-        ran = self.project.run(self.source, [hour])
+        with counted_reads() as reads:
+            ran = self.project.run(self.source, [hour])
         assert ran.exit_status == 0
-        return server.log.since_last(server.spark)
+        return reads
+
+
+MakeHistory = Callable[[Callable[[int], list[Row]], timedelta, int], History]
 
 
 def a_day(day: int) -> list[Row]:
@@ -109,13 +120,9 @@ def robot(quarter: int) -> list[Row]:
 
 
 @pytest.fixture
-def make_history(
-    server: Server, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[..., History]:
+def make_history(make_project: MakeProject) -> MakeHistory:
     def make(lines: Callable[[int], list[Row]], step: timedelta, count: int) -> History:
-        root = tmp_path_factory.mktemp("history")
-        shutil.copytree(server.empty_lake, root / "lake")
-        project = Project(root, server.spark, server.url)
+        project = make_project()
         source = project.source(**LONG_RULES)
         hours = [NOON + n * step for n in range(count)]
         for n, hour in enumerate(hours):
@@ -126,46 +133,36 @@ def make_history(
     return make
 
 
-def assert_reads_alike(short: Activity, long: Activity) -> None:
-    """Compare what was read by table: as many files, about as many bytes; and something was read."""
-    places = {
-        place
-        for place in {**short.reads, **long.reads}
-        if place.startswith(("warehouse/", "staging/")) and not place.endswith("_delta_log")
-    }
-    assert {"warehouse/events", "warehouse/sessions", "staging/events"} <= places
-    for place in sorted(places):
-        few, many = short.reads[place], long.reads[place]
-        assert many.files == few.files, place
-        # Days that were published together are one small file, that is copied with the day that changes.
-        if place != "warehouse/daily_activity":
-            assert many.bytes == pytest.approx(few.bytes, rel=0.05), place
+def assert_reads_alike(short: Reads, long: Reads) -> None:
+    """Compare what was read by place: as many files, about as many bytes; and something was read."""
+    assert {"warehouse/events", "warehouse/sessions", "staging/events"} <= short.files.keys()
+    assert dict(long.files) == dict(short.files)
+    for place, size in short.bytes.items():
+        assert long.bytes[place] == pytest.approx(size, rel=0.05), place
 
 
-@pytest.mark.parametrize("dumps", [LONG, LONGEST])
+@pytest.mark.parametrize("dumps", [LONG, pytest.param(LONGEST, marks=pytest.mark.slow)])
 def test_one_late_event_reads_the_same_files_however_long_the_history(
-    dumps: int, server: Server, make_history: Callable[..., History]
+    dumps: int, make_history: MakeHistory
 ) -> None:
     read = []
     for count in (SHORT, dumps):
         history = make_history(a_day, TEN_DAYS, count)
         today = NOON + (count - 1) * TEN_DAYS
         belated = event("late", NOON + 2 * TEN_DAYS + 57 * MINUTE, "u3")
-        read.append(
-            history.then(server, today + HOUR, [event("now", today + 61 * MINUTE, "u1"), belated])
-        )
+        read.append(history.then(today + HOUR, [event("now", today + 61 * MINUTE, "u1"), belated]))
     assert_reads_alike(*read)
 
 
 def test_a_late_event_of_a_robot_has_the_sessions_around_it_built_again_and_no_others(
-    server: Server, make_history: Callable[..., History]
+    make_history: MakeHistory,
 ) -> None:
     read = []
     for days in (6, 12):
         history = make_history(robot, 6 * HOUR, 4 * days)
         hour = NOON + days * DAY
         belated = event("late", NOON + 2 * DAY + 65 * MINUTE, "robot")
-        read.append(history.then(server, hour, [event("now", hour, "someone"), belated]))
+        read.append(history.then(hour, [event("now", hour, "someone"), belated]))
         made = max(history.project.table(PUBLICATIONS), key=lambda row: row["published_at"])
         assert made["table_name"] == "daily_activity"
         [last] = [
@@ -180,19 +177,19 @@ def test_a_late_event_of_a_robot_has_the_sessions_around_it_built_again_and_no_o
 
 
 def test_a_late_event_that_moves_all_later_cuts_of_a_robot_is_followed_to_the_end(
-    server: Server, make_history: Callable[..., History]
+    make_history: MakeHistory,
 ) -> None:
     history = make_history(robot, 6 * HOUR, 4 * 6 + 1)
     hour = NOON + 7 * DAY
     # Before its first event, and none of its cuts falls on an old one any more.
     belated = event("first", NOON - 5 * MINUTE, "robot")
-    history.then(server, hour, [event("now", hour, "someone"), belated])
+    history.then(hour, [event("now", hour, "someone"), belated])
     assert_reckoned(history.project, LONG_RULES)
     starts = {row["session_start"] for row in history.project.table(sessions.TABLE)}
     assert {"2024-03-01 11:55:00", "2024-03-02 12:00:00"} <= starts
 
 
-def test_skewed_users_are_exact(server: Server, make_history: Callable[..., History]) -> None:
+def test_skewed_users_are_exact(make_history: MakeHistory) -> None:
     """One user has a third of all events, half of the users have one event each."""
 
     def lines(number: int) -> list[Row]:
@@ -209,37 +206,37 @@ def test_skewed_users_are_exact(server: Server, make_history: Callable[..., Hist
     history = make_history(lines, HOUR, 3)
     assert_reckoned(history.project, LONG_RULES)
     late = [event(f"late{n}", NOON + n * MINUTE, "whale") for n in range(5)]
-    history.then(server, NOON + 3 * HOUR, [*lines(3), *late])
+    history.then(NOON + 3 * HOUR, [*lines(3), *late])
     assert_reckoned(history.project, LONG_RULES)
 
 
-def test_a_million_users_of_one_event_and_one_user_of_a_million_are_exact(server: Server) -> None:
-    from pyspark.sql import functions as F
-
+@pytest.mark.slow
+def test_a_million_users_of_one_event_and_one_user_of_a_million_are_exact(
+    workbench: Workbench,
+) -> None:
     many = 1_000_000
-    fit(server.spark, 2 * many)
-    numbers = server.spark.range(many)
-    start = int(NOON.timestamp())
-    about = {
-        "source": F.lit("web"),
-        "source_session_id": F.lit(None).cast("string"),
-        "event_type": F.lit("view"),
-        "dump_hour": F.timestamp_seconds(F.lit(start)),
-        "event_id": F.concat_ws("-", F.col("user_key"), F.col("id")),
-    }
-    one_each = numbers.withColumn("user_key", F.concat(F.lit("u"), F.col("id"))).withColumn(
-        "event_time", F.timestamp_seconds(F.lit(start) + F.col("id") % 3600)
+    start = int(NOON.timestamp()) * 1_000_000
+    one_each = f"SELECT i, 'u' || i AS user_key, {start} + i % 3600 * 1000000 AS us FROM range({many}) t(i)"
+    every_second = (
+        f"SELECT i, 'robot' AS user_key, {start} + i * 1000000 AS us FROM range({many}) t(i)"
     )
-    every_second = numbers.withColumn("user_key", F.lit("robot")).withColumn(
-        "event_time", F.timestamp_seconds(F.lit(start) + F.col("id"))
+    events = workbench.lake.select(
+        f"""SELECT 'web' AS source, user_key, NULL AS source_session_id, make_timestamptz(us) AS event_time,
+            user_key || '-' || i AS event_id, 'view' AS event_type, make_timestamptz({start}) AS dump_hour
+        FROM ({one_each} UNION ALL {every_second})""",
+        workbench.lake.own("events"),
+        EVENT_COLUMNS,
     )
     rules = Rules(gap=timedelta(minutes=30), max=DAY)
-    found = sessionize(one_each.unionByName(every_second).withColumns(about), rules)
-    counted = {
-        (row["is_robot"], row["event_count"]): row["n"]
-        for row in found.groupBy(F.expr("user_key = 'robot'").alias("is_robot"), "event_count")
-        .agg(F.count_distinct("session_id").alias("n"))
-        .collect()
-    }
+    built = workbench.build(sessionize(rules), sessions.TABLE.types, events=events)
+    rows = workbench.lake.look(
+        "SELECT user_key = 'robot' AS is_robot, event_count, count(DISTINCT session_id) AS n "
+        "FROM {built} GROUP BY ALL",
+        built=built,
+    )
     whole, rest = divmod(many, 86_400)
-    assert counted == {(False, 1): many, (True, 86_400): whole, (True, rest): 1}
+    assert {(row["is_robot"], row["event_count"]): row["n"] for row in rows} == {
+        (False, 1): many,
+        (True, 86_400): whole,
+        (True, rest): 1,
+    }

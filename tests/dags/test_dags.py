@@ -157,7 +157,8 @@ def test_parsing_a_dag_file_loads_neither_spark_nor_great_expectations(file: Pat
         check=True,
     ).stdout.split()
     assert "tidegate" in told
-    assert not {"pyspark", "great_expectations", "pandas", "duckdb"} & set(told)
+    # DuckDB is there where a source has an expression: its parser reads it, and takes a tenth of a second.
+    assert not {"pyspark", "great_expectations", "pandas", "pyarrow", "deltalake"} & set(told)
 
 
 def test_a_broken_source_file_takes_down_no_other_dag_and_is_told(

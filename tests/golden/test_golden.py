@@ -12,63 +12,79 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from compare import Row, assert_same_rows, exact_rows
+from compare import Row, assert_same_rows
 from conftest import MakeProject
 from project import REPO, Project
 from tidegate.durations import parse_duration
 from tidegate.hours import HOUR, parse_hour
-from tidegate.lake import Lake, table_named
+from tidegate.lake import Staged, table_named
 from tidegate.source import load_source
+from tidegate.steps.aliases import IN, LOST
 from tidegate.steps.land import land
 from tidegate.steps.publish import publish_events
 from tidegate.tables import WAREHOUSE, daily_activity, hourly_activity, session_aliases, sessions
+from workbench import Workbench
 
 HERE = Path(__file__).parent
 CASES = sorted(path.parent.relative_to(HERE).as_posix() for path in HERE.glob("*/*/expected.json"))
 FIRST = parse_hour("2024-03-01T12")
-VOLATILE = {"landing_id", "run_id", "landed_at", "fingerprint", "configuration"}
+VOLATILE = {"landing_id", "staged", "run_id", "landed_at", "fingerprint", "configuration"}
 
 
-def _rows(lake: Lake, folder: Path, table: str, file: str | None = None) -> Any:
+def _rows(bench: Workbench, folder: Path, table: str, file: str | None = None) -> Staged:
     lines = (folder / f"{file or table}.jsonl").read_text().splitlines()
-    return lake.frame(map(json.loads, lines), table_named(table).ddl)
+    return bench.stage(map(json.loads, lines), table_named(table).types)
 
 
-def _sessions(lake: Lake, folder: Path, file: str = "events") -> Any:
+def _sessions(bench: Workbench, folder: Path, file: str = "events") -> Staged:
     said = json.loads((folder / "rules.json").read_text())
     rules = sessions.Rules(gap=parse_duration(said["gap"]), max=parse_duration(said["max"]))
-    return sessions.sessionize(_rows(lake, folder, "events", file), rules)
+    rows = _rows(bench, folder, "events", file)
+    return bench.build(sessions.sessionize(rules), sessions.TABLE.types, events=rows)
 
 
-def _aliases(lake: Lake, folder: Path) -> Any:
+def _aliases(bench: Workbench, folder: Path) -> Staged:
     """Build what becomes of the ids of `before.jsonl` by the events of `events.jsonl`."""
-    old, new = _sessions(lake, folder, "before"), _sessions(lake, folder)
-    lost = old.join(new, "session_id", "left_anti")
+    old, new = _sessions(bench, folder, "before"), _sessions(bench, folder)
+    lost = bench.build(LOST, sessions.TABLE.types, old=old, new=new)
 
-    def members(events: str, of: Any) -> Any:
-        found = _rows(lake, folder, "events", events)
-        return lake.spark.sql(session_aliases.members(), events=found, sessions=of)
+    def members(events: str, of: Staged) -> Staged:
+        found = _rows(bench, folder, "events", events)
+        return bench.build(session_aliases.members(), IN, events=found, sessions=of)
 
-    return session_aliases.build(
-        lost.join(session_aliases.listed(members("before", lost)), "session_id"),
-        _rows(lake, folder, "session_aliases"),
-        old.select("session_id"),
-        members("events", new),
-        HOUR,
+    return bench.build(
+        session_aliases.build(HOUR),
+        session_aliases.TABLE.types,
+        lost=lost,
+        were=members("before", lost),
+        known=_rows(bench, folder, "session_aliases"),
+        replaced=old,
+        moved=members("events", new),
     )
 
 
-BUILD: dict[str, Callable[[Lake, Path], Any]] = {
+def _hours(bench: Workbench, folder: Path) -> Staged:
+    rows = _rows(bench, folder, "events")
+    return bench.build(hourly_activity.QUERY, hourly_activity.TABLE.types, events=rows)
+
+
+def _days(bench: Workbench, folder: Path) -> Staged:
+    return bench.build(
+        daily_activity.QUERY,
+        daily_activity.TABLE.types,
+        events=_rows(bench, folder, "events"),
+        sessions=_rows(bench, folder, "sessions"),
+    )
+
+
+BUILD: dict[str, Callable[[Workbench, Path], Staged]] = {
     "sessions": _sessions,
     "session_aliases": _aliases,
-    "hourly_activity": lambda lake, folder: hourly_activity.build(_rows(lake, folder, "events")),
-    "daily_activity": lambda lake, folder: daily_activity.build(
-        _rows(lake, folder, "events"), _rows(lake, folder, "sessions")
-    ),
+    "hourly_activity": _hours,
+    "daily_activity": _days,
 }
 
 
@@ -83,24 +99,33 @@ def _landed(project: Project, folder: Path, table: str) -> list[Row]:
     return project.table(table_named(table))
 
 
-def made(case: str, make_project: MakeProject) -> list[Row]:
+def built(
+    case: str, engine: str, make_project: MakeProject, request: pytest.FixtureRequest
+) -> list[Row]:
     """Return the rows that come of a case, in an order of their own."""
     table = case.partition("/")[0]
-    project = make_project()
+    root = ""
     if table in BUILD:
-        rows = exact_rows(BUILD[table](project.work().lake, HERE / case))
+        bench: Workbench = request.getfixturevalue("workbench")
+        rows = bench.rows(BUILD[table](bench, HERE / case))
     else:
+        project = make_project(engine=engine)
+        root = str(project.root)
         rows = _landed(project, HERE / case, table)
     text = json.dumps([{k: v for k, v in row.items() if k not in VOLATILE} for row in rows])
-    return list(json.loads(text.replace(str(project.root), "<root>")))
+    return list(json.loads(text.replace(root, "<root>") if root else text))
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_case_gives_the_rows_it_expects(case: str, make_project: MakeProject) -> None:
+def test_a_case_gives_the_rows_it_expects_on_either_engine(
+    case: str, engine: str, make_project: MakeProject, request: pytest.FixtureRequest
+) -> None:
     expected = json.loads((HERE / case / "expected.json").read_text())
     table = table_named(case.partition("/")[0])
     assert_same_rows(
-        made(case, make_project), expected, [k for k in table.key if k not in VOLATILE]
+        built(case, engine, make_project, request),
+        expected,
+        [k for k in table.key if k not in VOLATILE],
     )
 
 
@@ -124,5 +149,5 @@ def test_every_table_has_its_module_its_suite_and_a_golden_case(table: str) -> N
 
 def test_modules_of_tables_are_all_listed() -> None:
     folder = REPO / "jobs" / "tidegate" / "tables"
-    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "model", "books"}
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "model", "books", "types"}
     assert modules == {table.name for table in WAREHOUSE}

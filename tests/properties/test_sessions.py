@@ -1,6 +1,6 @@
-"""What the design promises of sessions, on random histories; hundreds of them a Spark call.
+"""What the design promises of sessions, on random histories; hundreds of them a query, on either engine.
 
-Each history is a user of its own, so that one call judges them all. Times lie on a coarse grid, and
+Each history is a user of its own, so that one query judges them all. Times lie on a coarse grid, and
 the pauses that matter (exactly the gap, exactly the longest session, ties) are likely.
 """
 
@@ -11,30 +11,26 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import pytest
 
-from compare import Row, assert_same_rows, exact_rows
+from compare import Row, assert_same_rows
 from project import HOUR, NOON
-from reckoned import EVENT_DDL, event_row, session_row
+from reckoned import EVENT_COLUMNS, event_row, session_row
 from reckoning import Event, sessions_of
-from tidegate.lake import Lake, literal
+from tidegate.lake import Staged, literal
 from tidegate.tables import sessions
 from tidegate.tables.sessions import (
     RESUMED,
     TABLE,
     Rules,
     affected,
+    events_of,
     is_long,
     sessionize,
     uncut,
 )
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+from workbench import Workbench
 
 MINUTE = timedelta(minutes=1)
 GAP = 3 * MINUTE
@@ -44,10 +40,10 @@ MIDNIGHT = NOON.replace(hour=23, minute=40)
 """Histories begin here: sessions run over an hour's and a day's end."""
 FIRST_CHANGED = NOON + 16 * HOUR
 
-BEGUN = "session_id string, k string, lo bigint, hi bigint, dump_hours array<timestamp>"
-SPANS = "k string, lo bigint, hi bigint"
-RANGES = f"{SPANS}, last bigint, after bigint"
-ENDED = f"{SPANS}, is_resumed boolean"
+SPANS = {"k": "string", "lo": "bigint", "hi": "bigint"}
+BEGUN = {"session_id": "string", **SPANS, "dump_hours": "array<timestamp>"}
+RANGES = {**SPANS, "last": "bigint", "after": "bigint"}
+ENDED = {**SPANS, "is_resumed": "boolean"}
 
 History = list[Event]
 
@@ -74,8 +70,18 @@ def draw(chance: random.Random, user: str, size: int, span: int) -> History:
     return events
 
 
-def rows_of(lake: Lake, events: Sequence[Event]) -> DataFrame:
-    return lake.frame([event_row(event) for event in events], EVENT_DDL)
+def staged(bench: Workbench, events: Sequence[Event], own: bool = False) -> Staged:
+    """Stage events; with `own`, two thirds of the users bring session ids of their own."""
+
+    def session_id(event: Event) -> str | None:
+        number = int(str(event.user_key)[1:]) if own else 0
+        return f"s{number}-{event.line % 3}" if own and number % 3 else None
+
+    return bench.stage([event_row(event, session_id(event)) for event in events], EVENT_COLUMNS)
+
+
+def sessions_in(bench: Workbench, events: Staged) -> list[Row]:
+    return bench.run(sessionize(RULES), TABLE.types, events=events)
 
 
 def reckoned(events: Sequence[Event]) -> list[Row]:
@@ -83,13 +89,8 @@ def reckoned(events: Sequence[Event]) -> list[Row]:
     return [session_row(session) for session in found]
 
 
-@pytest.fixture(scope="module")
-def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    return Lake(spark, str(tmp_path_factory.mktemp("lake")))
-
-
 @pytest.mark.parametrize("seed", range(3))
-def test_sessions_are_those_of_the_definition(seed: int, lake: Lake) -> None:
+def test_sessions_are_those_of_the_definition(seed: int, workbench: Workbench) -> None:
     chance = random.Random(seed)
     events = []
     for number in range(250):
@@ -99,7 +100,7 @@ def test_sessions_are_those_of_the_definition(seed: int, lake: Lake) -> None:
         replace(event, user_key=None, event_id=f"n{at}") for at, event in enumerate(events[:40])
     ]
     chance.shuffle(events)
-    found = exact_rows(sessionize(rows_of(lake, events), RULES))
+    found = sessions_in(workbench, staged(workbench, events))
     assert_same_rows(found, reckoned(events), ["user_key", "session_start"])
     assert sum(row["event_count"] for row in found) == sum(e.user_key is not None for e in events)
     assert len({row["session_id"] for row in found}) == len(found)
@@ -107,20 +108,25 @@ def test_sessions_are_those_of_the_definition(seed: int, lake: Lake) -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_what_is_not_long_is_a_session_already_and_what_is_long_is_cut_of_its_own_events(
-    seed: int, lake: Lake
+    seed: int, workbench: Workbench
 ) -> None:
     chance = random.Random(seed)
     drawn = [draw(chance, f"u{n}", chance.randrange(1, 30), 30) for n in range(120)]
-    events = rows_of(lake, [event for each in drawn for event in each])
-    runs = uncut(events, RULES).localCheckpoint()
-    long = runs.where(is_long(RULES)).selectExpr("user_key", "session_start", "session_end")
-    theirs = events.join(long, "user_key").where("event_time between session_start and session_end")
-    cut = sessionize(theirs.select(*events.columns), RULES)
-    found = runs.where(f"not {is_long(RULES)}").unionByName(cut)
-    assert 0 < long.count() < runs.count()
-    assert_same_rows(
-        exact_rows(found), exact_rows(sessionize(events, RULES)), ["user_key", "session_start"]
+    events = staged(workbench, [event for each in drawn for event in each])
+    runs = workbench.build(uncut(RULES), TABLE.types, events=events)
+    long = is_long(RULES)
+    theirs = workbench.build(events_of(long), EVENT_COLUMNS, events=events, sessions=runs)
+    cut = workbench.build(sessionize(RULES), TABLE.types, events=theirs)
+    found = workbench.run(
+        f"SELECT * FROM {{runs}} WHERE NOT {long} UNION ALL SELECT * FROM {{cut}}",
+        TABLE.types,
+        runs=runs,
+        cut=cut,
     )
+    assert (
+        0 < workbench.value(f"SELECT count(*) FROM {{runs}} WHERE {long}", runs=runs) < len(found)
+    )
+    assert_same_rows(found, sessions_in(workbench, events), ["user_key", "session_start"])
 
 
 def at(*minutes: float, user: str = "u") -> History:
@@ -146,26 +152,29 @@ EXACT: dict[str, tuple[History, list[int]]] = {
 
 
 @pytest.mark.parametrize("name", EXACT)
-def test_the_rules_hold_to_the_microsecond(name: str, lake: Lake) -> None:
+def test_the_rules_hold_to_the_microsecond(name: str, workbench: Workbench) -> None:
     events, counts = EXACT[name]
-    found = exact_rows(sessionize(rows_of(lake, events), RULES))
+    found = sessions_in(workbench, staged(workbench, events))
     by_start = sorted(found, key=lambda row: str(row["session_start"]))
     assert [row["event_count"] for row in by_start] == counts
     assert_same_rows(found, reckoned(events), ["session_start"])
 
 
-def test_a_user_id_and_an_anonymous_id_of_one_name_in_two_sources_are_two_users(lake: Lake) -> None:
+def test_a_user_id_and_an_anonymous_id_of_one_name_in_two_sources_are_two_users(
+    workbench: Workbench,
+) -> None:
     events = [*at(0, 1), *(replace(e, source="app", event_id=f"x{e.event_id}") for e in at(0, 1))]
-    assert_same_rows(
-        exact_rows(sessionize(rows_of(lake, events), RULES)), reckoned(events), ["source"]
-    )
+    found = sessions_in(workbench, staged(workbench, events))
+    assert_same_rows(found, reckoned(events), ["source"])
 
 
-def test_a_sources_own_session_ids_are_the_sessions_however_long_the_pauses(lake: Lake) -> None:
+def test_a_sources_own_session_ids_are_the_sessions_however_long_the_pauses(
+    workbench: Workbench,
+) -> None:
     events = at(0, 1, 50, 500, 501)
     own = ["a", "b", "a", None, None]
     rows = [event_row(event, own_id) for event, own_id in zip(events, own, strict=True)]
-    found = exact_rows(sessionize(lake.frame(rows, EVENT_DDL), RULES))
+    found = sessions_in(workbench, workbench.stage(rows, EVENT_COLUMNS))
     ours = {row["session_id"]: row for row in found}
     assert {key: row["event_count"] for key, row in ours.items() if len(key) == 1} == {
         "a": 2,
@@ -203,14 +212,12 @@ def _both(chance: random.Random, history: History, user: str) -> History:
 
 
 def update(
-    lake: Lake, before: Sequence[Event], after: Sequence[Event], own: bool
+    bench: Workbench, before: Sequence[Event], after: Sequence[Event], own: bool
 ) -> tuple[list[Row], int]:
     """Do what a derive run does, on rows instead of tables: old sessions, changed dumps, affected ranges.
 
     Returns the sessions, and how many ranges ended before their island did.
     """
-    from pyspark.sql import functions as F
-
     dumps = {
         hour: (
             {e for e in before if e.dump_hour == hour},
@@ -218,73 +225,55 @@ def update(
         )
         for hour in {e.dump_hour for e in (*before, *after)}
     }
-    changed = {hour for hour, (old, new) in dumps.items() if old != new}
-    place = lake.staging(uuid4().hex)
-    old = lake.keep(sessionize(framed(lake, before, own), RULES), f"{place}/old", TABLE.ddl)
-    events = lake.keep(framed(lake, after, own), f"{place}/events", EVENT_DDL)
-    hours = sorted(changed)
+    hours = sorted(hour for hour, (old, new) in dumps.items() if old != new)
+    old = bench.build(sessionize(RULES), TABLE.types, events=staged(bench, before, own))
+    events = staged(bench, after, own)
     begun = (
-        f"SELECT session_id, {sessions.KEY} AS k, unix_micros(session_start) AS lo, "
-        "unix_micros(session_end) AS hi, dump_hours FROM {of}"
+        f"SELECT session_id, {sessions.KEY} AS k, epoch_us(session_start) AS lo, "
+        "epoch_us(session_end) AS hi, dump_hours FROM {of}"
     )
-    fed = " OR ".join(f"array_contains(dump_hours, {literal(hour)})" for hour in hours)
-    spans = f"SELECT k, lo, hi FROM ({begun}) s"
-    touched = lake.select(
+    fed = " OR ".join(f"list_contains(dump_hours, {literal(hour)})" for hour in hours)
+    touched = bench.build(
         f"SELECT k, min(t) AS lo, max(t) AS hi FROM (SELECT {sessions.KEY} AS k, "
-        "date_trunc('hour', event_time) AS h, unix_micros(event_time) AS t FROM {events} "
+        "date_trunc('hour', event_time) AS h, epoch_us(event_time) AS t FROM {events} "
         f"WHERE user_key IS NOT NULL AND dump_hour IN ({', '.join(map(literal, hours))})) e "
-        f"GROUP BY k, h UNION ALL {spans} WHERE {fed}",
-        f"{place}/touched",
+        f"GROUP BY k, h UNION ALL SELECT k, lo, hi FROM ({begun}) s WHERE {fed}",
         SPANS,
         events=events,
         of=old,
     )
-    stretches = lake.select(begun, f"{place}/stretches", BEGUN, of=old)
-    ranges = lake.select(affected(RULES), f"{place}/ranges", RANGES, touched=touched, old=stretches)
-    needed = (
-        events.rows.withColumn("k", F.expr(sessions.KEY))
-        .withColumn("t", F.unix_micros("event_time"))
-        .alias("e")
-        .join(
-            ranges.rows.alias("r"), F.expr("e.k = r.k and e.t between r.lo and r.hi"), "left_semi"
-        )
-        .drop("k", "t")
+    stretches = bench.build(begun, BEGUN, of=old)
+    ranges = bench.build(affected(RULES), RANGES, touched=touched, old=stretches)
+    columns = ", ".join(EVENT_COLUMNS)
+    needed = bench.build(
+        f"SELECT {columns} FROM (SELECT *, {sessions.KEY} AS k, epoch_us(event_time) AS t FROM {{events}}) e "
+        "SEMI JOIN {ranges} r ON e.k = r.k AND e.t BETWEEN r.lo AND r.hi",
+        EVENT_COLUMNS,
+        events=events,
+        ranges=ranges,
     )
-    built = lake.keep(sessionize(needed, RULES), f"{place}/built", TABLE.ddl)
-    starts = lake.select(begun, f"{place}/starts", BEGUN, of=built)
-    ended = lake.select(
-        RESUMED, f"{place}/ended", ENDED, ranges=ranges, old=stretches, fresh=starts
-    ).rows
-    stale, fresh = (
-        each.rows.alias("s")
-        .join(ended.alias("r"), F.expr("s.k = r.k and s.lo between r.lo and r.hi"), "left_semi")
-        .select("session_id")
-        for each in (stretches, starts)
+    built = bench.build(sessionize(RULES), TABLE.types, events=needed)
+    starts = bench.build(begun, BEGUN, of=built)
+    ended = bench.build(RESUMED, ENDED, ranges=ranges, old=stretches, fresh=starts)
+    within = "SELECT s.session_id FROM {{{0}}} s SEMI JOIN {{ended}} r ON s.k = r.k AND s.lo BETWEEN r.lo AND r.hi"
+    found = bench.run(
+        f"SELECT * FROM {{built}} WHERE session_id IN ({within.format('starts')}) UNION ALL "
+        f"SELECT * FROM {{old}} WHERE session_id NOT IN ({within.format('stretches')})",
+        TABLE.types,
+        built=built,
+        old=old,
+        starts=starts,
+        stretches=stretches,
+        ended=ended,
     )
-    kept = old.rows.join(stale, "session_id", "left_anti").select(*TABLE.column_names)
-    made = built.rows.join(fresh, "session_id").select(*TABLE.column_names)
-    return exact_rows(made.unionByName(kept)), ended.where("is_resumed").count()
+    return found, bench.value("SELECT count(*) FROM {ended} WHERE is_resumed", ended=ended)
 
 
-def framed(lake: Lake, events: Sequence[Event], own: bool) -> DataFrame:
-    """Return events; with `own`, two thirds of the users bring session ids of their own."""
-
-    def session_id(event: Event) -> str | None:
-        number = int(str(event.user_key)[1:])
-        return f"s{number}-{event.line % 3}" if own and number % 3 else None
-
-    return lake.frame([event_row(event, session_id(event)) for event in events], EVENT_DDL)
-
-
-@pytest.mark.parametrize("engine", ["duckdb", "spark"])
 @pytest.mark.parametrize("own", [False, True], ids=["computed", "own ids"])
 @pytest.mark.parametrize("seed", range(3))
 def test_an_update_of_what_changed_equals_sessionizing_everything_anew(
-    seed: int, own: bool, engine: str, lake: Lake, tmp_path: Path
+    seed: int, own: bool, workbench: Workbench
 ) -> None:
-    scratch = tmp_path / "scratch" if engine == "duckdb" else None
-    (tmp_path / "lake").mkdir()
-    lake = Lake(lake.spark, str(tmp_path / "lake"), scratch=scratch)
     chance = random.Random(f"{seed}{own}")
     changes: list[Change] = [_late, _fewer, _moved, _both]
     before: History = []
@@ -299,9 +288,9 @@ def test_an_update_of_what_changed_equals_sessionizing_everything_anew(
         later = [event for event in changed if event.dump_hour >= FIRST_CHANGED]
         before += history
         after += fixed + later
-    found, ended = update(lake, before, after, own)
+    found, ended = update(workbench, before, after, own)
     assert own or ended > 0, "no history in which the old sessions go on"
-    anew = exact_rows(sessionize(framed(lake, after, own), RULES))
+    anew = sessions_in(workbench, staged(workbench, after, own))
     by_user = _told(before, after)
     try:
         assert_same_rows(found, anew, ["user_key", "session_start"])

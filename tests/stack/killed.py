@@ -10,32 +10,24 @@ import itertools
 import os
 import signal
 import sys
-from typing import Any
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from tidegate.cli import main
-from tidegate.lake import Lake
+from writes import intercept
 
-WRITES = ("stage", "append", "append_next", "replace", "add_columns")
+if __name__ == "__main__":
+    numbers = itertools.count(1)
+    limit = int(sys.argv[1])
 
-
-def _counted(name: str, counter: Any, limit: int) -> None:
-    plain = getattr(Lake, name)
-
-    def write(self: Lake, *arguments: Any, **named: Any) -> Any:
-        done = plain(self, *arguments, **named)
-        number = next(counter)
+    def count(name: str) -> None:
+        number = next(numbers)
         sys.stdout.write(f"{number} {name}\n")
         sys.stdout.flush()
         if number == limit:
             os.kill(os.getpid(), signal.SIGKILL)
-        return done
 
-    setattr(Lake, name, write)
-
-
-if __name__ == "__main__":
-    numbers = itertools.count(1)
-    for each in WRITES:
-        _counted(each, numbers, int(sys.argv[1]))
+    intercept(setattr, after=count)
     sys.argv = ["tidegate", *sys.argv[2:]]
     main()

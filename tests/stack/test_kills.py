@@ -34,7 +34,7 @@ HOURS = [NOON + n * HOUR for n in (9, 10, 11, 12, 20)]
 STEP = timedelta(minutes=5)
 AT_RANDOM = 30
 TOGETHER = 10
-LONGEST_S = 20.0
+LONGEST_S = 8.0
 """About as long as a run of some hours works."""
 _VERIFIED = 5
 """After each so many kills `verify` judges too."""

@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from kernel import rows_of, source_of
 from project import REPO
 from tidegate.suites import FACTS
 
@@ -29,9 +31,17 @@ def commands(text: str) -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
+def source_blocks() -> list[str]:
+    """Return the YAML of the section on source files: a whole file, then some expressions."""
+    text = section("A source file, explained")
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    return blocks
+
+
 @pytest.fixture(scope="module")
-def tour(spark_url: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Run the tour in an empty folder, on a Spark that is warm; give the folder and what was printed."""
+def tour(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Run the tour in an empty folder, without Spark; give the folder and what was printed."""
     folder = tmp_path_factory.mktemp("tour")
     blocks = commands(section("A tour on files of your own"))
     assert len(blocks) >= 6
@@ -43,8 +53,8 @@ def tour(spark_url: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "TIDEGATE_PROJECT": str(REPO),
             "TIDEGATE_HOME": str(folder / "home"),
-            "TIDEGATE_SPARK": spark_url,
-            "TIDEGATE_JARS": os.environ.get("TIDEGATE_JARS", str(REPO / ".tidegate" / "jars")),
+            "TIDEGATE_SPARK": "",
+            "TIDEGATE_ENGINE": "",
         },
         capture_output=True,
         text=True,
@@ -132,14 +142,26 @@ def test_the_tour_tries_a_suite_on_what_was_published(tour: tuple[Path, str]) ->
 def test_the_source_file_that_the_readme_explains_is_right(tmp_path: Path) -> None:
     from tidegate.source import load_source
 
-    [text] = re.findall(
-        r"^```yaml\n(.*?)^```$",
-        section("A source file, explained"),
-        re.MULTILINE | re.DOTALL,
-    )
     file = tmp_path / "github.yml"
-    file.write_text(text, encoding="utf-8")
+    file.write_text(source_blocks()[0], encoding="utf-8")
     assert load_source(file).source == "github"
+
+
+def test_the_expressions_that_the_readme_explains_give_the_values_that_it_promises() -> None:
+    shown = yaml.safe_load(source_blocks()[1])
+    line = {
+        "date": "2024-03-01",
+        "time": "12:02:00",
+        "user": {"id": None},
+        "context": {"traits": {"id": "ann"}},
+        "url": "https://example.com/lamps?page=2",
+        "price": "12.34",
+        "tags": ["new", "sale"],
+    }
+    [row] = rows_of(source_of(**shown), [json.dumps(line)])
+    assert row["_reason"] is None
+    assert (row["event_time"], row["user_id"]) == ("2024-03-01 12:02:00", "ann")
+    assert [row[name] for name in shown["columns"]] == ["example.com", 1234, "new"]
 
 
 def test_the_suite_that_the_readme_explains_is_right(tmp_path: Path) -> None:
@@ -191,3 +213,14 @@ def test_the_readme_has_just_two_commands_for_the_set_up() -> None:
     assert commands(section("Two commands")) == [
         "python3 infra/bootstrap.py tidegate demo\npython3 infra/bootstrap.py test\n"
     ]
+
+
+def test_what_the_readme_links_to_is_there() -> None:
+    targets = re.findall(r"\]\(([^)\s]+)\)", README)
+    files = {target for target in targets if not target.startswith(("#", "http"))}
+    assert sorted(file for file in files if not (REPO / file).exists()) == []
+    headings = re.findall(r"^#+ (.*)$", README, re.MULTILINE)
+    anchors = {
+        "#" + re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in headings
+    }
+    assert {target for target in targets if target.startswith("#")} <= anchors

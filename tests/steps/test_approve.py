@@ -13,6 +13,7 @@ from tidegate.query import connect
 from tidegate.reports import Held, held
 from tidegate.source import Source
 from tidegate.steps import approve as approving
+from tidegate.steps import publish as publishing
 from tidegate.steps.approve import Approved, HeldSlice, approve, parse_slice
 from tidegate.steps.derive import derive
 from tidegate.steps.rebuild import rebuild
@@ -103,7 +104,7 @@ def test_other_files_for_the_hour_are_judged_afresh_and_more_failures_are_not_ap
 def test_a_suite_that_finds_more_meanwhile_is_not_overruled(
     project: Project, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish = approving.publish_events
+    publish = publishing.publish_events
 
     def later(*asked: Any) -> Any:
         project.suite("events", SUITE.replace("min_value: 2", "min_value: 3"))

@@ -16,6 +16,7 @@ from tidegate.errors import TidegateError
 from tidegate.query import connect
 from tidegate.reports import Stale, stale
 from tidegate.source import Source
+from tidegate.steps import audit as auditing
 from tidegate.steps import rebuild as rebuilding
 from tidegate.steps.derive import derive, standing
 from tidegate.steps.land import land
@@ -165,7 +166,7 @@ def test_a_changed_column_waits_for_a_rebuild_that_lands_all_hours_again(
 def test_a_rebuild_takes_in_what_is_published_meanwhile(
     project: Project, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = rebuilding.audit_plan
+    plain = auditing.audit_plan
     wide = {**RULES, "duplicates": {"within": "1h"}}
 
     def meanwhile(work: Any, plan: Any) -> Any:

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from compare import Row, exact_rows
+from compare import Row
 from conftest import CopyProject, MakeProject
 from histories import RULES
 from project import HOUR, NOON, Project, event
 from tidegate.lake import Lake
 from tidegate.source import Source
+from tidegate.steps import corrections as correcting
 from tidegate.steps import release as releasing
 from tidegate.steps.corrections import Moved, causes_of
 from tidegate.steps.derive import derive, standing
@@ -189,7 +190,7 @@ def shown(project: Project) -> dict[tuple[Any, ...], float]:
     return {
         (table.name, row["date"], row.get("hour"), row.get("event_type"), metric): row[metric]
         for table, metrics in METRICS.items()
-        for row in exact_rows(project.work().lake.read(table))
+        for row in project.table(table)
         for metric in metrics
         if row[metric] is not None
     }
@@ -201,10 +202,10 @@ def test_a_release_whose_row_a_kill_prevented_is_there_before_the_next(
     project.put_hour(HOURS[2], [event("l1", HOURS[1] + 30 * MINUTE, "u1")])
     append = Lake.append_next
 
-    def killed(lake: Lake, table: Table, *arguments: Any) -> None:
+    def killed(lake: Lake, table: Table, *arguments: Any, **named: Any) -> bool:
         if table is RELEASES:
             raise KeyboardInterrupt
-        append(lake, table, *arguments)
+        return append(lake, table, *arguments, **named)
 
     with monkeypatch.context() as patched:
         patched.setattr(Lake, "append_next", killed)
@@ -221,7 +222,7 @@ def test_two_that_release_at_once_make_one_release(
     project: Project, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.put_hour(HOURS[2], [event("l1", HOURS[1] + 30 * MINUTE, "u1")])
-    plain = releasing.corrections
+    plain = correcting.corrections
 
     def meanwhile(*arguments: Any) -> list[Row]:
         monkeypatch.setattr(releasing, "corrections", plain)

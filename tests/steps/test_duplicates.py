@@ -9,16 +9,16 @@ from datetime import datetime
 
 import pytest
 
-from compare import assert_same_rows, exact_rows
+from compare import assert_same_rows
 from conftest import MakeProject
 from project import HOUR, NOON, Project, event
 from reckoning import Description, Event, keep_events, read_json_lines
-from tidegate.engine import connect
 from tidegate.source import Source
 from tidegate.steps.land import land
 from tidegate.steps.publish import Published, publish_events
 from tidegate.tables import events
 from tidegate.tables.books import LANDINGS, PUBLICATIONS
+from workbench import Workbench
 
 WITHIN = 3
 LINES = Description(
@@ -41,8 +41,8 @@ def reckoned(project: Project, hours: list[datetime]) -> list[tuple[str, str]]:
 
 
 def published(project: Project) -> list[tuple[str, str]]:
-    rows = project.work().lake.read(events.TABLE).select("dump_hour", "event_id")
-    return sorted((row["dump_hour"][8:13], row["event_id"]) for row in exact_rows(rows))
+    rows = project.table(events.TABLE)
+    return sorted((row["dump_hour"][8:13], row["event_id"]) for row in rows)
 
 
 def go(project: Project, source: Source, hours: list[datetime]) -> Published:
@@ -138,22 +138,15 @@ def test_whatever_the_order_of_landings_and_corrections_the_same_rows_are_publis
 
 
 def test_hours_that_are_published_at_once_are_all_published_with_their_duplicates_right(
-    project: Project, spark_url: str
+    project: Project,
 ) -> None:
     source = project.source(duplicates={"within": f"{WITHIN}h"})
     hours = [NOON + n * HOUR for n in range(3)]
     for n, hour in enumerate(hours):
         put(project, hour, [1, n + 2, n + 3])
     land(project.work(), source, hours)
-    sessions = [connect(spark_url) for _ in hours]
     with ThreadPoolExecutor(len(hours)) as pool:
-        found = list(
-            pool.map(
-                lambda n: publish_events(project.work(sessions[n]), source, [hours[n]]), range(3)
-            )
-        )
-    for session in sessions:
-        session.stop()
+        found = list(pool.map(lambda h: publish_events(project.work(), source, [h]), hours))
     assert all(each.publication is not None for each in found)
     assert published(project) == reckoned(project, hours)
     rows = sorted(project.table(PUBLICATIONS), key=lambda row: int(row["sequence"]))
@@ -173,9 +166,18 @@ def test_computed_ids_are_never_duplicates(project: Project) -> None:
     assert len(found) == len({each for _, each in found}) == 8
 
 
+IDS = {"dump_hour": "timestamp", "event_id": "string", "file": "string", "line": "bigint"}
+REPEATS = {name: IDS[name] for name in ("dump_hour", "file", "line")}
+WITHHELD = {name: IDS[name] for name in ("dump_hour", "event_id")}
+KEPT = """
+    SELECT i.* FROM {ids} i
+    ANTI JOIN {repeats} r ON i.dump_hour = r.dump_hour AND i.file = r.file AND i.line = r.line
+    ANTI JOIN {withheld} w ON i.dump_hour = w.dump_hour AND i.event_id = w.event_id"""
+
+
 @pytest.mark.parametrize("seed", range(2))
-def test_withheld_and_repeats_follow_the_definition(seed: int, project: Project) -> None:
-    """Many sources' worth of random dumps in one Spark call each: ids are prefixed by the trial."""
+def test_withheld_and_repeats_follow_the_definition(seed: int, workbench: Workbench) -> None:
+    """Many sources' worth of random dumps in one query each: ids are prefixed by the trial."""
     chance = random.Random(seed)
     dumps: dict[datetime, list[Event]] = {NOON + n * HOUR: [] for n in range(9)}
     for trial, _ in itertools.product(range(60), range(4)):
@@ -195,30 +197,16 @@ def test_withheld_and_repeats_follow_the_definition(seed: int, project: Project)
                     line * 1000 + place,
                 )
             )
-    lake = project.work().lake
     rows = [
         {"dump_hour": e.dump_hour, "event_id": e.event_id, "file": e.file, "line": e.line}
         for each in dumps.values()
         for e in each
     ]
-    frame_ddl = "dump_hour timestamp, event_id string, file string, line bigint"
-    frame = lake.frame(rows, frame_ddl)
-    ids = lake.keep(frame, lake.staging("ids"), frame_ddl)
-    repeats = lake.select(
-        events.REPEATS,
-        lake.staging("repeats"),
-        "dump_hour timestamp, file string, line bigint",
-        staged=ids,
-    )
-    withheld = lake.select(
-        events.withheld(WITHIN * HOUR),
-        lake.staging("withheld"),
-        "dump_hour timestamp, event_id string",
-        ids=ids,
-    )
-    kept = frame.join(repeats.rows, ["dump_hour", "file", "line"], "left_anti").join(
-        withheld.rows, ["dump_hour", "event_id"], "left_anti"
-    )
+    chance.shuffle(rows)
+    ids = workbench.stage(rows, IDS, files=3)
+    repeats = workbench.build(events.REPEATS, REPEATS, staged=ids)
+    withheld = workbench.build(events.withheld(WITHIN * HOUR), WITHHELD, ids=ids)
+    kept = workbench.run(KEPT, IDS, ids=ids, repeats=repeats, withheld=withheld)
     expected = [
         {
             "dump_hour": f"{e.dump_hour:%Y-%m-%d %H:%M:%S}",
@@ -228,4 +216,4 @@ def test_withheld_and_repeats_follow_the_definition(seed: int, project: Project)
         }
         for e in keep_events(dumps, WITHIN).events
     ]
-    assert_same_rows(exact_rows(kept), expected, ["event_id", "dump_hour"])
+    assert_same_rows(kept, expected, ["event_id", "dump_hour"])

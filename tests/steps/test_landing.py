@@ -12,7 +12,6 @@ import pytest
 from compare import Row
 from conftest import MakeProject
 from project import HOUR, NOON, Project, event
-from tidegate.engine import connect
 from tidegate.errors import TidegateError
 from tidegate.steps.land import land
 from tidegate.steps.publish import publish_events
@@ -204,7 +203,7 @@ def test_headers_that_cannot_be_read_hold_their_hour_only(project: Project) -> N
         "unreadable",
     ], "\n".join(each.describe() for each in landed)
     assert [each.lines for each in landed] == [1, 0, 0, 0, 0, 1, 2, 0]
-    assert "names no column" in str(landed[4].error)
+    assert "an empty line" in str(landed[4].error)
     assert landed[5].absent == ("user_id", "n")
     assert landed[6].quarantined == {"bad_value": 1}
     assert published.held == ()
@@ -218,16 +217,18 @@ def test_a_declared_column_that_no_event_has_is_told(project: Project) -> None:
     assert "no event has a value for anonymous_id, gone" in landed.describe()
 
 
-def test_an_expression_that_raises_stops_the_run_with_its_source_file_named(
+def test_an_expression_that_fails_on_a_value_quarantines_that_line_and_no_other(
     project: Project,
 ) -> None:
-    project.put_hour(NOON, [event(1, NOON, n=1)])
-    source = project.source(columns={"bad": {"sql": "cast(type as int)", "type": "int"}})
-    with pytest.raises(TidegateError) as told:
-        land(project.work(), source, [NOON])
-    assert str(source.path) in str(told.value)
-    assert "CAST_INVALID_INPUT" in str(told.value)
-    assert project.table(LANDINGS) == []
+    project.put_hour(NOON, [event(1, NOON, type="7"), event(2, NOON, type="seven")])
+    source = project.source(columns={"count": {"sql": "cast(type as int)", "type": "int"}})
+    [landed], published = publish(project, source, 0)
+    assert landed.outcome == "landed"
+    assert published.publication is not None
+    assert [(row["event_id"], row["count"]) for row in project.table(events.TABLE)] == [("1", 7)]
+    [row] = project.table(QUARANTINE)
+    assert (row["line"], row["reason"]) == (2, "bad_value")
+    assert "count" in row["detail"]
 
 
 def test_hours_before_since_are_refused(project: Project) -> None:
@@ -247,18 +248,13 @@ def test_a_column_of_another_type_than_the_tables_is_an_error_that_names_both(
     assert project.table(events.TABLE) == before
 
 
-def test_hours_of_one_source_that_land_at_once_all_land(project: Project, spark_url: str) -> None:
+def test_hours_of_one_source_that_land_at_once_all_land(project: Project) -> None:
     source = project.source()
     hours = [NOON + n * HOUR for n in range(4)]
     for n, hour in enumerate(hours):
         project.put_hour(hour, [event(n, NOON), b"bad", b""])
-    sessions = [connect(spark_url) for _ in hours]
     with ThreadPoolExecutor(len(hours)) as pool:
-        found = list(
-            pool.map(lambda n: land(project.work(sessions[n]), source, [hours[n]]), range(4))
-        )
-    for session in sessions:
-        session.stop()
+        found = list(pool.map(lambda hour: land(project.work(), source, [hour]), hours))
     assert [each.outcome for [each] in found] == ["landed"] * 4
     assert len(project.table(QUARANTINE)) == 8
     assert len(project.table(LANDINGS)) == 4

@@ -60,10 +60,7 @@ class Lived:
         project = self.project
         # A checkpoint every few commits, so that there is something of the log to clean.
         for table in (events.TABLE, sessions.TABLE):
-            project.spark.sql(
-                f"ALTER TABLE delta.`{project.work().lake.path(table)}` "
-                "SET TBLPROPERTIES ('delta.checkpointInterval' = '2')"
-            )
+            project.delta(table).alter.set_table_properties({"delta.checkpointInterval": "2"})
         project.put(f"app/{NOON:%Y-%m-%d-%H}.json", lines(NOON, "x", "y"))
         assert project.run(self.app, HOURS[:1]).exit_status == 0
         for hour in HOURS:

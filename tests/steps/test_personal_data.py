@@ -123,10 +123,10 @@ def found_in(root: Path, needles: list[bytes]) -> Iterator[tuple[Path, bytes]]:
 
 
 def spellings(key: PiiKey) -> list[bytes]:
-    """Return what would betray a key: itself, or the blocks that hashes are made by."""
+    """Return what would betray a key: itself, as bytes or as text."""
     return [
         text
-        for secret in (key.secret, *key.pads)
+        for secret in (key.secret,)
         for text in (secret[:16], secret.hex()[:32].encode(), secret.hex()[:32].upper().encode())
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 
 from conftest import CopyProject, MakeProject
 from project import HOUR, NOON, Project, event
+from tidegate.lake.delta import DeltaTables
 from tidegate.metrics import sketches
 from tidegate.query import connect
 from tidegate.steps.derive import standing
@@ -102,15 +104,14 @@ def test_a_broken_metric_file_stops_no_release_and_its_metric_stays_as_it_was(
 
 
 def test_a_lake_of_an_older_version_gets_the_column_with_its_next_release(project: Project) -> None:
-    old = project.table(RELEASES)
-    place = Path(project.settings.lake) / "ops" / RELEASES.name
-    shutil.rmtree(place)
-    lake = project.work().lake
-    ddl = ", ".join(f"`{c.name}` {c.type}" for c in RELEASES.columns if c.name != "metrics")
-    lake.spark.sql(f"CREATE TABLE delta.`{place}` ({ddl}) USING delta")
+    names = [name for name in RELEASES.column_names if name != "metrics"]
     # The row of the last one was not written: a kill prevented it.
-    rows = [{k: v for k, v in row.items() if k != "metrics"} for row in old if row["sequence"] == 1]
-    lake.frame(rows, ddl).write.format("delta").mode("append").save(str(place))
+    rows = project.lake().book(RELEASES, "sequence = 1", [f'"{name}"' for name in names])
+    shutil.rmtree(Path(project.settings.lake) / "ops" / RELEASES.name)
+    older = replace(RELEASES, columns=tuple(c for c in RELEASES.columns if c.name in names))
+    tables = DeltaTables(project.settings.lake, project.settings.s3)
+    tables.create(older)
+    tables.append(older, rows)
     with connect(project.settings) as connection:
         assert connection.execute("SELECT count(*) FROM events").fetchone() == (3,)
     write(project, "hour")

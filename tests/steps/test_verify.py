@@ -7,20 +7,30 @@ import json
 import shutil
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from deltalake import write_deltalake
 
 from conftest import MakeProject
 from project import HOUR, LINES, NOON, Project, event
 from tidegate.errors import TidegateError
+from tidegate.lake.schema import arrow_schema, rows_to_arrow
 from tidegate.query import connect
 from tidegate.source import Source
 from tidegate.steps.land import land
 from tidegate.steps.publish import publish_events
 from tidegate.steps.verify import Scope, Verified, parse_sample, verify
-from tidegate.tables import WAREHOUSE
+from tidegate.tables import (
+    Table,
+    daily_activity,
+    events,
+    hourly_activity,
+    session_aliases,
+    sessions,
+)
 from tidegate.trace import trace
 
 HOURS = [NOON + n * HOUR for n in range(3)]
@@ -107,20 +117,23 @@ def test_what_the_pipeline_made_holds_and_what_hands_changed_is_found_and_named(
     assert found.holds, found
     assert {each.table: each.rows for each in found.compared} == COUNTS
 
-    lake = project.work().lake
-    for table, statement in (
-        ("events", "DELETE FROM {} WHERE event_id = '3'"),
-        ("sessions", "UPDATE {} SET event_count = event_count + 1 WHERE user_key = 'u2'"),
-        (
-            "hourly_activity",
-            "INSERT INTO {} VALUES ('web', DATE'2024-03-02', TIMESTAMP'2024-03-02 00:00:00Z', "
-            "'view', 1, 1)",
-        ),
-        ("daily_activity", "UPDATE {} SET events = events + 1"),
-        ("session_aliases", "DELETE FROM {}"),
-    ):
-        where = next(each for each in WAREHOUSE if each.name == table)
-        project.spark.sql(statement.format(f"delta.`{lake.path(where)}`")).collect()
+    project.delta(events.TABLE).delete("event_id = '3'")
+    project.delta(sessions.TABLE).update(
+        updates={"event_count": "event_count + 1"}, predicate="user_key = 'u2'"
+    )
+    midnight = datetime(2024, 3, 2, tzinfo=UTC)
+    append(
+        project,
+        hourly_activity.TABLE,
+        source="web",
+        date=midnight.date(),
+        hour=midnight,
+        event_type="view",
+        events=1,
+        users=1,
+    )
+    project.delta(daily_activity.TABLE).update({"events": "events + 1"})
+    project.delta(session_aliases.TABLE).delete()
     found = verify(project.work(), [source])
     assert not found.holds
     assert differing(found) == dict.fromkeys(COUNTS, 1)
@@ -153,13 +166,18 @@ def test_what_the_pipeline_made_holds_and_what_hands_changed_is_found_and_named(
 def test_a_row_in_a_slice_that_was_never_published_or_of_no_source_is_found(
     project: Project, source: Source
 ) -> None:
-    path = project.work().lake.path(WAREHOUSE[0])
-    columns = "source, dump_date, dump_hour, event_id, event_time, file, line"
-    for name, hour in (("web", "2024-03-05 00:00:00Z"), ("nobody", "2024-03-01 12:00:00Z")):
-        project.spark.sql(
-            f"INSERT INTO delta.`{path}` ({columns}) VALUES ('{name}', DATE'2024-03-05', "
-            f"TIMESTAMP'{hour}', 'x', TIMESTAMP'{hour}', 'f', 1)"
-        ).collect()
+    for name, hour in (("web", datetime(2024, 3, 5, tzinfo=UTC)), ("nobody", NOON)):
+        append(
+            project,
+            events.TABLE,
+            source=name,
+            dump_date=hour.date(),
+            dump_hour=hour,
+            event_id="x",
+            event_time=hour,
+            file="f",
+            line=1,
+        )
     found = verify(project.work(), [source])
     assert differing(found)["events"] == 1
     assert any("'nobody'" in text for text in found.open)
@@ -215,14 +233,20 @@ def test_the_command_says_so_and_exits_with_1(project: Project, source: Source) 
     done = run()
     assert (done.returncode, done.stderr.count("error")) == (0, 0), done.stderr
     assert "events web: 7 rows as published" in done.stdout
-    path = project.work().lake.path(WAREHOUSE[1])
-    project.spark.sql(f"UPDATE delta.`{path}` SET is_bounce = true WHERE user_key = 'u1'").collect()
+    project.delta(sessions.TABLE).update(updates={"is_bounce": "true"}, predicate="user_key = 'u1'")
     done = run("web", "--json")
     assert done.returncode == 1
     told = json.loads(done.stdout)
     assert not told["holds"]
     assert sum(each["differing"] for each in told["compared"]) >= 1
     assert source.source == "web"
+
+
+def append(project: Project, table: Table, **row: Any) -> None:
+    """Append a row to a table, as a program does that knows nothing of the project."""
+    schema = arrow_schema(project.lake().columns(table))
+    rows = rows_to_arrow([row], schema, table.name)
+    write_deltalake(project.delta(table), rows, mode="append")
 
 
 def source_template(project: Project) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import sys
 from collections import Counter
@@ -14,10 +15,14 @@ import pytest
 
 from project import HOUR, REPO
 from tidegate.bench.airflow_lab import copy_project
+from tidegate.bench.backfill import Measured, outcome_of
 from tidegate.bench.day import Workload, real_dumps, write_day
-from tidegate.bench.process import run_command
+from tidegate.bench.lab import Measured as Run
+from tidegate.bench.lab import costs
+from tidegate.bench.process import Ended, run_command
 from tidegate.bench.report import Mark, Outcome, machine
 from tidegate.bench.scripts import check_readable, script_input
+from tidegate.bench.small import write_files
 from tidegate.bench.spark_log import Activity, Reads, SparkLog
 from tidegate.bench.traffic import FIRST, Traffic, hour_of
 from tidegate.cli.bench import _number
@@ -156,6 +161,27 @@ def test_scripts_count_alike_on_made_up_dumps_of_any_seed(tmp_path: Path) -> Non
     assert found[0] == found[1] != found[2] == found[3]
 
 
+PEERS = {
+    "duckdb_script.py": "08416b36044a98c6bd5dd86297516629a9693031fba57fef98755b01d4897fd2",
+    "polars_script.py": "3db2618c33869fba91fcf6aa788c9aa4bc6b7cb228e2d2d89229104fe4320483",
+    "pyspark_script.py": "823f78d8770431cd004bb01631d8ee67d9c38bb3705a6336a39cd59be37e7fbe",
+}
+"""The SHA-256 of each script, so that ratios of different days have the same denominator."""
+
+
+def test_the_scripts_that_results_are_compared_with_have_not_changed() -> None:
+    files = (REPO / "jobs" / "tidegate" / "bench" / "peers").glob("*_script.py")
+    assert {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files} == PEERS
+
+
+def test_results_from_before_ratios_had_their_seconds_can_be_read() -> None:
+    now = Outcome("late", "about", {}, [{"seconds": 3.0}], [Mark.ratio("ratio", 1.5, 3.0, 1.5)])
+    before = json.loads(json.dumps(now.as_json()))
+    del before["marks"][0]["seconds"]
+    [mark] = Outcome.of_json(before).marks
+    assert mark.describe() == "ratio: 2.00, at most 1.5: NOT KEPT"
+
+
 def test_what_the_scripts_cannot_do_is_named() -> None:
     with pytest.raises(TidegateError) as caught:
         check_readable(load_source(REPO / "dags/sources/nasa.yml"))
@@ -198,7 +224,7 @@ def test_an_outcome_says_what_was_measured_and_which_marks_were_kept() -> None:
             {"late": 0, "seconds": 1.5, "bytes": 123456.0},
             {"late": 1, "seconds": 3.0, "bytes": None},
         ],
-        [Mark("seconds", 1.5, 2.0), Mark("bytes", 2.0, 1.0)],
+        [Mark.ratio("seconds", 1.5, 3.0, 1.5), Mark("bytes", 2.0, 1.0)],
     )
     lines = list(outcome.lines())
     assert lines[1] == "  (events 2,000, runs 3)"
@@ -206,12 +232,14 @@ def test_an_outcome_says_what_was_measured_and_which_marks_were_kept() -> None:
     assert lines[3].split() == ["0", "1.50", "123,456"]
     assert lines[4].split() == ["1", "3.00", "-"]
     assert lines[5:] == [
-        "  seconds: 2.00, at most 1.5: NOT KEPT",
+        "  seconds: 2.00 (3.00 s to 1.50 s), at most 1.5: NOT KEPT",
         "  bytes: 1.00, at most 2: kept",
     ]
     marks = json.loads(json.dumps(outcome.as_json()))["marks"]
     assert [each["is_kept"] for each in marks] == [False, True]
     assert machine()["cores"]
+    again = Outcome.of_json(json.loads(json.dumps(outcome.as_json())))
+    assert list(again.lines()) == lines
 
 
 def test_reads_are_told_apart_by_area_and_a_tables_own_log() -> None:
@@ -257,3 +285,77 @@ os.wait()
 def test_a_child_that_still_shares_its_parents_memory_is_not_counted_beside_it() -> None:
     ended = run_command([sys.executable, "-c", _PARENT])
     assert 200 << 20 < ended.peak_bytes < 350 << 20
+
+
+_PARENT_OF_A_LASTING_CHILD = """
+import os, time
+held = bytearray(os.urandom(1)) * (200 << 20)
+if os.fork() == 0:
+    time.sleep(3)
+    os._exit(0)
+os.wait()
+"""
+
+
+def test_memory_that_processes_share_counts_once() -> None:
+    ended = run_command([sys.executable, "-c", _PARENT_OF_A_LASTING_CHILD])
+    assert 200 << 20 < ended.peak_bytes < 250 << 20
+
+
+def test_files_of_an_hour_have_the_lines_that_they_are_to_have(tmp_path: Path) -> None:
+    load = write_files(tmp_path, [(4,), (1, 2, 1)])
+    assert [len(file.read_bytes().splitlines()) for file in load.files] == [4, 1, 2, 1]
+    assert (load.first, load.last) == (hour_of(0), hour_of(1))
+    settings = Settings(REPO, tmp_path, str(tmp_path / "lake"))
+    dumps = real_dumps(settings, load.source, load.first, load.last, tmp_path)
+    assert dumps.files == load.files
+    assert dumps.size == load.size == sum(file.stat().st_size for file in load.files)
+
+
+def test_marks_of_a_backfill_compare_each_engine_with_its_script_and_name_scripts_that_differ() -> (
+    None
+):
+    counts = {"events": 3, "sessions": 2, "hourly_activity": 2, "daily_activity": 1}
+    seconds = {
+        "tidegate, duckdb, folder": 20.0,
+        "tidegate, duckdb, s3": 25.0,
+        "tidegate, spark, folder": 60.0,
+        "airflow, spark": 80.0,
+        "duckdb": 10.0,
+        "pyspark": 40.0,
+    }
+    measured = {
+        name: [Measured(Ended(took, 1 << 30, ""), counts)] for name, took in seconds.items()
+    }
+    measured["mine.py"] = [Measured(Ended(1.0, 1 << 30, ""), {**counts, "sessions": 1})]
+    outcome = outcome_of("about", {}, measured)
+    assert [mark.describe() for mark in outcome.marks] == [
+        "seconds of tidegate, duckdb, folder to those of the script duckdb: 2.00 "
+        "(20.00 s to 10.00 s), at most 2.2: kept",
+        "seconds of tidegate, duckdb, s3 to those of the script duckdb: 2.50 "
+        "(25.00 s to 10.00 s), at most 3: kept",
+        "seconds of tidegate, spark, folder to those of the script pyspark: 1.50 "
+        "(60.00 s to 40.00 s), at most 1.2: NOT KEPT",
+        "seconds of airflow, spark to those of the script duckdb: 8.00 "
+        "(80.00 s to 10.00 s), at most 7: NOT KEPT",
+        "tables of which others count other rows than tidegate: 1.00, at most 0: NOT KEPT",
+    ]
+
+
+def test_engines_and_places_of_a_backfill_are_checked() -> None:
+    from typer.testing import CliRunner
+
+    from tidegate.cli.bench import bench
+
+    done = CliRunner().invoke(bench, ["backfill", "--on", "folder,tape"])
+    assert done.exit_code == 2
+    assert "'tape' is none of folder, s3" in done.output
+    done = CliRunner().invoke(bench, ["backfill", "--engines", "duckdb,hive"])
+    assert isinstance(done.exception, TidegateError)
+    assert "hive" in str(done.exception)
+
+
+def test_costs_of_runs_without_spark_are_their_seconds_only() -> None:
+    runs = [Run(seconds, None) for seconds in (3.0, 1.0, 2.0)]
+    assert costs(runs) == {"seconds": 2.0, "least": 1.0, "most": 3.0}
+    assert costs([Run(1.0, Activity(queries=4))])["queries"] == 4

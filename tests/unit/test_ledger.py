@@ -15,8 +15,7 @@ import pytest
 
 from conftest import MakeProject
 from project import HOUR, LINES, NOON, Project, event
-from tidegate.engine import connect
-from tidegate.lake import slices_where
+from tidegate.lake import Slices
 from tidegate.ledger import (
     Publication,
     SliceRecord,
@@ -30,6 +29,8 @@ from tidegate.steps.publish import publish_events
 from tidegate.steps.work import Work
 from tidegate.tables import events, sessions
 from tidegate.tables.books import PUBLICATIONS
+
+COLUMNS = events.TABLE.types_of(("source", "dump_date", "dump_hour", "event_id"))
 
 
 def publication(sequence: int, source: str = "web", rows: int = 1, *hours: int) -> Publication:
@@ -58,30 +59,32 @@ def commit(project: Project, made: Publication) -> bool:
 
 
 def publish(work: Work, made: Publication) -> bool:
-    frame = work.lake.frame(
-        [
-            {
-                "source": made.source,
-                "dump_date": s.slice.date(),
-                "dump_hour": s.slice,
-                "event_id": made.publication_id,
-            }
-            for s in made.slices
-        ],
-        events.TABLE.ddl,
+    where, query = content(made)
+    return work.ledger.publish(events.TABLE, made, query, COLUMNS, where)
+
+
+def content(made: Publication) -> tuple[Slices, str]:
+    """Return the slices of a publication, and the query of its rows."""
+    hours = [each.slice for each in made.slices]
+    rows = ", ".join(
+        f"('{made.source}', DATE '{hour.date()}', TIMESTAMPTZ '{hour}', '{made.publication_id}')"
+        for hour in hours
     )
-    where = slices_where(events.TABLE, made.source, [s.slice for s in made.slices])
-    return work.ledger.publish(events.TABLE, made, frame, where)
+    query = f"SELECT * FROM (VALUES {rows}) t({', '.join(COLUMNS)})"
+    return Slices.of(events.TABLE, made.source, hours), query
 
 
 def commit_without_row(project: Project, made: Publication) -> None:
     """Do as a writer that is killed after its commit."""
-    work = project.work()
-    frame = work.lake.frame([], events.TABLE.ddl)
-    where = slices_where(events.TABLE, made.source, [s.slice for s in made.slices])
-    app = f"publish/events/{made.source}"
-    work.lake.replace(
-        events.TABLE, frame, where, record={"tidegate": made.row}, app=app, number=made.sequence
+    where, query = content(made)
+    project.work().lake.publish(
+        events.TABLE,
+        f"{query} WHERE false",
+        COLUMNS,
+        where,
+        record={"tidegate": made.row},
+        app=f"publish/events/{made.source}",
+        number=made.sequence,
     )
 
 
@@ -119,22 +122,12 @@ def test_a_kill_between_commit_and_row_is_repaired_by_the_next_reader_once(
 
 
 def test_many_commits_without_rows_are_all_repaired_by_readers_that_come_at_once(
-    project: Project, spark_url: str
+    project: Project,
 ) -> None:
     for sequence in range(1, 7):
         commit_without_row(project, publication(sequence))
-    opened = [connect(spark_url) for _ in range(3)]
     with ThreadPoolExecutor(3) as pool:
-        found = list(
-            pool.map(
-                lambda spark: [
-                    p.publication_id for p in project.work(spark).ledger.publications(events.TABLE)
-                ],
-                opened,
-            )
-        )
-    for spark in opened:
-        spark.stop()
+        found = list(pool.map(lambda _: known(project), range(3)))
     assert found == [[f"web-{n}-1" for n in range(1, 7)]] * 3
     assert len(project.table(PUBLICATIONS)) == 6
 

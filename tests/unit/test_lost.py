@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tidegate.lost import lost
-from tidegate.steps.land import _unreadable_file, expression_fault
 
 CONNECT = """\
 (org.apache.spark.SparkException) [FAILED_READ_FILE.NO_HINT] Encountered error while reading file \
@@ -59,14 +58,3 @@ Caused by: java.io.EOFException: Unexpected end of input stream"""
 def test_an_error_tells_what_does_not_answer(text: str, what: str | None) -> None:
     assert lost(text) == what
     assert lost(RuntimeError(text)) == what
-
-
-def test_a_file_that_s3_did_not_give_is_not_held_to_be_unreadable() -> None:
-    assert _unreadable_file(RuntimeError(CONNECT)) is None
-    assert "Unexpected end of input stream" in str(_unreadable_file(RuntimeError(CUT)))
-
-
-def test_a_server_that_was_started_again_is_no_fault_of_the_source_file() -> None:
-    # It is not asked which source it was: [INVALID_… is what Spark says of expressions too.
-    error = RuntimeError("[INVALID_HANDLE.SESSION_CHANGED] The handle 1 is invalid.")
-    assert expression_fault(None, error) is None  # type: ignore[arg-type]

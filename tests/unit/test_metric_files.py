@@ -26,11 +26,11 @@ from tidegate.metrics import (
     parse_metric,
     readable_metrics,
 )
-from tidegate.metrics.expressions import ExpressionError, read_expression
 from tidegate.metrics.in_force import in_force
 from tidegate.metrics.model import COMMON
 from tidegate.settings import Settings
 from tidegate.steps.check import check
+from tidegate.user_sql.expressions import ExpressionError, read_expression
 
 OWN = {"shop": {"price": "decimal(10,2)", "device": "string"}, "app": {"ms": "int"}}
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from project import REPO
 from tidegate.bench.plot import svg
-from tidegate.bench.report import Mark, Outcome
+from tidegate.bench.report import Mark, Outcome, Row
 from tidegate.errors import TidegateError
 
 RESULTS = sorted((REPO / "tests" / "bench" / "results").glob("*.json"))
-COSTS = {"seconds": 2.0, "files_read": 3}
-ROWS = {
-    "backfill": [{"who": "tidegate", "seconds": 2.0, "peak_gib": 1.5}],
+COSTS: Row = {"seconds": 2.0, "files_read": 3}
+ROWS: Mapping[str, Sequence[Row]] = {
+    "backfill": [{"who": "tidegate, duckdb, s3", "seconds": 2.0, "peak_gib": 1.5}],
     "history": [{"published_hours": 10, **COSTS}, {"published_hours": 100, **COSTS}],
     "hour": [{"hour": "2025-01-08T00", "seconds": 20.0}],
     "late": [{"late_events": 0, **COSTS}, {"late_events": 1, **COSTS}],
@@ -26,7 +27,7 @@ ROWS = {
     ],
     "scale": [{"on": "one process", "events": 1000, "seconds": 9.0, "peak_gb": 2.0}],
 }
-TIMELINE = [
+TIMELINE: Sequence[Row] = [
     {"stage": "land: read lines", "seconds": 1.5, "spark_s": 1.0},
     {"stage": "all", "seconds": 1.5, "spark_s": 1.0},
 ]
@@ -57,8 +58,25 @@ def test_json_of_something_else_is_refused() -> None:
         Outcome.of_json({"marks": [], "scene": "late"})
 
 
-def test_there_are_results() -> None:
-    assert RESULTS
+def test_a_history_that_spark_did_not_read_is_drawn_by_its_seconds() -> None:
+    rows: Sequence[Row] = [{"published_hours": hours, "seconds": 2.0} for hours in (10, 100)]
+    drawn = svg(Outcome("history", "about", {}, rows, []))
+    assert "seconds of one more hour" in drawn
+    assert "Spark" not in drawn
+
+
+def test_the_bars_of_tidegate_have_a_colour_of_their_own() -> None:
+    names = ("tidegate, duckdb, s3", "airflow, spark", "duckdb", "tidegate.py")
+    rows: Sequence[Row] = [{"who": who, "seconds": 2.0, "peak_gib": 1.5} for who in names]
+    drawn = svg(Outcome("backfill", "about", {}, rows, []))
+    ours = re.findall(r'aria-label="seconds: [^"]*who: ([^"]*)"[^>]*fill="#0b6e99"', drawn)
+    assert ours == ["tidegate, duckdb, s3", "airflow, spark"]
+
+
+def test_readme_shows_the_pictures_of_all_results_and_no_others() -> None:
+    readme = (REPO / "README.md").read_text()
+    shown = re.findall(r"\]\(tests/bench/results/(\w+)\.svg\)", readme)
+    assert sorted(shown) == [file.stem for file in RESULTS]
 
 
 @pytest.mark.parametrize("file", RESULTS, ids=lambda file: file.stem)

@@ -110,7 +110,7 @@ def test_lines_are_counted_by_source_and_reason_as_the_landings_that_stand_met_t
 ) -> None:
     assert told(lake, "--lines", "0").splitlines() == [
         "app bad_value: 1 lines, 1.00% of 2026-05-01T14",
-        "  a value does not fit its column's type",
+        "  a value does not fit its column's type, or can't be kept exactly",
         "  next  mend its source file, then: tidegate quarantine replay app",
         "shop not_json: 1 lines, 8.33% of 2026-05-01T12",
         "  the line is not one JSON value and nothing else",

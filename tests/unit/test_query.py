@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 from handmade_delta import write_delta
 from tidegate.cli.sql import sql
 from tidegate.errors import TidegateError
-from tidegate.query import check_query, connect, extension_file, pinned, run, tables
+from tidegate.lake.connection import extension_file
+from tidegate.query import check_query, connect, pinned, run, tables
 from tidegate.rendering import csv_lines, json_lines, table_lines, visible
 from tidegate.settings import S3Access, Settings
 

@@ -1,4 +1,4 @@
-"""What a session keeps for itself on the disk of its server, and that nothing of it stays."""
+"""What a process keeps for itself on a disk, its own or its server's, and that nothing of it stays."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from tidegate import engine
+from tidegate.engine import session
+from tidegate.engine.start import open_lake
 from tidegate.lake import Lake
+from tidegate.settings import Settings
 from tidegate.stack.private import own_folder
 from tidegate.stack.spark import SCRATCH
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+TWO_ROWS = "SELECT unnest([1, 2]) AS n"
 
 
 def _server(told: str | None) -> SparkSession:
@@ -28,8 +33,8 @@ def _server(told: str | None) -> SparkSession:
 
 def test_a_session_has_a_folder_of_its_own_that_goes_with_it(tmp_path: Path) -> None:
     with (
-        engine.scratch(_server(str(tmp_path))) as mine,
-        engine.scratch(_server(str(tmp_path))) as other,
+        session.scratch(_server(str(tmp_path))) as mine,
+        session.scratch(_server(str(tmp_path))) as other,
     ):
         assert mine is not None
         assert other is not None
@@ -41,14 +46,14 @@ def test_a_session_has_a_folder_of_its_own_that_goes_with_it(tmp_path: Path) -> 
 
 
 def test_it_goes_when_the_work_fails(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), engine.scratch(_server(str(tmp_path))):
+    with pytest.raises(RuntimeError), session.scratch(_server(str(tmp_path))):
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("told", [None, "/no/such/folder"])
 def test_a_server_that_is_elsewhere_gives_none(told: str | None) -> None:
-    with engine.scratch(_server(told)) as folder:
+    with session.scratch(_server(told)) as folder:
         assert folder is None
 
 
@@ -64,33 +69,46 @@ def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
     assert set(tmp_path.iterdir()) == {alive, made}
 
 
-def test_the_server_of_the_tests_tells_its_scratch_folder(
+def test_the_server_of_the_tests_names_its_scratch_folder_and_reads_what_is_there(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    with engine.scratch(spark) as folder:
+    (tmp_path / "lake").mkdir()
+    with session.scratch(spark) as folder:
         assert folder is not None
-        (tmp_path / "lake").mkdir()
-        lake = Lake(spark, str(tmp_path / "lake"), scratch=folder)
-        kept = lake.keep(
-            lake.frame([{"n": 1}, {"n": 2}], "n bigint"), lake.staging("x", "y"), "n bigint"
-        )
-        assert kept.place == str(folder / "staging" / "x" / "y")
-        assert lake.look("SELECT sum(n) AS n FROM {kept}", kept=kept.place) == [{"n": 3}]
-        assert sorted(row["n"] for row in kept.rows.collect()) == [1, 2]
+        lake = Lake(str(tmp_path / "lake"), scratch=folder, spark=spark)
+        place = lake.own(lake.staging("x", "y"))
+        assert place == str(folder / "staging" / "x" / "y")
+        kept = lake.select(TWO_ROWS, place, {"n": "bigint"})
+        assert lake.look("SELECT sum(n) AS n FROM {kept}", kept=kept) == [{"n": 3}]
         assert list(Path(lake.root).iterdir()) == []
-        stays = lake.keep(kept.rows, lake.staging("x", "z"), "n bigint", lasting=True)
-        assert stays.place == lake.staging("x", "z")
-        assert lake.look("SELECT count(*) AS n FROM {stays}", stays=stays.place) == [{"n": 2}]
+        built = lake.build("SELECT n + 1 AS n FROM {kept}", place + "2", {"n": "bigint"}, kept=kept)
+        assert lake.look("SELECT sum(n) AS n FROM {built}", built=built) == [{"n": 5}]
+        assert list(Path(lake.root).iterdir()) == []
+        stays = lake.build(
+            "SELECT * FROM {kept}", lake.staging("x", "z"), {"n": "bigint"}, kept=kept
+        )
+        assert lake.look("SELECT count(*) AS n FROM {stays}", stays=stays) == [{"n": 2}]
+        assert [path.name for path in Path(lake.root).iterdir()] == ["staging"]
+        lake.close()
     assert not folder.exists()
 
 
-def test_without_one_rows_are_kept_under_staging(lake_without: Any) -> None:
-    kept = lake_without.keep(
-        lake_without.frame([{"n": 1}], "n bigint"), lake_without.staging("x"), "n bigint"
-    )
-    assert kept.place == lake_without.staging("x")
+def test_without_one_rows_are_kept_under_staging(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path / "lake"))
+    (tmp_path / "lake" / "staging" / "x").mkdir(parents=True)
+    kept = lake.select(TWO_ROWS, lake.own(lake.staging("x")), {"n": "bigint"})
+    assert kept.place == lake.staging("x")
+    assert lake.look("SELECT sum(n) AS n FROM {kept}", kept=kept) == [{"n": 3}]
 
 
-@pytest.fixture
-def lake_without(spark: SparkSession, tmp_path: Path) -> Lake:
-    return Lake(spark, str(tmp_path / "lake"))
+def test_a_process_that_computes_itself_has_a_folder_that_goes_with_it(tmp_path: Path) -> None:
+    settings = Settings(tmp_path, tmp_path / "home", str(tmp_path / "lake"), engine="duckdb")
+    with open_lake(settings) as lake, open_lake(settings) as other:
+        assert lake.scratch is not None
+        assert other.scratch is not None
+        assert lake.scratch != other.scratch
+        assert lake.scratch.parent == tmp_path / "home" / "scratch"
+        place = lake.own(lake.staging("x"))
+        lake.select(TWO_ROWS, place, {"n": "bigint"})
+        assert list(Path(place).iterdir()) != []
+    assert list((tmp_path / "home" / "scratch").iterdir()) == []

@@ -123,7 +123,7 @@ def test_lakes_are_told_in_one_spelling(tmp_path: Path) -> None:
 
 
 def test_secrets_are_not_in_the_text_of_settings_errors(root: Path, stack: StackState) -> None:
-    from tidegate.engine import session
+    from tidegate.engine.session import session
 
     settings = load_settings(project=root, spark="sc://localhost:1/;token=verysecret")
     with pytest.raises(TidegateError) as told, session(settings):

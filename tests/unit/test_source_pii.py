@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tidegate import configuration
 from tidegate.configuration import changes, definition, fingerprint
 from tidegate.errors import SourceError
 from tidegate.settings import Settings
@@ -91,7 +93,7 @@ def test_without_pii_what_is_read_is_what_is_referred_to() -> None:
             "columns.n: reads the whole line (raw), and with it what 'pii' is to keep out",
         ),
         (
-            {"columns": {"n": {"sql": "`raw`", "type": "string"}}, "pii": {"ip": "drop"}},
+            {"columns": {"n": {"sql": '"raw"', "type": "string"}}, "pii": {"ip": "drop"}},
             "columns.n: reads the whole line (raw)",
         ),
         (
@@ -166,8 +168,8 @@ def test_what_pii_can_say(keys: dict[str, Any]) -> None:
 
 
 def test_whether_an_expression_reads_the_line_is_seen_through_quotes_and_members() -> None:
-    assert reads_raw_line("get_json_object(raw, '$.a')")
-    assert reads_raw_line("`raw`")
+    assert reads_raw_line("json_extract_string(raw, '$.a')")
+    assert reads_raw_line('"raw"')
     assert reads_raw_line("raw.x")
     assert not reads_raw_line("user.raw || 'raw'")
     assert not reads_raw_line("a['raw']")
@@ -176,8 +178,12 @@ def test_whether_an_expression_reads_the_line_is_seen_through_quotes_and_members
 # -- the configuration ----------------------------------------------------------------------------
 
 
-def test_sources_without_pii_have_the_fingerprints_that_they_had_before_there_was_any() -> None:
-    """Tables that were made then must not become stale."""
+def test_sources_without_pii_have_the_fingerprints_that_they_had_before_there_was_any(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the file says must not make tables stale that were made then; the code of today may."""
+    old = replace(events.TABLE, version=1)
+    monkeypatch.setattr(configuration.events, "TABLE", old)
     told = {
         "format": {"type": "csv", "delimiter": ";"},
         "fields": {
@@ -191,8 +197,8 @@ def test_sources_without_pii_have_the_fingerprints_that_they_had_before_there_wa
         },
         "accept": {"late": "1d"},
     }
-    assert fingerprint(source(), events.TABLE) == "c6954ebbbda1711a"
-    assert fingerprint(source(**told), events.TABLE) == "3554f3c5b49f9578"
+    assert fingerprint(source(), old) == "c6954ebbbda1711a"
+    assert fingerprint(source(**told), old) == "3554f3c5b49f9578"
     assert fingerprint(source(), sessions.TABLE) == "6149b63f6b5f9910"
     assert "pii" not in source().definition()
 

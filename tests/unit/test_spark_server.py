@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate import engine
+from tidegate.engine.session import session
 from tidegate.errors import TidegateError
 from tidegate.settings import S3Access, Settings
 from tidegate.stack.spark import MEMORY, spark_class_path, start_spark
@@ -29,11 +29,13 @@ def test_sparks_own_jars_come_before_those_that_they_mend(tmp_path: Path) -> Non
 @pytest.mark.usefixtures("spark_url")  # it has brought the jars
 def test_a_server_that_ends_in_the_middle_of_the_work_is_told(tmp_path: Path) -> None:
     child, url = start_spark(tmp_path, s3=S3Access(), log=tmp_path / "spark.log")
-    settings = Settings(tmp_path, tmp_path / "home", str(tmp_path / "lake"), spark=url)
+    settings = Settings(
+        tmp_path, tmp_path / "home", str(tmp_path / "lake"), spark=url, engine="spark"
+    )
     try:
         with (
             pytest.raises(TidegateError, match="ended in the middle of the work") as told,
-            engine.session(settings) as spark,
+            session(settings) as (spark, _),
         ):
             assert spark.range(3).count() == 3
             child.stop(0.0)
@@ -56,6 +58,6 @@ def test_a_commands_own_server_has_the_heap_that_is_given(
         raise TidegateError(f"asked for {memory}")
 
     monkeypatch.setattr("tidegate.stack.spark.launch_spark", launch)
-    settings = Settings(tmp_path, tmp_path / "home", str(tmp_path / "lake"))
-    with pytest.raises(TidegateError, match=f"asked for {heap}$"), engine.session(settings):
+    settings = Settings(tmp_path, tmp_path / "home", str(tmp_path / "lake"), engine="spark")
+    with pytest.raises(TidegateError, match=f"asked for {heap}$"), session(settings):
         pass

@@ -198,7 +198,24 @@ def test_conditions_queries_usual_values_and_sources_are_ordinary_parts_of_an_en
     ("old", "new", "told"),
     [
         ("event_type =", "event_typ =", "no column 'event_typ' in the rows of events; did you"),
-        ("'buy' AND", "'buy' AND AND", "where: not a Spark SQL condition"),
+        ("'buy' AND", "'buy' AND AND", "where: not an SQL expression"),
+        (
+            "'buy' AND",
+            '"buy" AND',
+            "no column 'buy' in the rows of events; texts stand between single quotes",
+        ),
+        (
+            "'buy' AND",
+            "date_format(event_time, 'y') AND",
+            "where: date_format() is a function of Spark",
+        ),
+        (
+            "'buy' AND",
+            "'buy' AND event_time < now() AND",
+            "where: now() is not allowed: the answer would depend on the clock",
+        ),
+        ("b.event_time <", "to_date(b.event_time) <", "write CAST(x AS DATE)"),
+        ("JOIN sessions", "JOIN read_parquet('x')", "read_parquet() is not allowed after FROM"),
         ("JOIN sessions", "JOIN session", "no published table 'session'; did you mean 'sessions'?"),
         ("JOIN sessions", "JOIN staging.sessions", "no published table 'staging.sessions'"),
         ("FROM {batch} b", "FROM events b", "expected {batch}, which stands for"),

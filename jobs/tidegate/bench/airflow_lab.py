@@ -19,7 +19,7 @@ from tidegate.bench.traffic import DESCRIPTION
 from tidegate.errors import TidegateError
 from tidegate.hours import hours_text
 from tidegate.lake import parse_time
-from tidegate.query import Books
+from tidegate.lake.reader import LakeReader
 from tidegate.settings import Settings
 from tidegate.source import Source, parse_source
 from tidegate.stack.airflow_api import AirflowApi
@@ -41,7 +41,7 @@ class AirflowLab:
         folder: for files meanwhile.
         api: its Airflow.
         pid: of its supervisor.
-        log: of its Spark server.
+        log: of its Spark server; None where DuckDB computes the rows.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class AirflowLab:
         self.folder = folder
         self.api = api
         self.pid = pid
-        self.log = SparkLog(folder / "spark-events")
-        self._books: Books | None = None
+        self.log = SparkLog(folder / "spark-events") if settings.engine == "spark" else None
+        self._books: LakeReader | None = None
 
     def put(self, files: Iterable[Path]) -> None:
         """Upload dumps."""
@@ -81,7 +81,7 @@ class AirflowLab:
             TidegateError: a task or the stack failed, or it took longer.
         """
         if self._books is None:
-            self._books = Books(self.settings.lake, self.settings.s3)
+            self._books = LakeReader(self.settings.lake, self.settings.s3)
         wanted, seen = set(hours), -1
 
         def released() -> bool:
@@ -144,7 +144,7 @@ def airflow_lab(settings: Settings, tell: Callable[[str], None]) -> Iterator[Air
     """Yield a lab on a stack of its own, that answers; its DAGs are paused.
 
     Args:
-        settings: of the project whose DAGs and suites are measured.
+        settings: of the project whose DAGs and suites are measured, and the engine.
         tell: is given a line of progress at a time.
     """
     # What the user's own stack has brought need not be downloaded again.
@@ -152,9 +152,12 @@ def airflow_lab(settings: Settings, tell: Callable[[str], None]) -> Iterator[Air
     with scratch(settings) as folder:
         project, home = folder / "project", folder / "home"
         file = copy_project(settings.project, project)
-        conf = log_conf(folder / "spark-events")
-        with running_stack(home, project=project, progress=tell, spark_conf=conf) as state:
-            own = Settings(project, home, state.lake, spark=state.spark, s3=state.s3)
+        engine = settings.engine
+        conf = log_conf(folder / "spark-events") if engine == "spark" else None
+        with running_stack(
+            home, project=project, progress=tell, spark_conf=conf, engine=engine
+        ) as state:
+            own = Settings(project, home, state.lake, spark=state.spark, s3=state.s3, engine=engine)
             source = parse_source(yaml.safe_load(file.read_text()), file)
             with AirflowApi(*state.login) as api:
                 yield AirflowLab(own, source, folder, api, state.pid)
@@ -170,7 +173,7 @@ def copy_project(project: Path, target: Path) -> Path:
     return describe_day(sources, DUMPS)
 
 
-def _pinned(books: Books, source: str) -> set[datetime]:
+def _pinned(books: LakeReader, source: str) -> set[datetime]:
     """Return the hours of a source that the last release pins, with all that is derived from them."""
     [release] = books.rows("ops/releases", "true", ["max_by(versions, sequence) AS versions"])
     if not release["versions"]:

@@ -6,8 +6,8 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -17,29 +17,33 @@ from tidegate.bench.airflow_lab import DAG, AirflowLab, airflow_lab
 from tidegate.bench.day import (
     DUMPS,
     HOURS,
+    Workload,
     put_dumps,
     real_dumps,
     run_day,
     write_day,
 )
 from tidegate.bench.lab import scratch
-from tidegate.bench.process import Ended, Watch
+from tidegate.bench.process import Ended, Watch, java_cache
 from tidegate.bench.report import Mark, Outcome, Row
 from tidegate.bench.scripts import scripts
 from tidegate.bench.traffic import Traffic, hour_of
 from tidegate.errors import TidegateError
 from tidegate.hours import HOUR, hour_text
 from tidegate.query import connect
-from tidegate.settings import Settings
+from tidegate.settings import EngineName, Settings
 from tidegate.source import Source
 from tidegate.stack.seaweed import LAKE_BUCKET, running_seaweed
 
-MOST = 1.5
-"""Times the seconds of the DuckDB script that `tidegate run` may take."""
-MOST_AIRFLOW = 2.5
-"""Times the seconds of the DuckDB script that a backfill through Airflow may take."""
 PLACES = ("folder", "s3")
-_MARKS = {"tidegate": MOST, "airflow": MOST_AIRFLOW}
+MARKS: Mapping[str, tuple[float, str]] = {
+    "tidegate, duckdb, folder": (2.2, "duckdb"),
+    "tidegate, duckdb, s3": (3.0, "duckdb"),
+    "tidegate, spark, folder": (1.2, "pyspark"),
+    "airflow, duckdb": (4.0, "duckdb"),
+    "airflow, spark": (7.0, "duckdb"),
+}
+"""By what is measured: a limit of its seconds, as a multiple of those of a script."""
 _AT_ONCE = 8
 _WARM_UP = 40 * HOURS
 """Number of an hour that is landed before: of a day that no dump that is measured has to do with."""
@@ -56,10 +60,11 @@ def backfill(
     seed: int,
     runs: int,
     peers: Sequence[str],
-    on: str,
+    engines: Sequence[EngineName],
+    places: Sequence[str],
     airflow: bool,
 ) -> Outcome:
-    """Measure 24 made-up dumps through `tidegate run` and through scripts, in turn, each a new process.
+    """Measure 24 made-up dumps through `tidegate run` and through scripts, in turn, each in a new process.
 
     Args:
         settings: of the project.
@@ -69,43 +74,34 @@ def backfill(
         seed: of all chance.
         runs: of each.
         peers: of `scripts.PEERS`, or files of scripts; they read and write a folder.
-        on: of `PLACES`: where `tidegate run` reads the dumps and writes the lake.
-        airflow: whether to measure a backfill through a warm Airflow too, from S3 to S3.
+        engines: that compute rows for `tidegate run`.
+        places: of `PLACES`: where `tidegate run` reads the dumps and writes the lake.
+        airflow: whether to measure a backfill through a warm Airflow too, from S3 to S3, with each engine.
 
     Raises:
         TidegateError: something that was to be measured failed.
     """
-    with scratch(settings) as folder, _place(on, folder) as place:
-        day = write_day(folder, events, visitors, seed=seed, root=place.dumps)
-        place.put(day.files)
+    with scratch(settings) as folder, ExitStack() as held:
+        day = write_day(folder, events, visitors, seed=seed)
         tell(f"{HOURS} dumps of {day.size / 1e6:,.0f} MB")
-
-        def by_tidegate(out: Path) -> Ended:
-            return run_day(settings, day, f"{place.lakes}/{out.name}", place.environment)
-
-        def by_airflow(_: Path) -> Ended:
-            return _airflow(settings, tell, day.files)
-
-        found = _measure(
-            tell,
-            runs,
-            folder,
-            {
-                "tidegate": by_tidegate,
-                **({"airflow": by_airflow} if airflow else {}),
-                **scripts(peers, day),
-            },
-        )
+        todo: dict[str, Callable[[Path], Ended]] = {}
+        for name in places:
+            place = held.enter_context(_place(name, folder, day.files))
+            for engine in engines:
+                todo[f"tidegate, {engine}, {name}"] = partial(_run, settings, day, place, engine)
+        for engine in engines if airflow else ():
+            todo[f"airflow, {engine}"] = partial(_airflow, settings, tell, day.files, engine)
+        measured = _measure(tell, runs, folder, {**todo, **scripts(peers, day)})
     given = {
         "events": events,
         "visitors": visitors,
         "seed": seed,
         "bytes": day.size,
         "runs": runs,
-        "on": on,
+        "java_cache": java_cache(settings.home),
     }
     about = f"{HOURS} dumps in a new process" + (", or by a warm Airflow" if airflow else "")
-    return _outcome(about, given, found)
+    return outcome_of(about, given, measured)
 
 
 def backfill_of(
@@ -117,8 +113,9 @@ def backfill_of(
     last: datetime,
     runs: int,
     peers: Sequence[str],
+    engines: Sequence[EngineName],
 ) -> Outcome:
-    """Measure a source's own dumps, where they lie, as `backfill` measures made-up ones.
+    """Measure a source's own dumps, where they are, as `backfill` measures made-up ones. The lake is a folder.
 
     Args:
         settings: of the project; they say how S3 is reached and whether dumps are elsewhere.
@@ -127,7 +124,8 @@ def backfill_of(
         first: dump hour.
         last: dump hour, inclusive.
         runs: of each.
-        peers: of `scripts.PEERS`, or files of scripts; what lies on S3 is copied for them before the clock.
+        peers: of `scripts.PEERS`, or files of scripts; what is on S3 is copied for them before the clock.
+        engines: that compute rows for `tidegate run`.
 
     Raises:
         TidegateError: something that was to be measured failed.
@@ -135,23 +133,22 @@ def backfill_of(
     with scratch(settings) as folder:
         load = real_dumps(settings, source, first, last, folder)
         tell(f"files: {len(load.files):,}, of {load.size / 1e6:,.1f} MB")
-        found = _measure(
-            tell,
-            runs,
-            folder,
-            {
-                "tidegate": lambda out: run_day(settings, load, str(out)),
-                **scripts(peers, load),
-            },
-        )
-    hours = f"{hour_text(first)}..{hour_text(last)}"
-    given = {"source": source.source, "hours": hours, "bytes": load.size, "runs": runs}
-    return _outcome("dumps of a source in a new process", given, found)
+        place = _Place(load.root, str(folder), {})
+        todo = {f"tidegate, {name}": partial(_run, settings, load, place, name) for name in engines}
+        measured = _measure(tell, runs, folder, {**todo, **scripts(peers, load)})
+    given = {
+        "source": source.source,
+        "hours": f"{hour_text(first)}..{hour_text(last)}",
+        "bytes": load.size,
+        "runs": runs,
+        "java_cache": java_cache(settings.home),
+    }
+    return outcome_of("dumps of a source in a new process", given, measured)
 
 
 @dataclass(frozen=True)
-class _Measured:
-    """What a run cost, and the rows by table that it told of."""
+class Measured:
+    """What a run cost, and the rows by table that it reported."""
 
     ended: Ended
     rows: Mapping[str, int]
@@ -162,28 +159,37 @@ def _measure(
     runs: int,
     folder: Path,
     todo: Mapping[str, Callable[[Path], Ended]],
-) -> dict[str, list[_Measured]]:
+) -> dict[str, list[Measured]]:
     """Do each thing in turn, given where to write, which is removed; return what was found, run by run."""
-    found: dict[str, list[_Measured]] = {}
+    found: dict[str, list[Measured]] = {}
     for number in range(runs):
         for name, do in todo.items():
-            out = folder / f"{name}-{number}"
+            out = folder / f"{name.replace(', ', '-')}-{number}"
             ended = do(out)
             tell(f"{name}: {ended.seconds:.1f} s, {ended.peak_bytes / 2**30:.2f} GiB")
-            found.setdefault(name, []).append(_Measured(ended, _counted(name, ended.output)))
+            found.setdefault(name, []).append(Measured(ended, _counted(name, ended.output)))
             shutil.rmtree(out, ignore_errors=True)
     return found
 
 
-def _outcome(
-    about: str, given: Mapping[str, object], found: Mapping[str, list[_Measured]]
+def outcome_of(
+    about: str, given: Mapping[str, object], found: Mapping[str, Sequence[Measured]]
 ) -> Outcome:
-    rows: list[Row] = [_row(name, each) for name, each in found.items()]
+    """Return what runs come to.
+
+    Args:
+        about: what a row is, in one sentence.
+        given: what was asked for.
+        found: runs by what was measured; the first of all is what rows are compared with.
+    """
+    rows: list[Row] = [_row(name, measured) for name, measured in found.items()]
     seconds = {str(row["who"]): float(row["seconds"] or 0) for row in rows}
     marks = [
-        Mark(f"seconds of {name} to those of the DuckDB script", most, seconds[name] / peer)
-        for name, most in _MARKS.items()
-        if name in seconds and (peer := seconds.get("duckdb"))
+        Mark.ratio(
+            f"seconds of {name} to those of the script {peer}", most, seconds[name], seconds[peer]
+        )
+        for name, (most, peer) in MARKS.items()
+        if name in seconds and peer in seconds
     ]
     every = [each.rows for measured in found.values() for each in measured]
     others = sum(rows[table] != every[0][table] for rows in every for table in _TABLES)
@@ -196,42 +202,53 @@ class _Place:
     """Where `tidegate run` finds dumps and makes lakes.
 
     Attributes:
-        dumps: URI or folder.
+        dumps: URI of the dumps, in place of what the source file says; None for what it says.
         lakes: URI or folder that lakes are made in.
         environment: how they are reached.
-        put: is given the files of the dumps.
     """
 
-    dumps: str
+    dumps: str | None
     lakes: str
     environment: Mapping[str, str]
-    put: Callable[[Sequence[Path]], None]
 
 
 @contextmanager
-def _place(on: str, folder: Path) -> Iterator[_Place]:
-    """Yield a place; on S3 it is a server of its own, as the stack has it."""
-    if on == "folder":
-        yield _Place(f"{folder}/dumps", str(folder), {}, lambda _: None)
+def _place(name: str, folder: Path, files: Sequence[Path]) -> Iterator[_Place]:
+    """Yield a place with the dumps. On S3 it is a server of its own, as the stack has it."""
+    if name == "folder":
+        yield _Place(None, str(folder), {})
         return
     with running_seaweed(folder) as s3:
+        put_dumps(s3, files)
         environment = {
             "AWS_ENDPOINT_URL_S3": str(s3.endpoint),
             "AWS_ACCESS_KEY_ID": str(s3.access_key),
             "AWS_SECRET_ACCESS_KEY": str(s3.secret_key),
             "AWS_REGION": s3.region,
         }
-        yield _Place(DUMPS, f"s3://{LAKE_BUCKET}", environment, partial(put_dumps, s3))
+        yield _Place(DUMPS, f"s3://{LAKE_BUCKET}", environment)
 
 
-def _airflow(settings: Settings, tell: Callable[[str], None], files: Sequence[Path]) -> Ended:
+def _run(settings: Settings, load: Workload, place: _Place, engine: EngineName, out: Path) -> Ended:
+    """Run the dumps of a place into a lake there that has the name of a folder."""
+    load = replace(load, root=place.dumps)
+    return run_day(settings, load, f"{place.lakes}/{out.name}", engine, place.environment)
+
+
+def _airflow(
+    settings: Settings,
+    tell: Callable[[str], None],
+    files: Sequence[Path],
+    engine: EngineName,
+    _: Path,
+) -> Ended:
     """Backfill the dumps through a new Airflow that has landed an hour before.
 
     The seconds are those from asking for the backfill to a release that pins all its hours; the memory is
     that of the whole stack.
     """
     hours = [hour_of(number) for number in range(HOURS)]
-    with airflow_lab(settings, tell) as own:
+    with airflow_lab(replace(settings, engine=engine), tell) as own:
         own.unpause()
         warm_up = Traffic(1000, 1000)
         own.put([warm_up.write(_WARM_UP, own.folder / "dumps")[0], *files])
@@ -262,7 +279,7 @@ def _counts(own: AirflowLab) -> dict[str, int]:
         }
 
 
-def _row(name: str, runs: Sequence[_Measured]) -> Row:
+def _row(name: str, runs: Sequence[Measured]) -> Row:
     seconds = [each.ended.seconds for each in runs]
     return {
         "who": name,

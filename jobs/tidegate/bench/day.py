@@ -16,7 +16,7 @@ from tidegate.bench.traffic import DESCRIPTION, NAME, Traffic, hour_of
 from tidegate.dumps import Dumps, upload
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_range, hour_text
-from tidegate.settings import S3Access, Settings
+from tidegate.settings import EngineName, S3Access, Settings
 from tidegate.source import Source, load_source
 from tidegate.stack.seaweed import DUMPS_BUCKET
 
@@ -117,15 +117,17 @@ def run_day(
     settings: Settings,
     workload: Workload,
     lake: str,
+    engine: EngineName,
     environment: Mapping[str, str] | None = None,
 ) -> Ended:
-    """Run a workload into a lake.
+    """Run a workload into a lake, by `tidegate run` in a new process.
 
     Args:
         settings: of the project.
         workload: what to run.
         lake: a folder or URI.
-        environment: variables beside those of this process; without `TIDEGATE_SPARK` among them the run
+        engine: what computes its rows.
+        environment: variables beside those of this process. Without `TIDEGATE_SPARK` among them a run on Spark
             starts a server of its own.
 
     Returns:
@@ -138,7 +140,7 @@ def run_day(
     ended = run_command(
         [
             *(sys.executable, "-m", "tidegate", "run", str(workload.source.path)),
-            *("--from", first, "--to", last, "--lake", lake, "--json"),
+            *("--from", first, "--to", last, "--lake", lake, "--engine", engine, "--json"),
             *(("--dumps", workload.root) if workload.root else ()),
         ],
         environment={

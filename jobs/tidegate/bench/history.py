@@ -25,7 +25,7 @@ def history(
     """Measure what an hour costs after histories of some lengths.
 
     Args:
-        settings: of the project.
+        settings: of the project, and the engine.
         tell: is given a line of progress at a time.
         lengths: hours published before, ascending; all but the first are rounded up to whole days more.
         events: of an hour, about.
@@ -45,21 +45,24 @@ def history(
             rows.append({"published_hours": done, **costs(measured)})
             tell(f"after {done:,} hours one more takes {rows[-1]['seconds']:.1f} s")
             done += runs + 1
+    last, first = (rows[at]["published_hours"] for at in (-1, 0))
+    between = f"after {last:,} hours to those after {first:,}"
+    marks = [Mark.ratio(f"seconds {between}", MOST, *_values(rows, "seconds"))]
+    if "bytes_read" in rows[0]:
+        bytes_read, bytes_read_first = _values(rows, "bytes_read")
+        marks.append(Mark(f"bytes_read {between}", MOST, bytes_read / bytes_read_first))
     return Outcome(
         "history",
-        "an hour's run, from complete dump to release, on a warm server",
-        {"events": events, "runs": runs, "block": block},
+        "an hour's run, from complete dump to release, in a warm process",
+        {"engine": settings.engine, "events": events, "runs": runs, "block": block},
         rows,
-        [
-            Mark(
-                f"{name} after {rows[-1]['published_hours']:,} hours to those after "
-                f"{rows[0]['published_hours']:,}",
-                MOST,
-                float(rows[-1][name] or 0) / float(rows[0][name] or 1),
-            )
-            for name in ("seconds", "bytes_read")
-        ],
+        marks,
     )
+
+
+def _values(rows: Sequence[Row], name: str) -> tuple[float, float]:
+    """Return what the last row has, and what the first one has."""
+    return float(rows[-1][name] or 0), float(rows[0][name] or 1)
 
 
 def fill(

@@ -1,4 +1,4 @@
-"""Where measurements are made: a lake of their own in a folder that is removed, on a warm server of their own."""
+"""Where measurements are made: a lake of their own in a folder that is removed, on an engine that is warm."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from statistics import median
@@ -33,11 +33,11 @@ class Measured:
 
     Attributes:
         seconds: how long it took.
-        activity: what Spark did meanwhile.
+        activity: what Spark did meanwhile; None where DuckDB computes the rows.
     """
 
     seconds: float
-    activity: Activity
+    activity: Activity | None
 
 
 class Lab:
@@ -50,7 +50,7 @@ class Lab:
     """
 
     def __init__(
-        self, settings: Settings, folder: Path, log: SparkLog, keys: Mapping[str, Any]
+        self, settings: Settings, folder: Path, log: SparkLog | None, keys: Mapping[str, Any]
     ) -> None:
         self.settings = settings
         self.dumps = folder / "dumps"
@@ -75,11 +75,15 @@ class Lab:
     def measure(self, step: Callable[[Work], object]) -> Measured:
         """Do something with a session of its own, as a run does, and measure it."""
         with working(self.settings) as work:
-            self._log.since_last(work.lake.spark)
+            self._activity(work)
             begun = time.monotonic()
             step(work)
             seconds = time.monotonic() - begun
-            return Measured(seconds, self._log.since_last(work.lake.spark))
+            return Measured(seconds, self._activity(work))
+
+    def _activity(self, work: Work) -> Activity | None:
+        """Return what Spark did since the last call."""
+        return None if self._log is None else self._log.since_last(work.lake.spark)
 
 
 def whole(ran: Ran) -> None:
@@ -116,31 +120,38 @@ def lab(settings: Settings, **keys: Any) -> Iterator[Lab]:
     """Yield a lab in a folder of its own.
 
     Args:
-        settings: of the project whose suites gate what is measured.
+        settings: of the project whose suites gate what is measured, and the engine. A Spark server is one of the lab.
         keys: of the source file, in place of those of `traffic.DESCRIPTION`.
     """
     with scratch(settings) as folder:
+        own = Settings(
+            settings.project, settings.home, str(folder / "lake"), engine=settings.engine
+        )
+        if own.engine == "duckdb":
+            yield Lab(own, folder, None, keys)
+            return
         log = folder / "spark-events"
         child, url = start_spark(
             settings.home, s3=S3Access(), log=folder / "spark.log", extra_conf=log_conf(log)
         )
         try:
-            own = Settings(settings.project, settings.home, str(folder / "lake"), spark=url)
-            yield Lab(own, folder, SparkLog(log), keys)
+            yield Lab(replace(own, spark=url), folder, SparkLog(log), keys)
         finally:
             child.stop(0.0)
 
 
 def costs(runs: Sequence[Measured]) -> dict[str, float]:
-    """Return the medians of what some runs cost, and the least and most of their seconds."""
-    seconds = [each.seconds for each in runs]
-    warehouse = [each.activity.under("warehouse") for each in runs]
-    logs = [each.activity.logs for each in runs]
+    """Return the medians of what some runs cost, the least and most of their seconds, and what Spark read."""
+    seconds = [run.seconds for run in runs]
+    times = {"seconds": median(seconds), "least": min(seconds), "most": max(seconds)}
+    activities = [run.activity for run in runs if run.activity is not None]
+    if not activities:
+        return times
+    warehouse = [activity.under("warehouse") for activity in activities]
+    logs = [activity.logs for activity in activities]
     return {
-        "seconds": median(seconds),
-        "least": min(seconds),
-        "most": max(seconds),
-        "queries": median(each.activity.queries for each in runs),
+        **times,
+        "queries": median(activity.queries for activity in activities),
         "files_read": median(each.files for each in warehouse),
         "bytes_read": median(each.bytes for each in warehouse),
         "log_files": median(each.files for each in logs),

@@ -26,7 +26,7 @@ def late(
     """Measure hours with one late event and without any, in turn.
 
     Args:
-        settings: of the project.
+        settings: of the project, and the engine.
         tell: is given a line of progress at a time.
         hours: published before.
         events: of an hour, about.
@@ -50,14 +50,15 @@ def late(
     ]
     return Outcome(
         "late",
-        f"an hour's run in a history of {hours:,} hours, on a warm server",
-        {"events": events, "runs": runs, "block": block},
+        f"an hour's run in a history of {hours:,} hours, in a warm process",
+        {"engine": settings.engine, "events": events, "runs": runs, "block": block},
         rows,
         [
-            Mark(
+            Mark.ratio(
                 "seconds with one late event to those without",
                 MOST,
-                float(rows[1]["seconds"]) / float(rows[0]["seconds"]),
+                float(rows[1]["seconds"]),
+                float(rows[0]["seconds"]),
             )
         ],
     )

@@ -41,7 +41,7 @@ def svg(outcome: Outcome) -> str:
 
 def _bars(rows: Sequence[Row], name: str, value: str, title: str) -> Spec:
     """Return a bar a row, ours in colour."""
-    ours = {"test": f"datum.{name} == 'tidegate' || datum.{name} == 'airflow'", "value": _OURS}
+    ours = {"test": f"test(/^(tidegate|airflow)(,|$)/, datum.{name})", "value": _OURS}
     return {
         "title": title,
         "data": {"values": list(rows)},
@@ -91,8 +91,12 @@ def _history(outcome: Outcome) -> Spec:
     over = "published_hours"
     return {
         "hconcat": [
-            _line(outcome.rows, over, "seconds", "seconds of one more hour"),
-            _line(outcome.rows, over, "files_read", "files it reads"),
+            _line(outcome.rows, over, value, title)
+            for value, title in (
+                ("seconds", "seconds of one more hour"),
+                ("files_read", "files that Spark reads for it"),
+            )
+            if value in outcome.rows[0]
         ]
     }
 

@@ -1,4 +1,4 @@
-"""Run a command and see what it costs: seconds, and the peak memory of all its processes."""
+"""Run a command and measure what it costs: seconds, and the peak memory of all its processes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
+from tidegate.bring import jars_folder
 from tidegate.errors import TidegateError
 
 _LOOK_S = 0.1
@@ -27,7 +29,8 @@ class Ended:
 
     Attributes:
         seconds: from its start to its end.
-        peak_bytes: of resident memory of the command and all that it started, together.
+        peak_bytes: of the memory of the command and all that it started, together. A page that processes share
+            counts once (the sum of their proportional set sizes).
         output: what it wrote to standard output.
     """
 
@@ -82,8 +85,17 @@ def run_command(
         return Ended(seconds, watch.peak, output.read())
 
 
+def java_cache(home: Path) -> bool:
+    """Return whether Spark servers that a command starts find a cache of Java's, with which they start faster.
+
+    Args:
+        home: the state folder.
+    """
+    return any(jars_folder(home).glob("spark-*.aot"))
+
+
 class Watch:
-    """Looks at the memory of a process and its children, in a thread, until `end`.
+    """Adds up the memory of a process and its children, from time to time in a thread, until `end`.
 
     Attributes:
         peak: the most bytes that they had together.
@@ -117,12 +129,12 @@ class Watch:
             grown = [
                 each for each in started if now - self._seen.setdefault(each.pid, now) >= _NEW_S
             ]
-            self.peak = max(self.peak, sum(map(_resident, [self._process, *grown])))
+            self.peak = max(self.peak, sum(map(_proportional, [self._process, *grown])))
 
 
-def _resident(process: psutil.Process) -> int:
-    """Return the memory of a process; what it shares with others counts once for each."""
+def _proportional(process: psutil.Process) -> int:
+    """Return the memory of a process in bytes. A page that n processes share counts as an n-th of it."""
     try:
-        return int(process.memory_info().rss)
+        return int(process.memory_full_info().pss)
     except psutil.Error:
         return 0

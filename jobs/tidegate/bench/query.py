@@ -61,7 +61,7 @@ def query(
     The plain files are what an analyst would have by `COPY … TO … (FORMAT parquet)`: one a table.
 
     Args:
-        settings: of the project.
+        settings: of the project, and the engine that publishes the tables.
         tell: is given a line of progress at a time.
         hours: published before.
         events: of an hour, about.
@@ -84,9 +84,15 @@ def query(
     return Outcome(
         "query",
         "a query in an open connection, medians",
-        {"hours": hours, "events": events, "runs": runs, "connecting_s": connected_s},
+        {
+            "engine": settings.engine,
+            "hours": hours,
+            "events": events,
+            "runs": runs,
+            "connecting_s": connected_s,
+        },
         rows,
-        [Mark("seconds of all queries to those on plain Parquet", MOST, ours / theirs)],
+        [Mark.ratio("seconds of all queries to those on plain Parquet", MOST, ours, theirs)],
     )
 
 

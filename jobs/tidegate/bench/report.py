@@ -21,11 +21,18 @@ class Mark:
         what: is limited.
         most: the limit.
         got: what it came to.
+        seconds: the two durations that it is the ratio of, where it is one of durations.
     """
 
     what: str
     most: float
     got: float
+    seconds: tuple[float, float] | None = None
+
+    @classmethod
+    def ratio(cls, what: str, most: float, seconds: float, to_seconds: float) -> Mark:
+        """Return the limit of a duration in terms of another one."""
+        return cls(what, most, seconds / to_seconds, (seconds, to_seconds))
 
     @property
     def is_kept(self) -> bool:
@@ -35,7 +42,10 @@ class Mark:
     def describe(self) -> str:
         """Return it in one line."""
         verdict = "kept" if self.is_kept else "NOT KEPT"
-        return f"{self.what}: {self.got:.2f}, at most {self.most:g}: {verdict}"
+        of = ""
+        if self.seconds is not None:
+            of = f" ({_text(float(self.seconds[0]))} s to {_text(float(self.seconds[1]))} s)"
+        return f"{self.what}: {self.got:.2f}{of}, at most {self.most:g}: {verdict}"
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,7 @@ class Outcome:
             TidegateError: it is something else.
         """
         try:
-            marks = [Mark(each["what"], each["most"], each["got"]) for each in told["marks"]]
+            marks = [_mark(mark) for mark in told["marks"]]
             own = {field.name: told[field.name] for field in fields(cls) if field.name != "marks"}
         except (KeyError, TypeError) as error:
             raise TidegateError(
@@ -102,6 +112,13 @@ class Outcome:
             yield f"  {mark.describe()}"
 
 
+def _mark(values: Mapping[str, Any]) -> Mark:
+    # Results from before ratios had their seconds are still drawn.
+    seconds = values.get("seconds")
+    pair = None if seconds is None else (float(seconds[0]), float(seconds[1]))
+    return Mark(values["what"], values["most"], values["got"], pair)
+
+
 def _table(rows: Sequence[Row]) -> Iterator[str]:
     names = list(rows[0])
     cells = [names, *([_text(row[name]) for name in names] for row in rows)]
@@ -123,6 +140,8 @@ def machine() -> dict[str, object]:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.3f}" if value < 1 else f"{value:,.2f}" if value < 100 else f"{value:,.0f}"
     if isinstance(value, int):

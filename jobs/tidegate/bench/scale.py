@@ -14,10 +14,11 @@ from tidegate.bench.report import Mark, Outcome, Row
 from tidegate.errors import TidegateError
 from tidegate.settings import Settings
 
-MOST_GB = 3.0
-"""Peak memory that the largest size may take, in GB (10^9 bytes)."""
-MOST_GROWTH = 1.5
-"""Times the peak of the smallest size that the largest may take."""
+MOST_GB = 1.5
+"""Peak memory, in GB (10^9 bytes), that a size of at most `_DAY` events may take."""
+MOST_GB_BEYOND = 2.0
+"""Peak memory, in GB, that a larger size may take."""
+_DAY = 2_000_000
 
 
 def scale(
@@ -31,7 +32,7 @@ def scale(
     """Measure `tidegate run` on 24 dumps, each size and each cluster once.
 
     Args:
-        settings: of the project.
+        settings: of the project, and the engine that computes in one process.
         tell: is given a line of progress at a time.
         sizes: events of all dumps, about, ascending; a tenth as many visitors.
         executors: numbers of executors of one core each of a standalone cluster on loopback, whose server
@@ -39,13 +40,14 @@ def scale(
         cluster_events: events that these are given, about.
     """
     rows: list[Row] = []
-    peaks: list[int] = []
+    marks: list[Mark] = []
     for events in sizes:
         with scratch(settings) as folder:
             day = write_day(folder, events, _visitors(events))
-            ended = run_day(settings, day, f"{folder}/lake")
+            ended = run_day(settings, day, f"{folder}/lake", settings.engine)
         rows.append(_row("one process", events, ended))
-        peaks.append(ended.peak_bytes)
+        most = MOST_GB if events <= _DAY else MOST_GB_BEYOND
+        marks.append(Mark(f"peak GB at {events:,} events", most, ended.peak_bytes / 1e9))
         tell(_told(rows[-1]))
     for count in executors:
         with scratch(settings) as folder:
@@ -53,7 +55,9 @@ def scale(
             with cluster(settings.home, folder, count) as url:
                 watch = Watch(os.getpid())
                 try:
-                    ended = run_day(settings, day, f"{folder}/lake", {"TIDEGATE_SPARK": url})
+                    ended = run_day(
+                        settings, day, f"{folder}/lake", "spark", {"TIDEGATE_SPARK": url}
+                    )
                 finally:
                     watch.end()
         rows.append(
@@ -65,14 +69,9 @@ def scale(
         )
         tell(_told(rows[-1]))
     _check(rows)
-    marks = []
-    if peaks:
-        marks.append(Mark(f"peak GB at {sizes[-1]:,} events", MOST_GB, peaks[-1] / 1e9))
-    if len(peaks) > 1:
-        what = f"peak at {sizes[-1]:,} events to that at {sizes[0]:,}"
-        marks.append(Mark(what, MOST_GROWTH, peaks[-1] / peaks[0]))
     about = f"`tidegate run` on {HOURS} dumps, once each"
-    return Outcome("scale", about, {"cluster_events": cluster_events}, rows, marks)
+    given = {"engine": settings.engine, "cluster_events": cluster_events}
+    return Outcome("scale", about, given, rows, marks)
 
 
 def _visitors(events: int) -> int:

@@ -243,7 +243,8 @@ def _states(api: AirflowApi, dag_id: str, dates: Sequence[datetime]) -> dict[dat
 
 def _standing(settings: Settings, source: str, hours: Sequence[datetime]) -> dict[str, int]:
     """Return how many of the hours are published, held, …; those without a landing are missing."""
-    from tidegate.query import EmptyLakeError, connect
+    from tidegate.lake.connection import EmptyLakeError
+    from tidegate.query import connect
 
     words = {"source": source, "first": hours[0], "last": hours[-1]}
     try:

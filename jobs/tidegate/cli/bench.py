@@ -12,21 +12,24 @@ import typer
 from tidegate.cli.options import DumpsOpt, JsonOpt, teller
 from tidegate.errors import TidegateError
 from tidegate.hours import parse_hour
-from tidegate.settings import load_settings
+from tidegate.settings import engine_named, load_settings
 
 if TYPE_CHECKING:
     from tidegate.bench.report import Outcome
 
 bench = typer.Typer(
-    help="Measure on made-up dumps, or on real ones, in a folder and on a server of its own.",
+    help="Measure on made-up dumps, or on real ones, in a folder and on servers of its own.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 EventsOpt = Annotated[int, typer.Option(min=1, help="Events of an hour, about.")]
-RunsOpt = Annotated[int, typer.Option(min=1, help="Runs of which the median is told.")]
+RunsOpt = Annotated[int, typer.Option(min=1, help="Runs of which the median is reported.")]
 BlockOpt = Annotated[
     int, typer.Option(min=1, help="Hours published together where only history is made.")
+]
+EngineOpt = Annotated[
+    str, typer.Option(metavar="ENGINE", help="What computes rows: duckdb or spark.")
 ]
 
 
@@ -38,13 +41,14 @@ def history(
     events: EventsOpt = 2000,
     runs: RunsOpt = 5,
     block: BlockOpt = 10,
+    engine: EngineOpt = "duckdb",
     as_json: JsonOpt = False,
 ) -> None:
     """Measure an hour's run after 10, 100 and 1,000 published hours."""
     from tidegate.bench.history import history as scene
 
     lengths = _numbers(after)
-    settings = load_settings()
+    settings = load_settings(engine=engine)
     _show(
         scene(settings, teller(), lengths=lengths, events=events, runs=runs, block=block), as_json
     )
@@ -56,12 +60,13 @@ def late(
     events: EventsOpt = 2000,
     runs: RunsOpt = 5,
     block: BlockOpt = 48,
+    engine: EngineOpt = "duckdb",
     as_json: JsonOpt = False,
 ) -> None:
     """Measure an hour's run with one late event in a month of history, and without."""
     from tidegate.bench.late import late as scene
 
-    settings = load_settings()
+    settings = load_settings(engine=engine)
     _show(scene(settings, teller(), hours=hours, events=events, runs=runs, block=block), as_json)
 
 
@@ -74,13 +79,14 @@ def hour(
     events: EventsOpt = 100_000,
     runs: RunsOpt = 3,
     block: BlockOpt = 24,
+    engine: EngineOpt = "spark",
     as_json: JsonOpt = False,
 ) -> None:
     """Measure an hour through Airflow on a stack of its own, and where its seconds go."""
     from tidegate.bench.hour import hour as scene
 
     found = scene(
-        load_settings(),
+        load_settings(engine=engine),
         teller(),
         history=history,
         history_events=history_events,
@@ -103,14 +109,21 @@ def backfill(
             help="Scripts to compare with, with commas between: names, or files of your own."
         ),
     ] = "duckdb,polars,pyspark",
+    engines: Annotated[
+        str, typer.Option(help="What computes rows for tidegate run, with commas between.")
+    ] = "duckdb,spark",
     on: Annotated[
         str,
         typer.Option(
-            help="Where tidegate run reads made-up dumps and writes the lake: s3, or folder, as scripts do."
+            help="Where tidegate run reads made-up dumps and writes the lake, with commas between. Scripts use a "
+            "folder."
         ),
-    ] = "s3",
+    ] = "folder,s3",
     through: Annotated[
-        str, typer.Option(help="run, or airflow: a backfill through a warm Airflow beside it.")
+        str,
+        typer.Option(
+            help="run, or airflow: a backfill through a warm Airflow with each engine too."
+        ),
     ] = "run",
     source: Annotated[
         str | None,
@@ -127,18 +140,19 @@ def backfill(
     dumps: DumpsOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Measure 24 dumps from files to a release, beside scripts that do the same work."""
+    """Measure 24 dumps from files to a release with each engine, beside scripts that do the same work."""
     from tidegate.bench.backfill import PLACES, backfill_of
     from tidegate.bench.backfill import backfill as scene
     from tidegate.bench.scripts import PEERS
     from tidegate.source import find_source
 
-    chosen = [_script(PEERS, each.strip()) for each in peers.split(",") if each.strip()]
+    chosen = [_script(PEERS, name) for name in _names(peers)]
     if len({Path(each).name for each in chosen}) < len(chosen):
         raise typer.BadParameter("--peers names two scripts alike")
     settings = load_settings(dumps=dumps)
     by_airflow = _one_of(("run", "airflow"), through) == "airflow"
-    is_on = _one_of(PLACES, on)
+    places = [_one_of(PLACES, name) for name in _names(on)]
+    chosen_engines = [engine_named(name) for name in _names(engines)]
     if source is None:
         if first or last or dumps:
             raise typer.BadParameter("--from, --to and --dumps say which dumps of --source")
@@ -150,7 +164,8 @@ def backfill(
             seed=seed,
             runs=runs,
             peers=chosen,
-            on=is_on,
+            engines=chosen_engines,
+            places=places,
             airflow=by_airflow,
         )
     else:
@@ -166,6 +181,7 @@ def backfill(
             last=parse_hour(last),
             runs=runs,
             peers=chosen,
+            engines=chosen_engines,
         )
     _show(found, as_json)
 
@@ -175,12 +191,14 @@ def live(
     hours: Annotated[int, typer.Option(min=1, help="Hours of the backfill.")] = 720,
     events: EventsOpt = 200,
     runs: RunsOpt = 3,
+    engine: EngineOpt = "spark",
     as_json: JsonOpt = False,
 ) -> None:
     """Measure live hours beside a backfill of small hours through Airflow, and that backfill."""
     from tidegate.bench.live import live as scene
 
-    _show(scene(load_settings(), teller(), hours=hours, events=events, runs=runs), as_json)
+    settings = load_settings(engine=engine)
+    _show(scene(settings, teller(), hours=hours, events=events, runs=runs), as_json)
 
 
 @bench.command()
@@ -189,18 +207,20 @@ def scale(
         str, typer.Option(help="Events of all dumps, about, with commas between.")
     ] = "1000000,2000000,4000000,8000000",
     executors: Annotated[
-        str, typer.Option(help="Numbers of executors of a cluster on loopback; '' for no cluster.")
-    ] = "1,2",
+        str,
+        typer.Option(help="Numbers of executors of a Spark cluster on loopback, such as 1,2."),
+    ] = "",
     cluster_events: Annotated[
         int, typer.Option(min=24, help="Events that a cluster is given, about.")
     ] = 2_000_000,
+    engine: EngineOpt = "duckdb",
     as_json: JsonOpt = False,
 ) -> None:
-    """Measure 24 dumps by their size, and on a Spark cluster by its executors: time and memory."""
+    """Measure 24 dumps by their size in one process, and on a Spark cluster by its executors: time and memory."""
     from tidegate.bench.scale import scale as scene
 
     found = scene(
-        load_settings(),
+        load_settings(engine=engine),
         teller(),
         sizes=_numbers(sizes),
         executors=_numbers(executors),
@@ -215,19 +235,42 @@ def query(
     events: EventsOpt = 10_000,
     runs: RunsOpt = 5,
     block: BlockOpt = 24,
+    engine: EngineOpt = "duckdb",
     as_json: JsonOpt = False,
 ) -> None:
     """Measure ten analysts' queries on published tables, beside DuckDB on plain Parquet."""
     from tidegate.bench.query import query as scene
 
-    settings = load_settings()
+    settings = load_settings(engine=engine)
     _show(scene(settings, teller(), hours=hours, events=events, runs=runs, block=block), as_json)
+
+
+@bench.command()
+def tiny(runs: RunsOpt = 3, engine: EngineOpt = "duckdb", as_json: JsonOpt = False) -> None:
+    """Measure tidegate run on six lines in a local folder, the whole process."""
+    from tidegate.bench.small import tiny as scene
+
+    _show(scene(load_settings(engine=engine), teller(), runs=runs), as_json)
+
+
+@bench.command()
+def files(
+    count: Annotated[int, typer.Option("--files", min=1, help="Files of the hour.")] = 3000,
+    runs: RunsOpt = 3,
+    engine: EngineOpt = "duckdb",
+    as_json: JsonOpt = False,
+) -> None:
+    """Measure tidegate run on one hour of many files with one line each."""
+    from tidegate.bench.small import files as scene
+
+    _show(scene(load_settings(engine=engine), teller(), files=count, runs=runs), as_json)
 
 
 @bench.command()
 def plot(
     found: Annotated[
-        list[Path], typer.Argument(help="Files with what a scene told with --json.", exists=True)
+        list[Path],
+        typer.Argument(help="Files with the output of a scene with --json.", exists=True),
     ],
 ) -> None:
     """Draw what scenes found: beside each file an SVG of its name; print the tables for a README."""
@@ -244,6 +287,11 @@ def plot(
         for line in outcome.markdown():
             typer.echo(line)
         typer.echo()
+
+
+def _names(text: str) -> list[str]:
+    """Return the names in a text with commas between, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def _one_of(known: Sequence[str], name: str) -> str:

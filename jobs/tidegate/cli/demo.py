@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.options import teller
+from tidegate.cli.options import StackEngineOpt, teller
 
 
 def demo(
@@ -20,15 +20,16 @@ def demo(
     scale: Annotated[
         float, typer.Option(min=0.01, max=100, help="1 is about 116,000 lines.")
     ] = 1.0,
+    engine: StackEngineOpt = "spark",
 ) -> None:
-    """Show the whole system on this machine with made-up dumps: up, backfill, summary, query.
+    """Show the whole system on this machine with made-up dumps: start, backfill, summary, query.
 
-    Its state is kept in .tidegate/demo, which every demo begins anew.
+    Its state is kept in .tidegate/demo, which every demo empties first.
     """
     from tidegate.cli.stack import stack_home
     from tidegate.demo.command import demo as run_demo
     from tidegate.demo.command import summary
-    from tidegate.settings import demo_home, find_project
+    from tidegate.settings import demo_home, engine_named, find_project
     from tidegate.stack.run import check_stack
 
     # An end asked for by a signal is an end in order, as by Ctrl-C.
@@ -36,7 +37,7 @@ def demo(
     signal.signal(signal.SIGHUP, signal.default_int_handler)
     tell = teller()
     home = demo_home(stack_home())
-    with run_demo(find_project(), home, tell, seed, scale) as running:
+    with run_demo(find_project(), home, tell, seed, scale, engine_named(engine)) as running:
         typer.echo("")
         for line in summary(running):
             typer.echo(line)

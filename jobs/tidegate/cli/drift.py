@@ -31,7 +31,7 @@ def drift(
     lake: LakeOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Tell which fields published events have that no source file declares, and which came, went or changed type.
+    """List which fields published events have that no source file declares, and which came, went or changed type.
 
     Of the last 48 hours of each source, or of those named. `fields_by_hour` has the counts.
     """

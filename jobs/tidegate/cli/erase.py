@@ -38,7 +38,7 @@ def erase(
         str | None, typer.Option("--by", metavar="NAME", help="Who asks, if not who runs this.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only tell where the person is.")
+        bool, typer.Option("--dry-run", help="Only report where the person is.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask whether to go on.")] = False,
     dumps: DumpsOpt = None,

@@ -25,7 +25,8 @@ SuiteArg = Annotated[
     Path, typer.Argument(metavar="SUITE.yml", help="The proposed suite; any file of any name.")
 ]
 LastOpt = Annotated[
-    int, typer.Option("--last", min=1, metavar="N", help="Publications to look at, newest last.")
+    int,
+    typer.Option("--last", min=1, metavar="N", help="Publications to audit again, newest last."),
 ]
 SourceOpt = Annotated[
     str | None,

@@ -30,7 +30,7 @@ def init(
         int, typer.Option("--lines", min=1, help="Lines to read of all samples together.")
     ] = 10_000,
 ) -> None:
-    """Propose a source file from samples of its dumps, to be read and mended by a human.
+    """Propose a source file from samples of its dumps, to be read and corrected by a person.
 
     The file goes to standard output or --out; what was seen, to standard error.
     """

@@ -10,7 +10,7 @@ import typer
 from tidegate.cli.options import JsonOpt, LakeOpt, aligned, teller
 
 DryRunOpt = Annotated[
-    bool, typer.Option("--dry-run", help="Only tell what would be done; change nothing.")
+    bool, typer.Option("--dry-run", help="Only report what would be done; change nothing.")
 ]
 PartOpt = Annotated[
     list[str] | None,
@@ -28,7 +28,7 @@ def maintain(
     as_json: JsonOpt = False,
     lake: LakeOpt = None,
 ) -> None:
-    """Put small files together and remove what no promised release needs; tell what was freed."""
+    """Put small files together and remove what no promised release needs; report what was freed."""
     from tidegate.settings import load_settings
     from tidegate.steps.maintain import PARTS, check_parts
     from tidegate.steps.maintain import maintain as run

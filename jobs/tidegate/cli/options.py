@@ -33,6 +33,23 @@ DumpsOpt = Annotated[
 LakeOpt = Annotated[
     str | None, typer.Option("--lake", metavar="URI", help="The lake: a folder or s3://…")
 ]
+EngineOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="ENGINE",
+        help="What computes rows: duckdb, in this process, or spark, on a server. By default spark where "
+        "TIDEGATE_SPARK or a running stack names a server, else duckdb.",
+    ),
+]
+StackEngineOpt = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="ENGINE",
+        help="What its jobs compute rows by: spark, on a server, or duckdb.",
+    ),
+]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 

@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.cli.options import DumpsOpt, FirstOpt, JsonOpt, LakeOpt, LastOpt, SourceArg, teller
+from tidegate.cli.options import (
+    DumpsOpt,
+    EngineOpt,
+    FirstOpt,
+    JsonOpt,
+    LakeOpt,
+    LastOpt,
+    SourceArg,
+    teller,
+)
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_range, hour_text, parse_hour
 from tidegate.landing.erased import REASON as ERASED
-from tidegate.landing.parse import REASONS
+from tidegate.landing.reasons import REASONS
 from tidegate.nearest import hint
 from tidegate.settings import load_settings
 
@@ -45,7 +54,7 @@ def listing(
     lake: LakeOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Tell which lines could not become events, why, and in which hours; `replay` brings them back.
+    """List which lines could not become events, why, and in which hours; `replay` lands them again.
 
     Lines are cut; whole ones: tidegate sql "SELECT raw FROM ops.quarantine".
     """
@@ -94,13 +103,14 @@ def replay(
     first: FirstOpt = None,
     last: LastOpt = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only tell which lines would fit; change nothing.")
+        bool, typer.Option("--dry-run", help="Only report which lines would fit; change nothing.")
     ] = False,
     dumps: DumpsOpt = None,
     lake: LakeOpt = None,
+    engine: EngineOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Bring quarantined lines back as events, after the source file was mended.
+    """Land quarantined lines again as events, after the source file was fixed.
 
     They are tried by the file as it is now, then landed from their dumps in their own hours. A changed file
     takes effect for all hours at once: then events are rebuilt, as by `tidegate rebuild events`.
@@ -112,7 +122,7 @@ def replay(
     from tidegate.steps.work import working
 
     begin, end = _range(first, last)
-    settings = load_settings(lake=lake, dumps=dumps)
+    settings = load_settings(lake=lake, dumps=dumps, engine=engine)
     chosen = find_source(source, settings.sources)
     connect(settings).close()  # a lake that is not there is a mistake, and none is to be made
     with working(settings, tell=teller()) as work:

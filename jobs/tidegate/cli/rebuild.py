@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.cli.options import DumpsOpt, FirstOpt, JsonOpt, LakeOpt, LastOpt, teller
+from tidegate.cli.options import DumpsOpt, EngineOpt, FirstOpt, JsonOpt, LakeOpt, LastOpt, teller
 from tidegate.errors import EXIT_FAULT, EXIT_HELD, TidegateError
 from tidegate.hours import some_hours
 from tidegate.nearest import hint
@@ -37,9 +37,10 @@ def rebuild(
     last: LastOpt = None,
     dumps: DumpsOpt = None,
     lake: LakeOpt = None,
+    engine: EngineOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Build tables anew by the source files, suites and code of today, and swap them in.
+    """Build tables again by the source files, suites and code of today, and swap them in.
 
     `events` is landed again from its dumps, the others are built from published events. A table is replaced
     whole by one publication, or not at all; what is built from it follows. With --from or --to it is just what
@@ -51,7 +52,7 @@ def rebuild(
     from tidegate.steps.release import release
     from tidegate.steps.work import working
 
-    settings = load_settings(lake=lake, dumps=dumps)
+    settings = load_settings(lake=lake, dumps=dumps, engine=engine)
     sources = [find_source(source, settings.sources)] if source else load_sources(settings.sources)
     between = some_hours(first, last)
     if between is not None and table is None:

@@ -21,7 +21,7 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Write what the books say as pages for a browser: hours, what is held and why, bad lines."""
+    """Write pages for a browser from the system tables: hours, what is held and why, bad lines."""
     from tidegate.report.files import default_target, write
 
     settings = load_settings(lake=lake)

@@ -29,12 +29,12 @@ def rollback(
         str | None, typer.Option("--by", metavar="NAME", help="Who does it, if not who runs this.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only tell what it would hide.")
+        bool, typer.Option("--dry-run", help="Only report what it would hide.")
     ] = False,
     lake: LakeOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Show readers an earlier release again, and tell what that hides.
+    """Show readers an earlier release again, and report what that hides.
 
     Hours go on being published and derived meanwhile, but nothing new is released until
     `tidegate release --resume`.

@@ -42,7 +42,7 @@ def sql(
         Format, typer.Option(help="table for people, csv or json for programs.")
     ] = Format.TABLE,
 ) -> None:
-    """Query the published tables by their bare names, and the system's books as ops.<name>.
+    """Query the published tables by their bare names, and the system tables as ops.<name>.
 
     All tables are read as of one release. Times are UTC. Rows go to standard output; with --format
     csv or json nothing else does.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tidegate.cli.options import StackEngineOpt
 from tidegate.stack.private import ANALYST
 
 if TYPE_CHECKING:
@@ -30,16 +31,23 @@ def up(
     sql: Annotated[
         bool, typer.Option("--sql/--no-sql", help="Start a SQL server for BI tools too.")
     ] = False,
+    engine: StackEngineOpt = "spark",
 ) -> None:
-    """Start the embedded stack (S3, Spark Connect server, Airflow) and leave it running."""
+    """Start the embedded stack (S3, Spark Connect server, Airflow) and leave it running.
+
+    With --engine duckdb its jobs compute rows in their own processes, and no Spark server is started.
+    """
     from tidegate.errors import TidegateError
+    from tidegate.settings import engine_named
     from tidegate.stack.run import start_stack
     from tidegate.stack.state import read_state
 
     home = stack_home()
     state = read_state(home)
     if state is None:
-        state = start_stack(home, airflow=airflow, sql=sql, progress=typer.echo)
+        state = start_stack(
+            home, airflow=airflow, sql=sql, progress=typer.echo, engine=engine_named(engine)
+        )
     elif sql and state.sql is None:
         raise TidegateError(
             "a stack without a SQL server runs in this state folder",
@@ -93,7 +101,9 @@ def describe(state: StackState) -> list[str]:
     """Return the addresses of a running stack and how to log in, a line each."""
     lines = [
         f"S3       {state.s3.endpoint}  (dumps in {state.dumps}, lake {state.lake})",
-        f"Spark    {state.spark.split('/;')[0]}",
+        f"Spark    {state.spark.split('/;')[0]}"
+        if state.spark is not None
+        else "DuckDB   computes rows in the processes of the jobs",
     ]
     if state.airflow is not None:
         lines.append(f"Airflow  {state.airflow}  (user {state.user}, password {state.password})")

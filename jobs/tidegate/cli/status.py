@@ -37,7 +37,7 @@ def status(
     ] = False,
     as_json: JsonOpt = False,
 ) -> None:
-    """Tell what runs where, hours by source, what is late, and which tables are not what their files now say."""
+    """Show what runs where, hours by source, what is late, and which tables are stale."""
     from tidegate.cli.books import suite_fingerprints
     from tidegate.cli.stack import stack_lines
     from tidegate.freshness import freshness

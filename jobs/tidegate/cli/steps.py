@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.cli.options import DumpsOpt, FromOpt, JsonOpt, LakeOpt, SourceArg, ToOpt, teller
+from tidegate.cli.options import (
+    DumpsOpt,
+    EngineOpt,
+    FromOpt,
+    JsonOpt,
+    LakeOpt,
+    SourceArg,
+    ToOpt,
+    teller,
+)
 from tidegate.errors import EXIT_FAULT, EXIT_HELD
 from tidegate.hours import hour_range, parse_hour
 from tidegate.settings import Settings, load_settings
@@ -18,11 +27,16 @@ if TYPE_CHECKING:
 
 
 def _asked(
-    source: str, first: str, last: str, dumps: str | None, lake: str | None
+    source: str,
+    first: str,
+    last: str,
+    dumps: str | None,
+    lake: str | None,
+    engine: str | None,
 ) -> tuple[Settings, Source, list[datetime]]:
     from tidegate.source import find_source
 
-    settings = load_settings(lake=lake, dumps=dumps)
+    settings = load_settings(lake=lake, dumps=dumps, engine=engine)
     return (
         settings,
         find_source(source, settings.sources),
@@ -42,13 +56,14 @@ def run(
     last: ToOpt,
     dumps: DumpsOpt = None,
     lake: LakeOpt = None,
+    engine: EngineOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Land, audit, publish, derive and release some hours, without Airflow."""
     from tidegate.steps.run import run as run_steps
     from tidegate.steps.work import working
 
-    settings, chosen, hours = _asked(source, first, last, dumps, lake)
+    settings, chosen, hours = _asked(source, first, last, dumps, lake, engine)
     with working(settings, tell=teller()) as work:
         ran = run_steps(work, chosen, hours)
     if as_json:
@@ -78,12 +93,13 @@ def land(
     last: ToOpt,
     dumps: DumpsOpt = None,
     lake: LakeOpt = None,
+    engine: EngineOpt = None,
 ) -> None:
     """Land dumps: candidates under staging, bad lines to quarantine, all counted."""
     from tidegate.steps.land import land as land_hours
     from tidegate.steps.work import working
 
-    settings, chosen, hours = _asked(source, first, last, dumps, lake)
+    settings, chosen, hours = _asked(source, first, last, dumps, lake, engine)
     with working(settings, tell=teller()) as work:
         landed = land_hours(work, chosen, hours)
     for each in landed:
@@ -94,12 +110,14 @@ def land(
         raise typer.Exit(EXIT_FAULT)
 
 
-def audit(source: SourceArg, first: FromOpt, last: ToOpt, lake: LakeOpt = None) -> None:
+def audit(
+    source: SourceArg, first: FromOpt, last: ToOpt, lake: LakeOpt = None, engine: EngineOpt = None
+) -> None:
     """Run the suite on what the next publication of some hours would put in."""
     from tidegate.steps.audit import audit_events
     from tidegate.steps.work import working
 
-    settings, chosen, hours = _asked(source, first, last, None, lake)
+    settings, chosen, hours = _asked(source, first, last, None, lake, engine)
     with working(settings, tell=teller()) as work:
         audits = audit_events(work, chosen, hours)
     for each in audits:
@@ -110,12 +128,14 @@ def audit(source: SourceArg, first: FromOpt, last: ToOpt, lake: LakeOpt = None) 
         raise typer.Exit(EXIT_HELD)
 
 
-def publish(source: SourceArg, first: FromOpt, last: ToOpt, lake: LakeOpt = None) -> None:
+def publish(
+    source: SourceArg, first: FromOpt, last: ToOpt, lake: LakeOpt = None, engine: EngineOpt = None
+) -> None:
     """Publish the landings of some hours that pass their audit, in one commit."""
     from tidegate.steps.publish import publish_events
     from tidegate.steps.work import working
 
-    settings, chosen, hours = _asked(source, first, last, None, lake)
+    settings, chosen, hours = _asked(source, first, last, None, lake, engine)
     with working(settings, tell=teller()) as work:
         done = publish_events(work, chosen, hours)
     if done.publication is not None:
@@ -134,13 +154,13 @@ def publish(source: SourceArg, first: FromOpt, last: ToOpt, lake: LakeOpt = None
 Cap = Annotated[int | None, typer.Option("--cap", min=1, help="Slices of events to take at most.")]
 
 
-def derive(lake: LakeOpt = None, cap: Cap = None) -> None:
-    """Bring sessions and aggregates up to what is published of events."""
+def derive(lake: LakeOpt = None, cap: Cap = None, engine: EngineOpt = None) -> None:
+    """Update sessions and aggregates to what is published of events."""
     from tidegate.steps.derive import derive as derive_tables
     from tidegate.steps.derive import describe
     from tidegate.steps.work import working
 
-    settings = load_settings(lake=lake)
+    settings = load_settings(lake=lake, engine=engine)
     with working(settings, tell=teller()) as work:
         derived = derive_tables(work, _others(settings), cap)
     typer.echo(describe(derived))
@@ -159,13 +179,13 @@ Resume = Annotated[
 ]
 
 
-def release(lake: LakeOpt = None, resume: Resume = False) -> None:
+def release(lake: LakeOpt = None, resume: Resume = False, engine: EngineOpt = None) -> None:
     """Pin the versions of all published tables that belong together."""
     from tidegate.steps.derive import standing
     from tidegate.steps.release import release as make
     from tidegate.steps.work import working
 
-    settings = load_settings(lake=lake)
+    settings = load_settings(lake=lake, engine=engine)
     with working(settings, tell=teller()) as work:
         made = make(work, standing(work, _others(settings)), resume=resume)
     typer.echo(f"release {made.release_id}" + ("" if made.is_new else " (nothing new since)"))

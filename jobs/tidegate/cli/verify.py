@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.options import DumpsOpt, JsonOpt, LakeOpt, teller
+from tidegate.cli.options import DumpsOpt, EngineOpt, JsonOpt, LakeOpt, teller
 from tidegate.errors import EXIT_FAULT
 from tidegate.hours import parse_hour
 from tidegate.settings import load_settings
@@ -43,9 +43,13 @@ def verify(
     sample: SampleOpt = "1",
     dumps: DumpsOpt = None,
     lake: LakeOpt = None,
+    engine: EngineOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Rebuild from the dumps, apart from the lake, and compare with what is published, row for row."""
+    """Rebuild from the dumps, apart from the lake, and compare with what is published, row for row.
+
+    With --engine the rows are computed with the other engine than the one that published them.
+    """
     from tidegate.source import find_source, load_sources
     from tidegate.steps.verify import Scope, parse_sample
     from tidegate.steps.verify import verify as compare
@@ -56,7 +60,7 @@ def verify(
         parse_hour(last) if last else None,
         parse_sample(sample),
     )
-    settings = load_settings(lake=lake, dumps=dumps)
+    settings = load_settings(lake=lake, dumps=dumps, engine=engine)
     sources = [find_source(source, settings.sources)] if source else load_sources(settings.sources)
     with working(settings, tell=teller()) as work:
         found = compare(work, sources, scope, alone=source is not None)

@@ -17,7 +17,7 @@ from tidegate.demo import traffic
 from tidegate.demo.rhythm import FIRST_HOUR, LAST_HOUR
 from tidegate.dumps import upload
 from tidegate.reports import held
-from tidegate.settings import Settings
+from tidegate.settings import EngineName, Settings
 from tidegate.stack.airflow_api import AirflowApi
 from tidegate.stack.run import check_stack, running_stack, stop_stack
 from tidegate.stack.state import StackState
@@ -50,7 +50,12 @@ class Demo:
 
 @contextmanager
 def demo(
-    project: Path, home: Path, tell: Callable[[str], None], seed: int, scale: float
+    project: Path,
+    home: Path,
+    tell: Callable[[str], None],
+    seed: int,
+    scale: float,
+    engine: EngineName = "spark",
 ) -> Iterator[Demo]:
     """Start the stack afresh, write the dumps, backfill them through Airflow; yield when all is released.
 
@@ -60,6 +65,7 @@ def demo(
         tell: is given a line of progress at a time.
         seed: of the made-up traffic.
         scale: 1 for about 116,000 lines.
+        engine: what its jobs compute rows by.
 
     Raises:
         TidegateError: a part of the stack failed, or the backfill did not come to an end.
@@ -69,9 +75,14 @@ def demo(
     stop_stack(home)
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
-    with running_stack(home, project=project, progress=tell) as state:
+    with running_stack(home, project=project, progress=tell, engine=engine) as state:
         settings = Settings(
-            project=project, home=home, lake=state.lake, spark=state.spark, s3=state.s3
+            project=project,
+            home=home,
+            lake=state.lake,
+            spark=state.spark,
+            s3=state.s3,
+            engine=engine,
         )
         objects = list(traffic.dumps(seed, scale))
         upload(state.s3, state.dumps, {each.key: each.body for each in objects})

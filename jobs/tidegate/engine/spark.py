@@ -1,274 +1,215 @@
-"""The engine: the only place that makes a Spark session, and that decides which server writes a lake."""
+"""The Spark engine: rows are computed and committed by a Spark Connect server, and never pass through this process."""
 
 from __future__ import annotations
 
-import logging
-import os
-import re
-import shutil
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
-from tidegate.errors import TidegateError, TryAgainError
-from tidegate.lost import lost
-from tidegate.settings import Settings
+from tidegate.at import At, Parts
+from tidegate.engine.dialect import to_spark
+from tidegate.lake.actions import encode
+from tidegate.lake.model import Compacted
+from tidegate.lake.reader import Place, fill_in
+from tidegate.lake.staging_store import StagingStore
+from tidegate.settings import S3Access
+from tidegate.tables.types import duckdb_type
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
-    from tidegate.writer import Claim
+    from tidegate.lake.slices import Slices
+    from tidegate.landing.kernel import Rules
+    from tidegate.landing.staging import DumpResult, DumpTask, Opener
+    from tidegate.tables import Table
 
-_SESSION = {
-    "spark.sql.session.timeZone": "UTC",
-    # JSON keys that differ by case are different keys.
-    "spark.sql.caseSensitive": "true",
-    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-    # Small data: Delta's default of 50 partitions for its own state is most of an hour's run.
-    "spark.databricks.delta.snapshotPartitions": "1",
-    "spark.sql.ansi.enabled": "true",
-    # A cut file must never pass for a whole one.
-    "spark.sql.files.ignoreCorruptFiles": "false",
-    "spark.sql.files.ignoreMissingFiles": "false",
-    # What is staged lies in a place of its own that nothing refers to until it is whole, so it is written
-    # there at once: on S3 each rename is a copy.
-    "mapreduce.fileoutputcommitter.algorithm.version": "2",
-    "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
-}
-
-# A query of a few thousand rows is over before generated code has paid for its compilation, and before
-# an adaptive plan has anything to adapt to: without both, an hour's steps take a third less.
-_SMALL = {
-    "spark.sql.shuffle.partitions": "2",
-    "spark.sql.adaptive.enabled": "false",
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-}
-_LARGE = {
-    "spark.sql.shuffle.partitions": "8",
-    "spark.sql.adaptive.enabled": "true",
-    "spark.sql.codegen.wholeStage": "true",
-    "spark.sql.codegen.factoryMode": "FALLBACK",
-}
-LARGE_ROWS = 300_000
-
-_SECONDS_TO_ANSWER = 30
-_RETRIES = 5
-"""How often a call is tried again when the connection fails: for some ten seconds."""
-_KEEPALIVE = {
-    # A server whose machine is gone, or that hangs, would be waited for without an end. Servers refuse
-    # clients that ask more often than every five minutes.
-    "grpc.keepalive_time_ms": 330_000,
-    "grpc.keepalive_timeout_ms": 60_000,
-}
-_MEMORY = "1500m"
-"""Heap of a command's own server: with its Java and the command itself that is less than 3 GB."""
-_STOP_S = 10.0
-"""Seconds that a server of a command's own may take to end."""
+_CONFLICTS = ("[DELTA_CONCURRENT_", "[DELTA_METADATA_CHANGED", "[DELTA_PROTOCOL_CHANGED")
+"""What Delta says to the slower of two writes."""
+_ADDED_MEANWHILE = (*_CONFLICTS, "[DELTA_DUPLICATE_COLUMNS_FOUND", "[FIELD_ALREADY_EXISTS]")
+"""What Delta says to the slower of two that add a column."""
+_ATTEMPTS = 20
 
 
-@contextmanager
-def session(
-    settings: Settings, tell: Callable[[str], None] | None = None
-) -> Iterator[SparkSession]:
-    """Yield a Spark session on the one server that writes the lake.
-
-    That is the server of `settings.spark`, where there is one (a running stack's, or a cluster's);
-    else one is started for the length of the block, alone with the lake.
+class SparkEngine:
+    """Computes rows of one lake on a Spark server, and commits them by delta-spark.
 
     Args:
-        settings: whose lake.
-        tell: is given a line of progress at a time.
-
-    Raises:
-        TryAgainError: no server answers, or it or S3 was lost in the middle of the work.
-        TidegateError: another server writes the lake.
+        spark: a session of the one server that writes the lake.
+        root: URI or absolute path of the lake.
+        s3: how S3 is reached.
     """
-    from tidegate.writer import claim
 
-    with ExitStack() as held:
-        url = settings.spark
-        if url is None:
-            claimed = held.enter_context(claim(settings))
-            url = held.enter_context(_private_server(settings, claimed, tell))
-        spark = connect(url)
+    name = "spark"
+
+    def __init__(self, spark: SparkSession, root: str, s3: S3Access) -> None:
+        self._spark = spark
+        self._root = root
+        self._s3 = s3
+
+    def write(
+        self, query: str, places: Mapping[str, Place], columns: Mapping[str, str], folder: str
+    ) -> None:
+        """See `Engine.write`."""
+        with self._rows(query, places, columns) as rows:
+            rows.write.mode("overwrite").parquet(self._uri(folder))
+
+    def replace(
+        self,
+        table: Table,
+        query: str,
+        places: Mapping[str, Place],
+        columns: Mapping[str, str],
+        slices: Slices,
+        record: Mapping[str, Any],
+        app: str,
+        number: int,
+    ) -> None:
+        """See `Engine.replace`."""
+        with self._rows(query, places, columns) as rows:
+            if slices.column is not None and slices.values:
+                rows = rows.repartition(max(1, min(len(slices.values), 64)), slices.column)
+            writer = (
+                rows.write.format("delta")
+                .mode("overwrite")
+                .option("replaceWhere", _predicate(slices))
+                .option("userMetadata", json.dumps(record, default=encode))
+                .option("txnAppId", app)
+                .option("txnVersion", number)
+            )
+            self._unless_beaten(lambda: writer.save(f"{self._root}/{table.path}"), _CONFLICTS)
+
+    def land(
+        self, tasks: Sequence[DumpTask], rules: Rules, files: Opener, folder: str
+    ) -> list[DumpResult]:
+        """See `Engine.land`."""
+        from tidegate.engine.spark_landing import land_on_spark
+
+        store = StagingStore(self._root, self._s3)
+        return land_on_spark(self._spark, tasks, rules, files, store, folder)
+
+    def add_columns(self, table: Table, wanted: Mapping[str, str]) -> None:
+        """See `Engine.add_columns`."""
+        added = ", ".join(f"`{name}` {kind}" for name, kind in wanted.items())
+        path = f"delta.`{self._root}/{table.path}`"
+        for _ in range(_ATTEMPTS):
+            if self._unless_beaten(
+                lambda: self._spark.sql(f"ALTER TABLE {path} ADD COLUMNS ({added})"),
+                _ADDED_MEANWHILE,
+            ):
+                return
+
+    def compact(self, table: Table, partitions: Mapping[str, Sequence[str]]) -> Compacted | None:
+        """See `Engine.compact`."""
+        where = " AND ".join(
+            f"{name} IN ({', '.join(map(_literal, values))})" for name, values in partitions.items()
+        )
+        found: list[Any] = []
+
+        def optimize() -> None:
+            path = f"delta.`{self._root}/{table.path}`"
+            rows = self._spark.sql(f"OPTIMIZE {path} WHERE {where or 'true'}")
+            found.extend(rows.select("metrics.*").collect())
+
+        if not self._unless_beaten(optimize, _CONFLICTS):
+            return None
+        [metrics] = found
+        return Compacted(
+            metrics["numFilesRemoved"],
+            metrics["numFilesAdded"],
+            metrics["filesRemoved"]["totalSize"] or 0,
+            metrics["filesAdded"]["totalSize"] or 0,
+        )
+
+    @staticmethod
+    def _unless_beaten(save: Callable[[], object], conflicts: Sequence[str]) -> bool:
+        """Run a write; return whether no other one was first, which is no error here."""
+        from pyspark.errors import PySparkException
+
         try:
-            yield spark
-        except TidegateError:
-            raise
-        except Exception as error:
-            fault = _cut_off(error, url, settings)
-            if fault is None:
+            save()
+        except PySparkException as error:
+            if not any(word in str(error) for word in conflicts):
                 raise
-            raise fault from error
+            return False
+        return True
+
+    # -- rows -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _rows(
+        self, query: str, places: Mapping[str, Place], columns: Mapping[str, str]
+    ) -> Iterator[DataFrame]:
+        """Yield the rows of a query. Its places are views of the session for the length of the block."""
+        views = {name: f"{name}_{uuid4().hex}" for name in places}
+        try:
+            for name, place in places.items():
+                self._frame(place).createTempView(views[name])
+            casts = ", ".join(
+                f'CAST("{name}" AS {duckdb_type(kind)}) AS "{name}"'
+                for name, kind in columns.items()
+            )
+            text = f"SELECT {casts} FROM ({fill_in(query, views)}) typed"
+            yield self._spark.sql(to_spark(text))
         finally:
-            if _answers(url):
-                spark.stop()
+            for view in views.values():
+                self._spark.catalog.dropTempView(view)
+
+    def _frame(self, place: Place) -> DataFrame:
+        if isinstance(place, At):
+            return self._table(place)
+        reader = self._spark.read
+        if isinstance(place, Parts):
+            schema = ", ".join(f"`{name}` {kind}" for name, kind in place.columns.items())
+            reader = reader.schema(schema)
+            if not place.places:
+                return self._spark.createDataFrame([], schema)
+            return reader.option("basePath", self._uri(place.base)).parquet(
+                *map(self._uri, place.places)
+            )
+        return reader.parquet(*map(self._uri, place))
+
+    def _table(self, at: At) -> DataFrame:
+        reader = self._spark.read.format("delta")
+        if at.version is not None:
+            reader = reader.option("versionAsOf", at.version)
+        rows = reader.load(f"{self._root}/{at.table.path}")
+        within = at.within
+        if within is None:
+            return rows
+        # A predicate over the times that are wanted lets Delta skip files by their statistics.
+        reach = [
+            f"({within.ends} >= {_literal(lo)} AND {within.starts} <= {_literal(hi)})"
+            for lo, hi in within.stretches
+        ]
+        return rows.where(" OR ".join(reach) or "false")
+
+    def _uri(self, place: str) -> str:
+        if "://" in place:
+            return place
+        return f"file://{place}" if place.startswith("/") else f"{self._root}/{place}"
 
 
-def connect(url: str) -> SparkSession:
-    """Return a new session of a Spark Connect server, set up as Tidegate's jobs expect it.
-
-    Args:
-        url: `sc://host:port`, with `/;token=…` where the server asks for one.
-
-    Raises:
-        TryAgainError: the server does not answer.
-        TidegateError: it knows no such token.
-    """
-    _reachable(url)
-    os.environ.setdefault("SPARK_CONNECT_MODE_ENABLED", "1")
-    # Errors are raised as well; in a task's log the same one twice, as JSON, only hides it.
-    logging.getLogger("pyspark.sql.connect.logging").setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", module=r"pyspark\..*", category=FutureWarning)
-    warnings.filterwarnings("ignore", message=r"\[RETRIES_EXCEEDED\]")  # raised as well
-    from pyspark.errors import PySparkException
-    from pyspark.sql.connect.client.core import DefaultChannelBuilder
-    from pyspark.sql.connect.client.retries import DefaultPolicy
-    from pyspark.sql.connect.session import SparkSession as ConnectSession
-
-    try:
-        channel = DefaultChannelBuilder(url, [*_KEEPALIVE.items()])
-        # Spark's own annotations know nothing of what its sessions have in common.
-        spark = cast("SparkSession", ConnectSession.builder.channelBuilder(channel).create())
-        # By default a client waits ten minutes for a server that is gone, and with it the session.
-        spark.client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES, max_backoff=5000)])
-        for key, value in {**_SESSION, **_SMALL}.items():
-            spark.conf.set(key, value)
-    except (PySparkException, OSError) as error:
-        kind = TidegateError if "UNAUTHENTICATED" in str(error) else TryAgainError
-        raise kind(
-            "the Spark Connect server refused the session",
-            where=_shown(url),
-            got=str(error).splitlines()[0],
-            todo="look at its log, or run: tidegate status",
-        ) from error
-    return spark
+def _predicate(slices: Slices) -> str:
+    """Return slices as Delta's `replaceWhere` takes them: literals over partition and slice columns."""
+    parts = [] if slices.source is None else [f"source = {_literal(slices.source)}"]
+    if slices.column is not None:
+        values = sorted(slices.values)
+        if slices.date_column is not None:
+            days = sorted({value.date() for value in values if isinstance(value, datetime)})
+            parts.append(f"{slices.date_column} IN ({', '.join(map(_literal, days))})")
+        parts.append(f"{slices.column} IN ({', '.join(map(_literal, values))})")
+        if not values:
+            parts = ["false"]
+    return " AND ".join(parts) or "true"
 
 
-@contextmanager
-def scratch(spark: SparkSession) -> Iterator[Path | None]:
-    """Yield a folder on the disk of a session's server, for what only this session asks for.
-
-    It is gone at the end of the block, and after a kill by the next one's beginning. None where the server
-    is another machine's, or computes on others.
-    """
-    from tidegate.stack.private import own_folder
-    from tidegate.stack.spark import SCRATCH
-
-    told = spark.conf.get(SCRATCH, None)
-    # Its name is the server's own, made of chance: a folder that is here is the one that is meant.
-    if told is None or not os.access(told, os.W_OK):
-        yield None
-        return
-    folder = own_folder(Path(told), "session")
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def fit(spark: SparkSession, rows: int, *, much: int = LARGE_ROWS) -> None:
-    """Set a session up for work on about so many rows. What it computes is the same.
-
-    Args:
-        spark: the session.
-        rows: about how many.
-        much: from how many rows on generated code pays for its compilation.
-    """
-    large = rows > much
-    if (spark.conf.get("spark.sql.adaptive.enabled") == "true") != large:
-        for key, value in (_LARGE if large else _SMALL).items():
-            spark.conf.set(key, value)
-
-
-@contextmanager
-def _private_server(
-    settings: Settings, claimed: Claim, tell: Callable[[str], None] | None
-) -> Iterator[str]:
-    from tidegate.stack.aot import MAKING
-    from tidegate.stack.preload import STEPS, import_ahead
-    from tidegate.stack.spark import MEMORY, launch_spark, wait_for_spark
-
-    logs = settings.home / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    child, token = launch_spark(
-        settings.home,
-        s3=settings.s3,
-        log=logs / f"spark-{os.getpid()}.log",
-        memory=os.environ.get(MEMORY) or _MEMORY,
-        make_cache=True,
-        progress=tell,
-    )
-    try:
-        claimed.include(child.pid)
-        import_ahead(STEPS)
-        yield wait_for_spark(child, token)
-    except BaseException:
-        child.stop(0.0)
-        raise
-    if tell is not None and child.patience(_STOP_S) > _STOP_S:
-        tell(MAKING)
-    child.stop(_STOP_S)
-
-
-def _reachable(url: str) -> None:
-    """Look whether anything listens there: Spark's own client would go on trying for minutes."""
-    import socket
-
-    host, _, port = url.removeprefix("sc://").partition("/")[0].rpartition(":")
-    if not host or not port.isdigit():
-        host, port = url.removeprefix("sc://").partition("/")[0], "15002"
-    try:
-        socket.create_connection((host, int(port)), timeout=_SECONDS_TO_ANSWER).close()
-    except OSError as error:
-        raise TryAgainError(
-            "no Spark server answers",
-            where=_shown(url),
-            expected="a Spark Connect server",
-            got=str(error),
-            todo="start it (tidegate up), or unset TIDEGATE_SPARK to let this command start its own",
-        ) from error
-
-
-def _cut_off(error: Exception, url: str, settings: Settings) -> TryAgainError | None:
-    """Return the error of work that was cut off by a lost connection; None if it was not."""
-    missing = lost(error)
-    if missing == "the Spark server" or not _answers(url):
-        return TryAgainError(
-            "the Spark server ended in the middle of the work",
-            where=f"{_shown(url)}, logs in {settings.home / 'logs'}",
-            got=_said(error),
-            todo="read the end of its log; what was not finished is finished by running it again",
-        )
-    if missing == "S3":
-        return TryAgainError(
-            "S3 did not answer in the middle of the work",
-            where=f"{settings.lake}, at {settings.s3.endpoint or 'AWS S3'}",
-            expected="an S3 server that answers",
-            got=_said(error),
-            todo="see whether it runs (tidegate status); what was not finished is finished by running it again",
-        )
-    return None
-
-
-def _said(error: Exception) -> str:
-    """Return what an error of Spark's client or of its connection says, in a line."""
-    text = str(error)
-    details = re.search(r'details = "([^"]+)', text)
-    return details[1] if details else text.partition("\n")[0][:300]
-
-
-def _answers(url: str) -> bool:
-    try:
-        _reachable(url)
-    except TidegateError:
-        return False
-    return True
-
-
-def _shown(url: str) -> str:
-    """Return an address without its token."""
-    return url.partition("/;")[0]
+def _literal(value: object) -> str:
+    """Return a value as a literal of Spark SQL."""
+    if isinstance(value, datetime):
+        return f"TIMESTAMP '{value.astimezone(UTC).isoformat(' ')}'"
+    if isinstance(value, date):
+        return f"DATE '{value.isoformat()}'"
+    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,51 +1,45 @@
-"""The gate: the only place that knows Great Expectations.
+"""Audits: entries of a suite are asked of a candidate, and Great Expectations decides.
 
-A candidate is audited by the suite of its table. An exception in a check is a failure of the check, unless
-a connection was lost in it: then the audit is cut off, and the candidate is as good as it was. Where
-a limit follows from history and too little is known, the expectation is asked without that limit, and
-what comes of it is neither met nor failed: it is warming up.
+It receives every metric that it asks for, computed by DuckDB, and says whether the expectation is met. An
+exception in a check is a failure of the check, unless it says nothing of the candidate: a connection was lost, or
+the machine lacks memory. Then the audit ends without a verdict. Where a limit follows from history and too little
+is known, the expectation is asked without that limit, and what comes of it is neither met nor failed: it is warming up.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from decimal import Decimal
+from typing import Any
 
-from tidegate.errors import TryAgainError
-from tidegate.gate.expectations import NO_LIMIT, EntryFaultError, expectation, quiet
-from tidegate.gate.once import Once, Whole
+from tidegate.gate.expectations import NO_LIMIT, EntryFaultError, expectation
+from tidegate.gate.facts import facts_candidates
+from tidegate.gate.failure import Failure
+from tidegate.gate.gx_patches import Needs, decide, needs
+from tidegate.gate.measure import SHOWN, Measure
+from tidegate.gate.metric import Metric
 from tidegate.gate.results import Result, Status
-from tidegate.gate.words import EXAMPLES, expected, observed, raised
-from tidegate.lost import lost
-from tidegate.suites import FACTS, QUERY, Entry, tables_of
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-K = TypeVar("K")
-
-_ALONE = threading.Lock()
-"""Great Expectations has one current context a process: audits of several threads follow one another."""
+from tidegate.gate.rows import NO_SLICE, Candidate, Rows, Tables, slice_key
+from tidegate.gate.words import EXAMPLES, expected, failed_check, observed
+from tidegate.suites import QUERY, Entry
 
 History = Callable[[Entry, datetime], tuple[Mapping[str, float], Mapping[str, str]]]
 """Says of an entry with usual values, for an hour: the limits that are known, and how to describe all."""
-
-
-Tables = Callable[[str], "DataFrame"]
-"""Gives the published rows of a table, by its name, for queries of a suite."""
+_PLAIN = (int, float, str, Decimal, list, type(None))
+"""Metrics whose text tells them from any other."""
+_Results = dict[int, dict[int, Result]]
+_Facts = Mapping[int, Mapping[str, Any]]
 
 
 def audit(
     entries: Sequence[Entry],
-    rows: DataFrame,
+    rows: Rows,
     facts: Mapping[str, Any],
     tables: Tables | None = None,
 ) -> list[Result]:
-    """Ask entries of a suite of a candidate.
+    """Ask entries of a suite of a candidate as a whole.
 
     Args:
         entries: what is asked; without usual values.
@@ -55,40 +49,50 @@ def audit(
 
     Returns:
         One result an entry, in their order.
+
+    Raises:
+        TryAgainError: a connection was lost; nothing was judged.
+        TidegateError: the machine lacks memory; nothing was judged.
     """
-    asked = {None: [_Asked(n, each) for n, each in enumerate(entries)]}
-    with _ALONE, _views(entries, rows, tables):
-        return _audit(asked, {None: rows}, {None: facts})[None]
+    asked = {NO_SLICE: [_Asked(n, entry) for n, entry in enumerate(entries)]}
+    return _audit(asked, Candidate(rows), {NO_SLICE: facts}, tables)[NO_SLICE]
 
 
 def audit_slices(
     entries: Sequence[Entry],
-    rows: Mapping[datetime, DataFrame],
+    slices: Sequence[datetime],
     facts: Mapping[datetime, Mapping[str, Any]],
-    whole: DataFrame,
+    rows: Rows,
     column: str,
     history: History,
     tables: Tables | None = None,
 ) -> dict[datetime, list[Result]]:
-    """Ask entries of a suite of each of some slices; what can be counted of all of them at once, is.
+    """Ask entries of a suite of each of some slices; the rows are read once for all of them.
 
     Args:
         entries: what is asked.
-        rows: the candidate of each slice.
-        facts: what is known of it beside its rows, of the same slices.
-        whole: the rows of all slices.
-        column: of `whole`, which says which slice a row is of.
+        slices: the slices; one without rows is audited as an empty one.
+        facts: what is known of each beside its rows.
+        rows: the rows of all slices.
+        column: of `rows`, which says which slice a row is of.
         history: gives usual values their numbers.
         tables: what the suite's queries may read beside the candidate.
 
     Returns:
         As `audit`, by slice.
+
+    Raises:
+        TryAgainError: a connection was lost; nothing was judged.
+        TidegateError: the machine lacks memory; nothing was judged.
     """
+    keys = {slice_key(hour): hour for hour in slices}
     asked = {
-        hour: [_ask(n, each, hour, history) for n, each in enumerate(entries)] for hour in rows
+        key: [_ask(n, entry, hour, history) for n, entry in enumerate(entries)]
+        for key, hour in keys.items()
     }
-    with _ALONE, _views(entries, whole, tables):
-        return _audit(asked, rows, facts, Whole(whole, column))
+    by_key = {key: facts[hour] for key, hour in keys.items()}
+    results = _audit(asked, Candidate(rows, column), by_key, tables)
+    return {hour: results[key] for key, hour in keys.items()}
 
 
 @dataclass(frozen=True)
@@ -111,180 +115,178 @@ class _Asked:
 def _ask(number: int, entry: Entry, hour: datetime, history: History) -> _Asked:
     if not entry.usual:
         return _Asked(number, entry)
-    known, told = history(entry, hour)
+    known, described = history(entry, hour)
     unknown = {key: NO_LIMIT[key] for key in entry.usual if key not in known}
-    return _Asked(number, entry.with_limits({**known, **unknown}), told, bool(unknown))
-
-
-@contextmanager
-def _views(entries: Sequence[Entry], rows: DataFrame, tables: Tables | None) -> Iterator[None]:
-    """Let queries find the published tables that they name."""
-    wanted: set[str] = set()
-    for entry in entries:
-        if entry.type == QUERY:
-            with suppress(ValueError):  # a query that is none fails by itself
-                wanted |= tables_of(entry)
-    if not wanted or tables is None:
-        yield
-        return
-    made = sorted(wanted & FACTS.keys())
-    for name in made:
-        tables(name).createOrReplaceTempView(name)
-    try:
-        yield
-    finally:
-        for name in made:
-            rows.sparkSession.catalog.dropTempView(name)
+    return _Asked(number, entry.with_limits({**known, **unknown}), described, bool(unknown))
 
 
 def _audit(
-    asked: Mapping[K, Sequence[_Asked]],
-    rows: Mapping[K, DataFrame],
-    facts: Mapping[K, Mapping[str, Any]],
-    whole: Whole | None = None,
-) -> dict[K, list[Result]]:
-    results: dict[K, dict[int, Result]] = {key: {} for key in rows}
+    asked: Mapping[int, Sequence[_Asked]],
+    candidate: Candidate,
+    facts: _Facts,
+    tables: Tables | None,
+) -> dict[int, list[Result]]:
+    results: _Results = {key: {} for key in asked}
 
-    def of(subject: str) -> dict[K, list[_Asked]]:
-        return {key: [a for a in each if a.entry.of == subject] for key, each in asked.items()}
+    def of(subject: str, keys: Iterable[int]) -> dict[int, list[_Asked]]:
+        return {key: [each for each in asked[key] if each.entry.of == subject] for key in keys}
 
-    if any(of("rows").values()):
-        for key, found in _validate(of("rows"), rows, spark=True, whole=whole).items():
-            results[key].update(found)
-    if any(of("facts").values()):
-        import pandas as pd
-
-        frames = {key: pd.DataFrame([dict(each)]) for key, each in facts.items()}
-        for key, found in _validate(of("facts"), frames, spark=False, facts=facts).items():
-            results[key].update(found)
+    on_rows = of("rows", asked)
+    if any(on_rows.values()):
+        _judge(on_rows, candidate, tables, {}, results)
+    if any(of("facts", asked).values()):
+        for keys, known in facts_candidates(facts):
+            on_facts = of("facts", keys)
+            _judge(on_facts, known(candidate.rows.connection), None, facts, results)
     return {key: [found[n] for n in sorted(found)] for key, found in results.items()}
 
 
-def _validate(
-    asked: Mapping[K, Sequence[_Asked]],
-    frames: Mapping[K, Any],
-    *,
-    spark: bool,
-    whole: Whole | None = None,
-    facts: Mapping[K, Mapping[str, Any]] | None = None,
-) -> dict[K, dict[int, Result]]:
-    """Return by frame, and by the number of an entry, what it comes to."""
-    quiet()
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+@dataclass(frozen=True)
+class _Check:
+    """An expectation, and the metrics that it needs.
 
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    if spark:
-        # Without persist=False every audited DataFrame would stay in the server's memory.
-        source: Any = context.data_sources.add_spark("candidate", persist=False)
-    else:
-        source = context.data_sources.add_pandas("candidate")
-    engine = source.get_execution_engine()
-    once = Once(engine, whole) if whole is not None else None
-    definition = source.add_dataframe_asset("candidate").add_batch_definition_whole_dataframe(
-        "whole"
-    )
-    results: dict[K, dict[int, Result]] = {}
-    for key, frame in frames.items():
-        batch = definition.get_batch(batch_parameters={"dataframe": frame})
-        if once is not None:
-            once.turn_to(key)
-        by_number = {each.number: each for each in asked[key]}
-        known = (facts or {}).get(key, {})
-        found: dict[int, Result] = {}
-        expectations = []
-        for each in asked[key]:
-            try:
-                expectations.append(expectation(each.entry, each.number))
-            except EntryFaultError as error:
-                found[each.number] = _result(each, _Said(success=False, observed=str(error)))
-        # Examples cost a query an expectation: they are looked for only where something failed.
-        with _frugal(engine):
-            said = _run(batch, expectations, known, examples=0)
-        failed = [each for each in expectations if not said[each.meta["entry"]].success]
-        said.update(_run(batch, failed, known, examples=EXAMPLES))
-        found.update({n: _result(by_number[n], each) for n, each in said.items()})
-        results[key] = found
-    return results
+    Attributes:
+        entry: of the suite.
+        expectation: what Great Expectations makes of it.
+        needed: what that asks for.
+        metrics: likewise, by name.
+        decided: what it decided already, by the values of the metrics.
+    """
 
+    entry: Entry
+    expectation: Any
+    needed: Needs
+    metrics: Mapping[str, Metric]
+    decided: dict[str, tuple[bool, Mapping[str, Any]]] = field(default_factory=dict)
 
-@contextmanager
-def _frugal(engine: Any) -> Iterator[None]:
-    """Keep an engine from asking Spark for examples of what was not expected: each costs a query."""
-    resolve = engine.resolve_metrics
-
-    def without(metrics_to_resolve: Iterable[Any], *args: Any, **kwargs: Any) -> dict[Any, Any]:
-        asked: list[Any] = []
-        none: dict[Any, Any] = {}
-        for each in metrics_to_resolve:
-            if each.metric_name.endswith((".unexpected_values", "unexpected_rows_query.table")):
-                none[each.id] = []
-            else:
-                asked.append(each)
-        return {**none, **resolve(asked, *args, **kwargs)}
-
-    engine.resolve_metrics = without
-    try:
-        yield
-    finally:
-        engine.resolve_metrics = resolve
+    @property
+    def shown(self) -> dict[str, Metric]:
+        """The metrics that only show what was not expected."""
+        return {name: each for name, each in self.metrics.items() if each.name.endswith(SHOWN)}
 
 
 @dataclass(frozen=True)
-class _Said:
-    """What Great Expectations said of an entry."""
+class _Verdict:
+    """What Great Expectations decided of an entry."""
 
     success: bool
     observed: str
     metric: float | None = None
 
 
-def _run(
-    batch: Any, expectations: Sequence[Any], facts: Mapping[str, Any], *, examples: int
-) -> dict[int, _Said]:
-    """Run expectations on a batch; the results of failed ones show so many examples at most."""
-    import great_expectations as gx
+def _judge(
+    asked: Mapping[int, Sequence[_Asked]],
+    candidate: Candidate,
+    tables: Tables | None,
+    facts: _Facts,
+    results: _Results,
+) -> None:
+    """Judge slices: all metrics are computed first, those of examples where an expectation was not met."""
+    checks: dict[tuple[int, str], _Check | _Verdict] = {}
+    for each in (each for slice_ in asked.values() for each in slice_):
+        key = each.number, repr(each.entry.args)
+        if key not in checks:
+            checks[key] = _check(each)
+    measure = Measure(candidate, list(asked), tables)
+    measure.compute(
+        metric
+        for check in checks.values()
+        if isinstance(check, _Check)
+        for metric in check.metrics.values()
+        if not metric.name.endswith(SHOWN)
+    )
+    for slice_, entries in asked.items():
+        for each in entries:
+            verdict = checks[each.number, repr(each.entry.args)]
+            if isinstance(verdict, _Check):
+                verdict = _verdict(verdict, measure, slice_, facts.get(slice_, {}))
+            results[slice_][each.number] = _result(each, verdict)
 
-    said: dict[int, _Said] = {}
-    # Rows of a query are given by the most talkative format only, which is too dear for the others.
-    queries = [each for each in expectations if examples and each.expectation_type == QUERY]
-    others = [each for each in expectations if each not in queries]
-    for form, asked in (("BASIC", others), ("COMPLETE", queries)):
-        if not asked:
-            continue
-        report = batch.validate(
-            gx.ExpectationSuite(name="suite", expectations=list(asked)),
-            result_format={"result_format": form, "partial_unexpected_count": examples},
+
+def _check(asked: _Asked) -> _Check | _Verdict:
+    """Return what checks an entry, or why it fails before any row was read."""
+    try:
+        made = expectation(asked.entry, asked.number)
+        needed = needs(made, _form(asked.entry))
+    except EntryFaultError as error:
+        return _Verdict(success=False, observed=str(error))
+    except Exception as error:
+        return _Verdict(success=False, observed=failed_check(error))
+    entry = asked.entry
+    exact = {key: value for key, value in entry.args.items() if _is_rounded(value)}
+    metrics = {}
+    for name, each in needed.metrics.items():
+        values = each.metric_value_kwargs or {}
+        metrics[name] = Metric(
+            name=each.metric_name,
+            domain=each.metric_domain_kwargs or {},
+            values=values,
+            where=entry.where,
+            exact={key: value for key, value in exact.items() if key in values},
         )
-        for each in report.results:
-            missing = lost(raised(each))
-            if missing is not None:
-                raise TryAgainError(
-                    f"{missing} did not answer in the middle of an audit",
-                    got=observed(each, facts)[0],
-                    todo="see whether it runs (tidegate status), then run this again; nothing was judged",
-                )
-            number = each.expectation_config.meta["entry"]
-            said[number] = _Said(bool(each.success), *observed(each, facts))
-    for each in expectations:
-        said.setdefault(
-            each.meta["entry"], _Said(False, "Great Expectations gave no result for it")
-        )
-    return said
+    return _Check(entry, made, needed, metrics)
 
 
-def _result(asked: _Asked, said: _Said) -> Result:
+def _is_rounded(value: Any) -> bool:
+    """Return whether Great Expectations, which makes a float of it, rounds a number."""
+    return isinstance(value, int) and not isinstance(value, bool) and int(float(value)) != value
+
+
+def _form(entry: Entry) -> dict[str, Any]:
+    """Return how much an expectation is to report: rows of a query are in the longest form only."""
+    form = "COMPLETE" if entry.type == QUERY else "BASIC"
+    return {"result_format": form, "partial_unexpected_count": EXAMPLES}
+
+
+def _verdict(check: _Check, measure: Measure, slice_: int, facts: Mapping[str, Any]) -> _Verdict:
+    """Have Great Expectations decide; a second time with examples where an expectation was not met."""
+    shown = check.shown
+    values = {
+        name: [] if name in shown else measure.value(metric, slice_)
+        for name, metric in check.metrics.items()
+    }
+    verdict = _decide(check, values, facts)
+    if verdict.success or not shown or _failure(values) is not None:
+        return verdict
+    if check.entry.args.get("column") in facts:  # its value is shown anyway
+        return verdict
+    for name, metric in shown.items():
+        values[name] = measure.examples(metric, slice_, EXAMPLES)
+    return _decide(check, values, facts)
+
+
+def _decide(check: _Check, values: Mapping[str, Any], facts: Mapping[str, Any]) -> _Verdict:
+    """Return the decision on some values of metrics; it is asked for once where slices have the same ones."""
+    if (failure := _failure(values)) is not None:
+        return _Verdict(success=False, observed=failed_check(failure.error))
+    key = repr(values) if all(isinstance(each, _PLAIN) for each in values.values()) else None
+    decision = check.decided.get(key) if key is not None else None
+    if decision is None:
+        try:
+            decision = decide(check.expectation, check.needed, values)
+        except Exception as error:
+            return _Verdict(success=False, observed=failed_check(error))
+        if key is not None:
+            check.decided[key] = decision
+    success, report = decision
+    return _Verdict(success, *observed(check.entry, success, report, facts))
+
+
+def _failure(values: Mapping[Any, Any]) -> Failure | None:
+    return next((each for each in values.values() if isinstance(each, Failure)), None)
+
+
+def _result(asked: _Asked, verdict: _Verdict) -> Result:
     entry = asked.entry
     status: Status = "failed"
-    if said.success:
+    if verdict.success:
         status = "warming up" if asked.warming else "met"
     return Result(
         expectation=entry.name,
         severity=entry.severity,
         status=status,
-        observed=said.observed,
+        observed=verdict.observed,
         expected=expected(entry, asked.limits),
         why=entry.why,
-        metric=said.metric,
+        metric=verdict.metric,
     )

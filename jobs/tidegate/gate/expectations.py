@@ -1,36 +1,30 @@
-"""Expectations: what Great Expectations makes of entries, and which of its types work on Spark."""
+"""Expectations: what Great Expectations makes of entries, and which of its types work here."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
+from tidegate.gate.aggregates import plain
+from tidegate.gate.gx_patches import great_expectations
 from tidegate.nearest import nearest
-from tidegate.suites import Entry, Suite
+from tidegate.suites import QUERY, Entry, Suite
+from tidegate.user_sql import CONDITION, ExpressionError, read_expression, read_query
 
 NO_LIMIT = {"min_value": -1.7e308, "max_value": 1.7e308}
 """What stands for a limit that is not known yet."""
 
-_NEEDS_PYTHON = "it runs Python on Spark's executors, which need have none"
-_NOT_FOR_SPARK = "Great Expectations has it for other engines only"
-NOT_ON_SPARK: Mapping[str, str] = {
-    "expect_column_values_to_be_dateutil_parseable": _NOT_FOR_SPARK,
-    "expect_column_values_to_be_json_parseable": _NEEDS_PYTHON,
-    "expect_column_values_to_match_json_schema": _NEEDS_PYTHON,
-    "expect_column_values_to_match_like_pattern": _NOT_FOR_SPARK,
-    "expect_column_values_to_match_like_pattern_list": _NOT_FOR_SPARK,
-    "expect_column_values_to_match_strftime_format": _NEEDS_PYTHON,
-    "expect_column_values_to_not_match_like_pattern": _NOT_FOR_SPARK,
-    "expect_column_values_to_not_match_like_pattern_list": _NOT_FOR_SPARK,
-    "expect_query_results_to_match_comparison": _NOT_FOR_SPARK,
-    "expect_table_row_count_to_equal_other_table": _NOT_FOR_SPARK,
+UNSUPPORTED: Mapping[str, str] = {
+    "expect_query_results_to_match_comparison": "it compares with another data source; "
+    "compare with a published table by unexpected_rows_expectation",
+    "expect_table_row_count_to_equal_other_table": "a candidate has some slices, a table has all; "
+    "compare with a published table by unexpected_rows_expectation",
 }
-"""Types that do not work on Spark, and why not; a test asks each type that is known."""
+"""Types that do not work on candidates, and why not; a test asks each type that is known."""
 
 
 def faults(suite: Suite) -> list[str]:
-    """Return what Great Expectations can't take of a suite: unknown types, wrong arguments."""
+    """Return what can't be run of a suite: unknown types, wrong arguments, SQL that is not allowed."""
     found = []
     for entry in suite.entries:
         try:
@@ -48,33 +42,21 @@ def expectation(entry: Entry, number: int) -> Any:
     """Return an entry as Great Expectations has it, with its number in its `meta`.
 
     Raises:
-        EntryFaultError: it is none, or none that works on Spark.
+        EntryFaultError: it is none, or none that works on candidates.
     """
-    quiet()
+    great_expectations()
     from great_expectations.compatibility import pydantic
-    from great_expectations.exceptions.exceptions import ExpectationNotFoundError
     from great_expectations.expectations.metadata_types import FailureSeverity
-    from great_expectations.expectations.registry import (
-        get_expectation_impl,
-        list_registered_expectation_implementations,
-    )
     from great_expectations.expectations.row_conditions import PassThroughCondition
 
-    try:
-        kind = get_expectation_impl(entry.type)
-    except ExpectationNotFoundError as error:
-        hint = nearest(entry.type, list_registered_expectation_implementations())
-        raise EntryFaultError(
-            f"unknown expectation type {entry.type!r}"
-            + (f"; did you mean {hint!r}?" if hint else "")
-        ) from error
-    if entry.type in NOT_ON_SPARK:
-        raise EntryFaultError(f"{entry.type} does not work on Spark: {NOT_ON_SPARK[entry.type]}")
-    args = dict(entry.args)
+    kind = _kind(entry.type)
+    # Great Expectations compares times without a zone: those of a suite are in UTC then, as metrics are.
+    args = {key: plain(value) for key, value in entry.args.items()}
     if entry.where is not None:
         if "row_condition" not in kind.__fields__:
             raise EntryFaultError(f"{entry.type} takes no condition on rows (`where`)")
         args["row_condition"] = PassThroughCondition(pass_through_filter=entry.where)
+    _check_sql(entry)
     try:
         return kind(**args, severity=FailureSeverity(entry.severity), meta={"entry": number})
     except pydantic.ValidationError as error:
@@ -86,7 +68,41 @@ def expectation(entry: Entry, number: int) -> Any:
         raise EntryFaultError(f"{entry.type}: wrong arguments: {error}") from error
 
 
-def quiet() -> None:
-    """Keep Great Expectations from drawing progress bars and from calling home."""
-    os.environ.setdefault("TQDM_DISABLE", "1")
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+def _kind(name: str) -> Any:
+    """Return the class of a type.
+
+    Raises:
+        EntryFaultError: it is unknown, or does not work on candidates.
+    """
+    from great_expectations.exceptions.exceptions import ExpectationNotFoundError
+    from great_expectations.expectations.registry import (
+        get_expectation_impl,
+        list_registered_expectation_implementations,
+    )
+
+    if name in UNSUPPORTED:
+        raise EntryFaultError(f"{name} does not work on candidates: {UNSUPPORTED[name]}")
+    try:
+        return get_expectation_impl(name)
+    except ExpectationNotFoundError as error:
+        hint = nearest(name, list_registered_expectation_implementations())
+        raise EntryFaultError(
+            f"unknown expectation type {name!r}" + (f"; did you mean {hint!r}?" if hint else "")
+        ) from error
+
+
+def _check_sql(entry: Entry) -> None:
+    """Check the SQL of an entry.
+
+    Raises:
+        EntryFaultError: it does what is not allowed.
+    """
+    try:
+        key = "where"
+        if entry.where is not None:
+            read_expression(entry.where, CONDITION)
+        key = "unexpected_rows_query"
+        if entry.type == QUERY and isinstance(entry.args.get(key), str):
+            read_query(entry.args[key])
+    except ExpressionError as error:
+        raise EntryFaultError(f"{entry.type}: {key}: {error}") from error

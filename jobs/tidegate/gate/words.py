@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -38,38 +38,40 @@ def expected(entry: Entry, usual: Mapping[str, str]) -> str:
     return _cut(f"{plain} [{told}]" if told else plain)
 
 
-def observed(report: Any, facts: Mapping[str, Any]) -> tuple[str, float | None]:
+def observed(
+    entry: Entry, success: bool, report: Mapping[str, Any], facts: Mapping[str, Any]
+) -> tuple[str, float | None]:
     """Return what a report of Great Expectations says was observed, and that as a number if it is one.
 
     Args:
+        entry: what was asked.
+        success: whether it was met.
         report: the report.
         facts: what is known of the candidate, where it was asked of that.
     """
-    text, number = _observed(report, facts)
+    text, number = _observed(entry, success, report, facts)
     return _cut(text), number
 
 
-def _observed(report: Any, facts: Mapping[str, Any]) -> tuple[str, float | None]:
-    raised = _exception(report.exception_info)
-    if raised is not None:
-        return f"the check failed: {raised}", None
-    column = report.expectation_config.kwargs.get("column")
+def _observed(
+    entry: Entry, success: bool, report: Mapping[str, Any], facts: Mapping[str, Any]
+) -> tuple[str, float | None]:
+    column = str(entry.args.get("column"))
     if column in facts:
         return _number_text(facts[column]), _metric(facts[column])
-    found = report.result or {}
-    details = found.get("details") or {}
-    if found.get("observed_value") is not None:
-        value = found["observed_value"]
+    details = report.get("details") or {}
+    if report.get("observed_value") is not None:
+        value = report["observed_value"]
         if rows := details.get("unexpected_rows"):
             return f"{value} rows{_such_as(rows)}", _metric(value)
         return str(value), _metric(value)
-    if details and not report.success:
+    if details and not success:
         return json.dumps(details, default=str), None
-    if "unexpected_count" in found:
-        count, of = found["unexpected_count"], found.get("element_count")
-        examples = found.get("partial_unexpected_list") or []
+    if "unexpected_count" in report:
+        count, of = report["unexpected_count"], report.get("element_count")
+        examples = report.get("partial_unexpected_list") or []
         return f"{count} of {of} rows{_such_as(examples)}", _metric(count / of if of else None)
-    return "as expected" if report.success else "not so", None
+    return "as expected" if success else "not so", None
 
 
 def _such_as(examples: Sequence[Any]) -> str:
@@ -94,32 +96,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
-def raised(report: Any) -> str:
-    """Return all that a report of Great Expectations says of exceptions, traces included."""
-    return "\n".join(_texts(report.exception_info))
-
-
-def _texts(info: Any) -> Iterator[str]:
-    if isinstance(info, Mapping):
-        for each in info.values():
-            yield from _texts(each)
-    elif isinstance(info, str):
-        yield info
-
-
-def _exception(info: Any) -> str | None:
-    """Return the message of an exception, if one was raised; the shape of the report varies."""
-    if not isinstance(info, Mapping):
-        return None
-    if "raised_exception" in info:
-        if not info["raised_exception"]:
-            return None
-        # Some exceptions have no message; the last line of the trace names them all the same.
-        told = [
-            str(info.get(key) or "").strip() for key in ("exception_message", "exception_traceback")
-        ]
-        return told[0].splitlines()[0] if told[0] else (told[1].splitlines() or ["unknown"])[-1]
-    for each in info.values():
-        if (message := _exception(each)) is not None:
-            return message
-    return None
+def failed_check(error: Exception) -> str:
+    """Return what is observed where a check raised an exception: the first line of its message, or its name."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return _cut(f"the check failed: {lines[0]}")

@@ -1,238 +1,186 @@
-"""The lake: the only place that reads or writes Delta through Spark.
+"""A lake: its tables, what is staged in it, and queries of both.
 
-`<lake>/staging` holds candidates, `<lake>/warehouse` what is published, `<lake>/ops` the books.
+`<lake>/staging` holds candidates, `<lake>/warehouse` what is published, `<lake>/ops` the system tables. Small queries
+and all writes to system tables go through this process; rows are computed and published by the lake's engine.
 """
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
-from tidegate.at import At, Parts, Query
-from tidegate.errors import TidegateError, TryAgainError
+from tidegate.at import At, Parts
+from tidegate.errors import TidegateError
+from tidegate.lake.delta import DeltaTables
+from tidegate.lake.model import Compacted
+from tidegate.lake.reader import LakeReader, Place, typed
+from tidegate.lake.schema import arrow_schema, rows_to_arrow
+from tidegate.lake.slices import Slices
+from tidegate.lake.staging_store import StagingStore
+from tidegate.lake_files import open_files
+from tidegate.quoting import quoted
 from tidegate.settings import S3Access
-from tidegate.tables import BY_NAME, OPS, WAREHOUSE, Table
+from tidegate.tables import OPS, WAREHOUSE, Table
+from tidegate.tables.types import duckdb_type
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    import pyarrow as pa
 
-    from tidegate.query import Books, Place
+    from tidegate.engine.model import Engine
+    from tidegate.lake.actions import Commit
 
 Row = dict[str, Any]
 
-TABLE_PROPERTIES = {
-    # Analysts' other engines must be able to read what is published.
-    "delta.enableDeletionVectors": "false",
-    # A checkpoint costs a pass over all files; hourly tables commit often.
-    "delta.checkpointInterval": "50",
-    # Delta goes by the age of commits only. Which ones a release or the ledger still needs, the project
-    # knows: `steps.maintain` cleans up.
-    "delta.enableExpiredLogCleanup": "false",
-}
-_BOOK_PROPERTIES = {
-    # Every run adds a few rows: the append that makes it fifty small files folds them into one, so that
-    # what it costs to look a thing up does not grow with the number of runs.
-    "delta.autoOptimize.autoCompact": "true",
-}
-
-_ATTEMPTS = 20
-_AT_ONCE = 3
-_CONFLICTS = ("[DELTA_CONCURRENT_", "[DELTA_METADATA_CHANGED", "[DELTA_PROTOCOL_CHANGED")
-"""What Delta says to the slower of two writes."""
-_CREATED_MEANWHILE = (
-    *_CONFLICTS,
-    "TABLE_OR_VIEW_ALREADY_EXISTS",
-    "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION",
-)
-"""What Delta says to the slower of two that create a table."""
-_ADDED_MEANWHILE = (*_CONFLICTS, "[DELTA_DUPLICATE_COLUMNS_FOUND", "[FIELD_ALREADY_EXISTS]")
-"""What Delta says to the slower of two that add a column."""
+_AT_ONCE = 4
+_MEMORY = {"duckdb": "1GB", "spark": "256MB"}
+"""Memory of DuckDB's queries by engine; more goes to the disk. Beside a JVM every byte counts."""
 
 
 @dataclass(frozen=True)
 class Staged:
-    """Rows that were written down under staging, so that they are computed once.
+    """Rows that were written once, to be queried often.
 
     Attributes:
-        rows: the rows.
-        place: where they are.
+        place: their folder, below the lake or as an absolute path of this machine.
+        columns: of the rows, with their types as tables name them.
     """
 
-    rows: DataFrame
     place: str
+    columns: Mapping[str, str]
 
 
 Rows = str | Staged | Sequence[str] | At | Parts
-"""What a query reads: the place, or places, where rows were staged or kept, the folder of a partition for one;
-rows that were staged apart; or a table at a version."""
-
-
-@dataclass(frozen=True)
-class Compacted:
-    """What putting files together came to: how many there were and are, and their bytes."""
-
-    files_before: int
-    files_after: int
-    bytes_before: int
-    bytes_after: int
+"""What a query reads: the place, or places, where rows were staged, the folder of a partition for one; rows that were
+staged apart; or a table at a version."""
 
 
 class Lake:
-    """A lake, reached through one Spark session.
+    """A lake, reached through this process and one engine.
 
     Args:
-        spark: a session of the one server that writes this lake.
         root: URI or absolute path of the lake.
-        s3: how S3 is reached, for a quick look at the books.
-        scratch: a folder of this session's own on the server's disk, if that is this machine's.
+        s3: how S3 is reached.
+        scratch: a folder of this process's own for what it computes on the way. Where a Spark server can't read
+            it, None: then that is staged in the lake.
+        spark: a session of the Spark server that computes rows; None where this process does, by DuckDB.
+        check_claim: is called before each publication, and raises where this process may not hold the lake any more.
     """
 
     def __init__(
         self,
-        spark: SparkSession,
         root: str,
         s3: S3Access | None = None,
         scratch: Path | None = None,
+        spark: Any = None,
+        check_claim: Callable[[], None] | None = None,
     ) -> None:
-        self.spark = spark
         self.root = root.rstrip("/")
-        self._s3 = s3 or S3Access()
-        self._scratch = scratch
-        self._books: Books | None = None
+        self.scratch = scratch
+        access = s3 or S3Access()
+        self.s3 = access
+        self.tables = DeltaTables(self.root, access)
+        self.spark = spark
+        self._check_claim = check_claim
+        self._reader: LakeReader | None = None
+        self._engine: Engine | None = None
+        self._complete: set[str] = set()
+        """System tables that are known to have all their columns."""
+
+    @property
+    def reader(self) -> LakeReader:
+        """Queries of this lake, through DuckDB."""
+        if self._reader is None:
+            memory = _MEMORY["duckdb" if self.spark is None else "spark"]
+            self._reader = LakeReader(self.root, self.s3, self.scratch, memory)
+        return self._reader
+
+    @property
+    def engine(self) -> Engine:
+        """What computes rows of this lake."""
+        if self._engine is None:
+            self._engine = self._started()
+        return self._engine
+
+    def _started(self) -> Engine:
+        if self.spark is None:
+            from tidegate.engine.duckdb import DuckDBEngine
+
+            return DuckDBEngine(self.reader, self.tables, StagingStore(self.root, self.s3))
+        from tidegate.engine.spark import SparkEngine
+
+        return SparkEngine(self.spark, self.root, self.s3)
+
+    def close(self) -> None:
+        """Close the connections that queries went through."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = self._engine = None
 
     # -- places ---------------------------------------------------------------------------------
 
     def path(self, table: Table) -> str:
         """Return where a table lies."""
-        return f"{self.root}/{table.area}/{table.name}"
+        return f"{self.root}/{table.path}"
 
-    def staging(self, *parts: str) -> str:
-        """Return a place under staging."""
-        return "/".join((self.root, "staging", *parts))
+    @staticmethod
+    def staging(*parts: str) -> str:
+        """Return a place under staging, below the lake."""
+        return "/".join(("staging", *parts))
+
+    def own(self, place: str) -> str:
+        """Return where rows lie that would be at a place under staging, and that only this process needs.
+
+        That is its scratch folder; where there is none, the place itself.
+        """
+        return place if self.scratch is None else f"{self.scratch}/{place}"
 
     # -- tables ---------------------------------------------------------------------------------
 
     def create_tables(self) -> None:
-        """Create what tables are missing, once, so that first writes can't collide.
+        """Create what tables are missing, and add columns that system tables lack.
 
-        Several runs may do so at once: that another one was faster is as good. Books that an older
-        version made get the columns that they lack, and its tables keep their logs.
+        Several processes may do so at once.
         """
-        older = self._is_there(OPS[0])
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
             list(pool.map(self._create, (*WAREHOUSE, *OPS[:-1])))
-            if older:
-                wanted = [{column.name: column.type for column in book.columns} for book in OPS]
-                list(pool.map(self.add_columns, OPS[:-1], wanted[:-1]))
-                list(pool.map(self._keep_log, (*WAREHOUSE, *OPS[:-1])))
-        self._create(OPS[-1])
+        self._create(OPS[-1])  # last: a lake that has it has all of them
 
     def _create(self, table: Table) -> None:
-        from pyspark.errors import PySparkException
+        self.tables.create(table)
+        if table in OPS:
+            self._complete_columns(table)
 
-        for attempt in range(_ATTEMPTS):
-            try:
-                self.spark.sql(self._creation(table))
-            except PySparkException as error:
-                if not any(word in str(error) for word in _CREATED_MEANWHILE):
-                    raise
-                # The one that is faster may not have committed yet; it may also have been killed.
-                time.sleep(0.1 * attempt)
-            else:
-                return
-        raise TidegateError(
-            "the table can't be created",
-            where=self.path(table),
-            expected="an empty place, or a Delta table",
-            got="files, and no Delta log",
-            todo="look at what lies there; a lake needs a prefix of its own",
-        )
-
-    def _creation(self, table: Table) -> str:
-        properties = {
-            **TABLE_PROPERTIES,
-            **(_BOOK_PROPERTIES if table in OPS else {}),
-            "delta.dataSkippingStatsColumns": ",".join(table.statistics),
-        }
-        options = ", ".join(f"'{k}' = '{v}'" for k, v in properties.items())
-        columns = ", ".join(
-            f"`{c.name}` {c.type} COMMENT {literal(c.meaning)}" for c in table.columns
-        )
-        layout = (
-            f"PARTITIONED BY ({', '.join(f'`{c}`' for c in table.partition)}) "
-            if table.partition
-            else ""
-        )
-        return (
-            f"CREATE TABLE IF NOT EXISTS delta.`{self.path(table)}` ({columns}) USING delta "
-            f"{layout}COMMENT {literal('One row is ' + table.meaning + '.')} "
-            f"TBLPROPERTIES ({options})"
-        )
-
-    def _keep_log(self, table: Table) -> None:
-        """Have Delta leave a table's log alone, if it was made before that was so."""
-        name = "delta.enableExpiredLogCleanup"
-        value = TABLE_PROPERTIES[name]
-
-        def keep(path: str) -> None:
-            [row] = self.spark.sql(f"SHOW TBLPROPERTIES delta.`{path}` ('{name}')").collect()
-            if row["value"] != value:
-                self.spark.sql(
-                    f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('{name}' = '{value}')"
-                )
-
-        _until_done(keep, self.path(table), _ADDED_MEANWHILE)
+    def _complete_columns(self, table: Table) -> None:
+        """Add the columns that a system table lacks, since an older version created it."""
+        if table.name not in self._complete:
+            self.tables.add_columns(table, table.types)
+            self._complete.add(table.name)
 
     def exists(self) -> bool:
         """Return whether all tables are there."""
-        return self._is_there(OPS[-1])  # the last one to be made
-
-    def _is_there(self, table: Table) -> bool:
-        try:
-            return bool(self.history(table, 1))
-        except TryAgainError:
-            raise
-        except TidegateError:
-            # Not even the folder is there, or the bucket can't be read: Spark will tell.
-            return False
-
-    def read(self, table: Table, version: int | None = None) -> DataFrame:
-        """Return a table, as it is or as it was at a version."""
-        reader = self.spark.read.format("delta")
-        if version is not None:
-            reader = reader.option("versionAsOf", version)
-        return reader.load(self.path(table))
+        return self.tables.exists(OPS[-1])
 
     def columns(self, table: Table) -> dict[str, str]:
-        """Return the columns that a table has now: name → Spark type."""
-        return dict(self.read(table).dtypes)
+        """Return the columns that a table has now: name -> type as tables name it."""
+        return self.tables.columns(table)
 
     def add_columns(self, table: Table, wanted: Mapping[str, str]) -> None:
         """Add columns that a table lacks; others may add the same ones at the same time.
 
         Args:
             table: where.
-            wanted: name → Spark type.
+            wanted: name -> type as tables name it.
 
         Raises:
             TidegateError: the table has such a column with another type.
         """
-
-        def add(path: str) -> None:
-            missing = self.missing_columns(table, wanted)
-            if missing:
-                added = ", ".join(f"`{name}` {kind}" for name, kind in missing.items())
-                self.spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({added})")
-
-        _until_done(add, self.path(table), _ADDED_MEANWHILE)
+        missing = self.missing_columns(table, wanted)
+        if missing:
+            self._writer(table).add_columns(table, missing)
 
     def missing_columns(self, table: Table, wanted: Mapping[str, str]) -> dict[str, str]:
         """Return which of the columns a table lacks.
@@ -252,6 +200,48 @@ class Lake:
                 )
         return {name: kind for name, kind in wanted.items() if name not in present}
 
+    def history(self, table: Table, limit: int) -> list[tuple[int, str | None]]:
+        """Return (version, user metadata) of a table's last commits, newest first."""
+        return [(each.version, each.user_metadata) for each in self.tables.history(table, limit)]
+
+    def commits(self, table: Table) -> list[Commit]:
+        """Return all commits of a table, newest first."""
+        return self.tables.history(table, None)
+
+    def version(self, table: Table) -> int:
+        """Return the latest version of a table."""
+        return self.tables.version(table)
+
+    def compact(self, table: Table, partitions: Mapping[str, Sequence[str]]) -> Compacted | None:
+        """Put the small files of some partitions of a table together, in one commit; rows stay as they are.
+
+        Args:
+            table: which.
+            partitions: by partition column, the values of the partitions, as text.
+
+        Returns:
+            What changed; None where another commit was first, and the table is left as it was.
+        """
+        return self._writer(table).compact(table, partitions)
+
+    def _writer(self, table: Table) -> Engine | DeltaTables:
+        """Return what commits to a table: to published ones the engine alone."""
+        return self.tables if table.area == "ops" else self.engine
+
+    def files(self, table: Table, version: int | None = None) -> list[str]:
+        """Return the data files of a table, as it is or as it was at a version, below its folder."""
+        return self.tables.files(table, version)
+
+    def discard(self, place: str) -> None:
+        """Remove what was staged below a place for this process alone."""
+        if self.scratch is not None:
+            shutil.rmtree(self.scratch / place, ignore_errors=True)
+        files = open_files(self.root, self.s3)
+        if files is not None:
+            files.remove(place, [file.name for file in files.below(place)], tidy=True)
+
+    # -- queries --------------------------------------------------------------------------------
+
     def book(
         self,
         table: Table,
@@ -259,363 +249,169 @@ class Lake:
         select: Sequence[str] = ("*",),
         version: int | None = None,
     ) -> list[Row]:
-        """Return rows of a small table, quickly.
+        """Return rows of a small table.
 
         Args:
             table: which.
-            where: predicate, in words that Spark and DuckDB both know.
-            select: columns, or aggregates over all rows, likewise.
+            where: predicate.
+            select: columns, or aggregates over all rows.
             version: of the table; None for the latest.
 
         Returns:
             Times are ISO 8601 text (see `parse_time`).
         """
-        if self._by_duckdb:
-            return self.books.rows(f"{table.area}/{table.name}", where, select, version)
-        return self.rows(self.read(table, version).where(where).selectExpr(*select))
-
-    def history(self, table: Table, limit: int) -> list[tuple[int, str | None]]:
-        """Return (version, user metadata) of a table's last commits, newest first."""
-        if self._by_duckdb:
-            return self.books.commits(f"{table.area}/{table.name}", limit)
-        rows = (
-            self.spark.sql(f"DESCRIBE HISTORY delta.`{self.path(table)}` LIMIT {limit}")
-            .select("version", "userMetadata")
-            .collect()
-        )
-        return [(row["version"], row["userMetadata"]) for row in rows]
-
-    @property
-    def books(self) -> Books:
-        """The quick look at this lake."""
-        if self._books is None:
-            from tidegate.query import Books
-
-            self._books = Books(self.root, self._s3, self._scratch)
-        return self._books
-
-    @property
-    def _by_duckdb(self) -> bool:
-        """Whether DuckDB can read this lake: on S3 or in a local folder. Others are read by Spark."""
-        return self.root.startswith("s3a://") or "://" not in self.root
-
-    def version(self, table: Table) -> int:
-        """Return the latest version of a table."""
-        return self.history(table, 1)[0][0]
-
-    # -- rows -----------------------------------------------------------------------------------
-
-    def frame(self, rows: Iterable[Row], ddl: str) -> DataFrame:
-        """Return a DataFrame of Python rows. They travel as JSON, so that no local time zone meets them.
-
-        Args:
-            rows: values by column; aware datetimes, dates, numbers, strings, lists, dicts.
-            ddl: `name type, …`.
-        """
-        texts = [(json.dumps(row, default=_encode),) for row in rows]
-        raw = self.spark.createDataFrame(texts, "value string")
-        from pyspark.sql import functions as F
-
-        return raw.select(F.from_json("value", ddl, {"mode": "FAILFAST"}).alias("r")).select("r.*")
-
-    def rows(self, frame: DataFrame) -> list[Row]:
-        """Return a small DataFrame as Python rows.
-
-        Timestamps come as ISO 8601 text ending in `Z`; `parse_time` makes datetimes of them.
-        """
-        from pyspark.sql import functions as F
-
-        packed = frame.select(
-            F.to_json(F.struct("*"), {"ignoreNullFields": "false"}).alias("value")
-        )
-        return [json.loads(row["value"]) for row in packed.collect()]
-
-    # -- writes ---------------------------------------------------------------------------------
-
-    def append(self, table: Table, rows: Sequence[Row] | DataFrame) -> None:
-        """Append rows to one of the books in one commit."""
-        if isinstance(rows, Sequence):
-            if not rows:
-                return
-            rows = self.frame(rows, table.ddl)
-        rows.coalesce(1).write.format("delta").mode("append").save(self.path(table))
-
-    def append_next(self, table: Table, rows: Sequence[Row], app: str, number: int) -> None:
-        """Append rows unless somebody has appended under `app` with this number or a higher one.
-
-        Delta ignores a transaction whose number is not above the last one of its application, and
-        makes one of two concurrent ones fail: together that is a compare-and-swap.
-        """
-        frame = self.frame(rows, table.ddl).coalesce(1)
-        _unless_beaten(
-            frame.write.format("delta")
-            .mode("append")
-            .option("txnAppId", app)
-            .option("txnVersion", number)
-            .save,
-            self.path(table),
-        )
-
-    def replace(
-        self,
-        table: Table,
-        frame: DataFrame,
-        where: str,
-        *,
-        record: Row | None = None,
-        app: str | None = None,
-        number: int | None = None,
-    ) -> None:
-        """Replace exactly the rows that match `where` by `frame`, in one commit.
-
-        Args:
-            table: where.
-            frame: the table's columns; rows outside `where` are refused by Delta.
-            where: predicate of literals over partition and slice columns.
-            record: goes into the commit as its user metadata.
-            app: with `number`, a compare-and-swap as in `append_next`. It also makes the commit of
-                nothing over nothing exist, which needs a place for its record.
-            number: see `app`.
-        """
-        writer = frame.write.format("delta").mode("overwrite").option("replaceWhere", where)
-        if record is not None:
-            writer = writer.option("userMetadata", json.dumps(record, default=_encode))
-        if app is not None and number is not None:
-            writer = writer.option("txnAppId", app).option("txnVersion", number)
-            _unless_beaten(writer.save, self.path(table))
-        else:
-            _until_done(writer.save, self.path(table))
-
-    # -- files ----------------------------------------------------------------------------------
-
-    def files(self, table: Table, version: int | None = None) -> list[str]:
-        """Return the data files of a table, as it is or as it was at a version, below its folder."""
-        # Their names are text in the URIs that Spark gives, whatever the lake's own address looks like.
-        depth = 1 + len(table.partition)
-        found = self.read(table, version).inputFiles()
-        return ["/".join(uri.rsplit("/", depth)[1:]) for uri in found]
-
-    def compact(self, table: Table, where: str) -> Compacted | None:
-        """Put the small files of some partitions together; rows and record stay as they are.
-
-        Args:
-            table: whose.
-            where: predicate of literals over partition columns; `true` for all of them.
-
-        Returns:
-            What it came to; None where another write was faster, to which this one leaves the table.
-        """
-        found: list[Any] = []
-
-        def optimize(path: str) -> None:
-            rows = self.spark.sql(f"OPTIMIZE delta.`{path}` WHERE {where}")
-            found.extend(rows.select("metrics.*").collect())
-
-        if not _unless_beaten(optimize, self.path(table)):
-            return None
-        [metrics] = found
-        return Compacted(
-            metrics["numFilesRemoved"],
-            metrics["numFilesAdded"],
-            metrics["filesRemoved"]["totalSize"] or 0,
-            metrics["filesAdded"]["totalSize"] or 0,
-        )
-
-    def stage(self, frame: DataFrame, path: str, partition: Sequence[str] = ()) -> None:
-        """Write a DataFrame as Parquet under staging. What a kill leaves there, nothing refers to."""
-        writer = frame.write.mode("overwrite")
-        if partition:
-            writer = writer.partitionBy(*partition)
-        writer.parquet(path)
-
-    def keep(self, frame: DataFrame, place: str, schema: str, *, lasting: bool = False) -> Staged:
-        """Write rows down, to be asked for often.
-
-        Args:
-            frame: the rows.
-            place: under staging; the same below this session's scratch folder takes its place where there is
-                one: a small write to S3 is some fifty requests.
-            schema: of the rows, as DDL.
-            lasting: whether they are to stay under staging after the session.
-        """
-        if self._scratch is not None and not lasting:
-            place = self._own(place)
-        self.stage(frame, place)
-        return Staged(self.staged(place, schema=schema), place)
-
-    def select(self, query: str, place: str, schema: str, **of: Rows) -> Staged:
-        """Write down the rows of a query, to be asked for often: quickly, where there are few.
-
-        Args:
-            query: as for `look`.
-            place: as for `keep`.
-            schema: of the rows, as DDL.
-            of: as for `look`.
-        """
-        if self._scratch is None or not self._by_duckdb:
-            return self.keep(self.spark.sql(query, **self._frames(of)), place, schema)
-        place = self._own(place)
-        self.books.write(query, self._places(of), Path(place))
-        return Staged(self.staged(place, schema=schema), place)
+        return self.reader.rows(table.path, where, select, version)
 
     def look(self, query: str, **of: Rows) -> list[Row]:
-        """Return the rows of a query of what is staged or published, quickly.
+        """Return the rows of a small query of what is staged or published.
 
         Args:
-            query: in words that Spark and DuckDB both know, `explode`, `unix_micros` and `unix_seconds` among
-                them; `{name}` stands for the rows of a place.
+            query: DuckDB SQL; `{name}` stands for the rows of a place.
             of: by name.
 
         Returns:
             Times are ISO 8601 text (see `parse_time`).
         """
-        if self._by_duckdb and all(map(self._is_for_duckdb, of.values())):
-            return self.books.look(query, self._places(of))
-        return self.rows(self.spark.sql(query, **self._frames(of)))
+        return self.reader.query(query, self.places(of))
 
-    def of(self, query: Query) -> DataFrame:
-        """Return the rows of a query, to publish them or to ask more of them."""
-        return self.spark.sql(query.select(), **self._frames(query.of))
-
-    def query(self, text: str, until: ExitStack, **of: DataFrame) -> DataFrame:
-        """Return the rows of a query, in words of `look`, of DataFrames by name.
-
-        As views of the session: inside one message their plans would soon be deeper than it may be.
+    def select(self, query: str, place: str, columns: Mapping[str, str], **of: Rows) -> Staged:
+        """Write the rows of a query once, to query them often: by this process, which few rows need.
 
         Args:
-            text: the query.
-            until: takes the views away at its end; by then the rows must have been asked for.
-            of: by name.
+            query: as for `look`.
+            place: where, as `staging` or `own` gives it.
+            columns: of the rows, with their types as tables name them.
+            of: as for `look`.
         """
-        views = {name: f"{name}_{uuid4().hex}" for name in of}
-        for name, frame in of.items():
-            frame.createTempView(views[name])
-            until.callback(self.spark.catalog.dropTempView, views[name])
-        return self.spark.sql(text.format(**views))
+        self.reader.write(query, self.places(of), columns, place)
+        return Staged(place, columns)
 
-    def _is_for_duckdb(self, rows: Rows) -> bool:
-        """Return whether DuckDB may read these.
+    def build(self, query: str, place: str, columns: Mapping[str, str], **of: Rows) -> Staged:
+        """Write the rows of a query once, by the lake's engine: as `select`, for many rows.
 
-        Whole dumps it reads with a disk for what is too much, and where there is a file: without one only Spark
-        knows the columns.
+        Args:
+            query: as for `look`.
+            place: as for `select`.
+            columns: as for `select`.
+            of: as for `look`.
         """
-        return not isinstance(rows, Parts) or (self._scratch is not None and bool(rows.places))
+        self.engine.write(query, self.places(of), columns, place)
+        return Staged(place, columns)
 
-    def _places(self, of: Mapping[str, Rows]) -> dict[str, Place]:
-        """Return what DuckDB reads."""
-        return {name: self._place(each) for name, each in of.items()}
+    def places(self, of: Mapping[str, Rows]) -> dict[str, Place]:
+        """Return what queries read, by name."""
+        return {name: _place(rows) for name, rows in of.items()}
 
-    def _place(self, rows: Rows) -> Place:
-        if isinstance(rows, At):
-            return rows
-        if isinstance(rows, Parts):
-            return replace(rows, places=tuple(self._below(rows.places)))
-        return self._below(_folders(rows))
+    # -- writes ---------------------------------------------------------------------------------
 
-    def _below(self, places: Iterable[str]) -> list[str]:
-        return [place.removeprefix(f"{self.root}/") for place in places]
+    def append(self, table: Table, rows: Sequence[Row] | pa.Table) -> None:
+        """Append rows to a system table in one commit."""
+        if len(rows):
+            self._complete_columns(table)
+            self.tables.append(table, rows)
+            self._compact_crowded(table)
 
-    def _frames(self, of: Mapping[str, Rows]) -> dict[str, Any]:
-        """Return what Spark reads."""
-        return {name: self._frame(each) for name, each in of.items()}
+    def append_next(
+        self, table: Table, rows: Sequence[Row], app: str, number: int, record: Row | None = None
+    ) -> bool:
+        """Append rows unless a commit under `app` has this number or a higher one; return whether they were.
 
-    def _frame(self, rows: Rows) -> DataFrame:
-        if isinstance(rows, At):
-            return self.read(rows.table, rows.version)
-        if isinstance(rows, Parts):
-            if not rows.places:
-                return self.frame([], rows.schema)
-            return self.staged(*rows.places, base=rows.base, schema=rows.schema)
-        return self.staged(*_folders(rows))
+        Together with the refusal of concurrent ones that is a compare-and-swap.
 
-    def _own(self, place: str) -> str:
-        """Return the place in this session's scratch folder, which there is, that takes one's place."""
-        return f"{self._scratch}/{place.removeprefix(f'{self.root}/')}"
+        Args:
+            table: a system table.
+            rows: none of them make a commit too.
+            app: whose numbers they are.
+            number: of this commit.
+            record: goes into the commit as its user metadata.
+        """
+        self._complete_columns(table)
+        is_first = self.tables.append_next(table, rows, app, number, record=record)
+        self._compact_crowded(table)
+        return is_first
 
-    def staged(self, *paths: str, base: str | None = None, schema: str | None = None) -> DataFrame:
-        """Read Parquet from staging."""
-        reader = self.spark.read
-        if base is not None:
-            reader = reader.option("basePath", base)
-        if schema is not None:
-            reader = reader.schema(schema)
-        return reader.parquet(*paths)
+    def _compact_crowded(self, table: Table) -> None:
+        """Keep a system table in few files: each append adds one, and each query opens all of them."""
+        if self.tables.needs_compaction(table):
+            self.tables.compact_crowded(table)
 
+    def append_query(self, table: Table, query: str, **of: Rows) -> None:
+        """Append the rows of a query to a system table in one commit; they have to fit into memory."""
+        text = typed(self.reader.resolve(query, self.places(of)), table.types)
+        with self.reader.cursor() as own:
+            self.append(table, own.execute(text).to_arrow_table())
 
-def _folders(staged: str | Staged | Sequence[str]) -> Sequence[str]:
-    if isinstance(staged, Staged):
-        return [staged.place]
-    return [staged] if isinstance(staged, str) else staged
+    def replace_rows(self, table: Table, query: str, slices: Slices, **of: Rows) -> None:
+        """Replace exactly some slices of a system table by the rows of a query, in one commit."""
+        self._complete_columns(table)
+        text = typed(self.reader.resolve(query, self.places(of)), self.columns(table))
+        with self.reader.cursor() as own:
+            self.tables.replace(
+                table,
+                own.execute(text).to_arrow_reader(),
+                slices,
+                record=None,
+                app=None,
+                number=None,
+            )
 
-
-def _unless_beaten(
-    save: Callable[[str], None], path: str, conflicts: Sequence[str] = _CONFLICTS
-) -> bool:
-    """Run a write; return whether no other one was faster, which is no error here."""
-    from pyspark.errors import PySparkException
-
-    try:
-        save(path)
-    except PySparkException as error:
-        if not any(word in str(error) for word in conflicts):
-            raise
-        return False
-    return True
-
-
-def _until_done(
-    save: Callable[[str], None], path: str, conflicts: Sequence[str] = _CONFLICTS
-) -> None:
-    """Run a write that gives the same result whenever it runs, again while others are faster."""
-    for _ in range(_ATTEMPTS):
-        if _unless_beaten(save, path, conflicts):
-            return
-    raise TryAgainError(
-        "other writes to this table were faster, again and again",
-        where=path,
-        expected=f"to be written within {_ATTEMPTS} tries",
-        todo="run the step again when fewer run at once",
-    )
-
-
-def literal(value: str | datetime | date) -> str:
-    """Return a value as a Spark SQL literal; datetimes must be aware."""
-    if isinstance(value, datetime):
-        return f"TIMESTAMP'{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}Z'"
-    if isinstance(value, date):
-        return f"DATE'{value:%Y-%m-%d}'"
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def slices_where(table: Table, source: str, slices: Sequence[datetime]) -> str:
-    """Return the predicate of a source's slices: literals over partition and slice columns."""
-    ordered = sorted(set(slices))
-    parts = [f"source = {literal(source)}"]
-    dates = [column for column in table.partition if column != "source"]
-    if dates:
-        days = ", ".join(
-            literal(day) for day in sorted({s.astimezone(UTC).date() for s in ordered})
+    def replace_with(self, table: Table, rows: Sequence[Row], slices: Slices) -> None:
+        """Replace exactly some slices of a system table by some rows, in one commit."""
+        self._complete_columns(table)
+        self.tables.replace(
+            table,
+            rows_to_arrow(rows, arrow_schema(table.types), self.path(table)),
+            slices,
+            record=None,
+            app=None,
+            number=None,
         )
-        parts.append(f"{dates[0]} IN ({days})")
-    if table.slice_time == "date":
-        values = ", ".join(literal(s.astimezone(UTC).date()) for s in ordered)
-    else:
-        values = ", ".join(literal(s) for s in ordered)
-    parts.append(f"{table.slice_time} IN ({values})")
-    return " AND ".join(parts)
+
+    def publish(
+        self,
+        table: Table,
+        query: str,
+        columns: Mapping[str, str],
+        slices: Slices,
+        *,
+        record: Row,
+        app: str,
+        number: int,
+        **of: Rows,
+    ) -> None:
+        """Replace exactly some slices of a published table by the rows of a query, in one commit.
+
+        Where another commit under `app` has this number or a higher one, nothing is committed: whose commit it is,
+        the table's history tells.
+
+        Args:
+            table: where.
+            query: as for `look`.
+            columns: of its rows, with their types; others of the table are NULL.
+            slices: what is replaced; rows outside are refused.
+            record: goes into the commit as its user metadata.
+            app: with `number`, a compare-and-swap as in `append_next`.
+            number: see `app`.
+            of: as for `look`.
+        """
+        if self._check_claim is not None:
+            self._check_claim()
+        wanted = self.columns(table)
+        nulls = "".join(
+            f", CAST(NULL AS {duckdb_type(kind)}) AS {quoted(name)}"
+            for name, kind in wanted.items()
+            if name not in columns
+        )
+        whole = f"SELECT q.*{nulls} FROM ({query}) q"
+        self.engine.replace(table, whole, self.places(of), wanted, slices, record, app, number)
 
 
-def parse_time(text: str) -> datetime:
-    """Return the aware datetime of a timestamp as `Lake.rows` gives it."""
-    return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def _encode(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    if isinstance(value, date):
-        return value.isoformat()
-    raise TypeError(f"no JSON for {type(value).__name__}")
+def _place(rows: Rows) -> Place:
+    if isinstance(rows, At | Parts):
+        return rows
+    if isinstance(rows, Staged):
+        return [rows.place]
+    return [rows] if isinstance(rows, str) else rows
 
 
 def table_named(name: str) -> Table:
@@ -624,6 +420,8 @@ def table_named(name: str) -> Table:
     Raises:
         TidegateError: there is none of that name.
     """
+    from tidegate.tables import BY_NAME
+
     if name not in BY_NAME:
         raise TidegateError("no such table", expected=", ".join(sorted(BY_NAME)), got=name)
     return BY_NAME[name]

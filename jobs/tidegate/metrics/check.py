@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from tidegate.metrics.expressions import read_expression
 from tidegate.metrics.model import VALUED, Metric
 from tidegate.metrics.sql import group_names, named_columns
 from tidegate.metrics.views import READ, make_views
@@ -14,6 +13,7 @@ from tidegate.nearest import hint, nearest
 from tidegate.quoting import quoted
 from tidegate.stand_ins import empty
 from tidegate.tables import BY_NAME
+from tidegate.user_sql import read_expression
 
 Columns = Mapping[str, str]
 _SIMPLE = {

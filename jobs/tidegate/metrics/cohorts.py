@@ -10,8 +10,8 @@ A cohort is followed up to the last period that has events, which may not be ove
 
 from __future__ import annotations
 
-from tidegate.metrics.expressions import read_expression
 from tidegate.metrics.sql import Rows, result
+from tidegate.user_sql import read_expression
 
 _DAYS = {"day": 1, "week": 7}
 

@@ -13,9 +13,9 @@ The earliest next step is the best one: whatever a later one could still reach, 
 
 from __future__ import annotations
 
-from tidegate.metrics.expressions import read_expression
 from tidegate.metrics.sql import Rows, micros, result
 from tidegate.quoting import literal
+from tidegate.user_sql import read_expression
 
 _KEY = "coalesce('i:' || {0}source_session_id, 'u:' || {0}user_key)"
 """What ties events to sessions, as `tables.sessions` has it."""

@@ -14,7 +14,6 @@ from typing import Any
 
 from tidegate.durations import parse_duration
 from tidegate.errors import FaultsError
-from tidegate.metrics.expressions import ExpressionError, read_expression
 from tidegate.metrics.model import (
     BY,
     COMMON,
@@ -32,6 +31,7 @@ from tidegate.metrics.model import (
 )
 from tidegate.names import NAME
 from tidegate.nearest import hint, nearest
+from tidegate.user_sql import ExpressionError, read_expression
 
 SUFFIXES = (".yml", ".yaml")
 _LEAST_STEPS = 2

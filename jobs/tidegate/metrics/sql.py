@@ -18,9 +18,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tidegate.metrics.expressions import Expression, read_expression
 from tidegate.metrics.model import UTC, ZERO_OF_NOTHING, Metric, percentile_name
 from tidegate.quoting import literal, quoted
+from tidegate.user_sql import Expression, read_expression
 
 SCHEMA = "metrics"
 TIMES = {"events": "event_time", "sessions": "session_start"}

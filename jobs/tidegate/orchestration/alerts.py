@@ -23,7 +23,7 @@ from tidegate.tables.books import ALERTS
 from tidegate.yaml_file import load_yaml
 
 if TYPE_CHECKING:
-    from tidegate.query import Books
+    from tidegate.lake import Lake
     from tidegate.settings import Settings
     from tidegate.steps.approve import HeldSlice
     from tidegate.steps.work import Work
@@ -148,18 +148,14 @@ def tell(
     notifiers = load_notifiers(alerts_file(settings))
     if not notifiers or not slices:
         return
-    from tidegate.query import Books
-    from tidegate.steps.work import working
+    from tidegate.steps.work import system_tables
 
-    books = Books(settings.lake, settings.s3)
     begins = kind in {begin for begin, _ in _PAIRS}
-    open_now = _open(books, kind, {held.source for held, _ in slices})
-    news = [(held, text) for held, text in slices if (_key(held) in open_now) != begins]
-    if not news:  # as of nearly every hour: not worth a session
-        return
-    with working(settings, _run_id(context), say) as work:
-        for held, text in news:
-            _send(work, notifiers, kind, held, text, context)
+    with system_tables(settings, _run_id(context), say) as work:
+        open_now = _open(work.lake, kind, {held.source for held, _ in slices})
+        for held, text in slices:
+            if (_key(held) in open_now) != begins:
+                _send(work, notifiers, kind, held, text, context)
 
 
 def open_hours(settings: Settings, kind: Kind, sources: Collection[str]) -> list[HeldSlice]:
@@ -167,13 +163,14 @@ def open_hours(settings: Settings, kind: Kind, sources: Collection[str]) -> list
 
     Nothing, where nobody is told.
     """
-    from tidegate.query import Books
     from tidegate.steps.approve import HeldSlice
+    from tidegate.steps.work import system_tables
     from tidegate.tables import events
 
     if not load_notifiers(alerts_file(settings)):
         return []
-    found = _open(Books(settings.lake, settings.s3), kind, sources)
+    with system_tables(settings) as work:
+        found = _open(work.lake, kind, sources)
     return sorted(
         (
             HeldSlice(events.TABLE, source, hour)
@@ -184,14 +181,14 @@ def open_hours(settings: Settings, kind: Kind, sources: Collection[str]) -> list
     )
 
 
-def _open(books: Books, kind: Kind, sources: Collection[str]) -> set[_Key]:
+def _open(lake: Lake, kind: Kind, sources: Collection[str]) -> set[_Key]:
     """Return the slices of some sources of which people know that a pair of kinds began, and no end of it."""
     if not sources:
         return set()
     begin, end = next(pair for pair in _PAIRS if kind in pair)
     names = ", ".join(literal(name) for name in sorted(sources))
-    told = books.rows(
-        f"{ALERTS.area}/{ALERTS.name}",
+    told = lake.book(
+        ALERTS,
         f"kind in ({literal(begin)}, {literal(end)}) and source in ({names})",
         ("table_name", "source", "slice", "kind", "sent_at", "notifiers"),
     )

@@ -73,7 +73,8 @@ def caught_up(found: Sequence[Freshness], known: Sequence[HeldSlice]) -> Told:
 
 def _found(settings: Settings, now: datetime) -> list[Freshness]:
     from tidegate.freshness import freshness
-    from tidegate.query import EmptyLakeError, connect
+    from tidegate.lake.connection import EmptyLakeError
+    from tidegate.query import connect
     from tidegate.source import readable_sources
 
     sources, faults = readable_sources(settings.sources)

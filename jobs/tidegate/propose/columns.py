@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tidegate.propose.names import free_name
 from tidegate.propose.shape import Path, Shape, column_type, kind_of
+from tidegate.quoting import literal, quoted
 from tidegate.source import RESERVED_COLUMNS, join_path
 
 MOST_COLUMNS = 40
@@ -38,8 +39,7 @@ class ColumnGuess:
         """How a source file writes where it comes from."""
         if self.nothing is None:
             return {"path": join_path(self.path)}
-        name = self.path[0].replace("`", "``")
-        return {"sql": f"nullif(trim(`{name}`), '{self.nothing}')"}
+        return {"sql": f"nullif(trim({quoted(self.path[0])}), {literal(self.nothing)})"}
 
 
 @dataclass(frozen=True)

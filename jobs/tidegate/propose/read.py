@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 
 from tidegate.dumps import DumpFile, Samples, read_manifest
 from tidegate.errors import TidegateError
+from tidegate.landing.errors import UnreadableError
 from tidegate.peek import HEAD_BYTES, describe
 from tidegate.propose.text import Dialect, guess_dialect, json_record, split_line
 from tidegate.rendering import clipped
@@ -239,8 +239,8 @@ def _text_lines(
             if len(lines) > most or used > bound or len(held) > _LONGEST:
                 del lines[most + 1 :]
                 return False, used, None
-    except (EOFError, zlib.error) as error:
-        return True, used, f"{file.name}: {error}; its first {len(lines)} lines were read"
+    except UnreadableError as error:
+        return True, used, f"{file.name}: {error.reason}; its first {len(lines)} lines were read"
     if held:
         lines.append(held)
     return True, used, None

@@ -8,6 +8,7 @@ fields: {event_id: id, event_time: created_at, event_type: type, user_id: actor.
 ```
 """
 
+from tidegate.source.format import Format
 from tidegate.source.load import (
     find_source,
     load_source,
@@ -24,7 +25,6 @@ from tidegate.source.model import (
     Duplicates,
     FieldRef,
     Fields,
-    Format,
     PiiAction,
     Sequence,
     Sessions,

@@ -9,17 +9,17 @@ from itertools import combinations
 
 from tidegate.durations import duration_text
 from tidegate.nearest import hint
+from tidegate.source.format import Format
 from tidegate.source.model import (
     RESERVED_COLUMNS,
     Column,
     Complete,
     FieldRef,
-    Format,
     PiiAction,
     Source,
 )
 from tidegate.source.paths import join_path, split_path
-from tidegate.source.sql import RAW_LINE, reads_raw_line
+from tidegate.source.sql import RAW_LINE, bind_faults, reads_raw_line
 from tidegate.template import Template, may_share_files
 
 _COLUMN = re.compile(r"[a-z][a-z0-9_]{0,126}")
@@ -53,6 +53,18 @@ def reference_faults(refs: Mapping[str, FieldRef], form: Format) -> Iterator[str
     yield from _case_faults(users)
 
 
+def expression_faults(refs: Mapping[str, FieldRef], others: Iterable[str]) -> Iterator[str]:
+    """Yield expressions that DuckDB can't bind: functions, arguments and members that do not fit.
+
+    Args:
+        refs: references without a fault, by their keys.
+        others: paths that are read beside them.
+    """
+    expressions = {key: ref.sql for key, ref in refs.items() if ref.sql is not None}
+    paths = frozenset(others).union(*(ref.references() for ref in refs.values()))
+    yield from bind_faults(expressions, paths)
+
+
 def _flat_faults(users: Mapping[tuple[str, ...], list[str]], form: Format) -> Iterator[str]:
     names = form.header if isinstance(form.header, tuple) else None
     for path, keys in users.items():
@@ -75,7 +87,7 @@ def _prefix_faults(users: Mapping[tuple[str, ...], list[str]]) -> Iterator[str]:
                     f"{keys[0]}: '{join_path(long)}' lies within '{join_path(short)}', which "
                     f"{users[short][0]} uses as a value; a path is either a value or a folder of "
                     f"others: "
-                    f"in SQL, get_json_object(raw, '$.{'.'.join(short)}') gives the whole as text"
+                    f"in SQL, json_extract_string(raw, '$.{'.'.join(short)}') gives the whole as text"
                 )
 
 

@@ -17,27 +17,28 @@ from pydantic_core import ErrorDetails
 from tidegate.durations import parse_duration
 from tidegate.errors import SourceError, TidegateError
 from tidegate.nearest import hint, nearest
+from tidegate.source.base import shown
 from tidegate.source.check import (
     between_faults,
     column_name_faults,
     complete_faults,
+    expression_faults,
     fresh_faults,
     pii_faults,
     pii_names_faults,
     reference_faults,
 )
+from tidegate.source.format import Format
 from tidegate.source.model import (
     COMPLETE,
     Column,
     Complete,
     FieldRef,
     Fields,
-    Format,
     PiiAction,
     Sequence,
     Source,
     TimeRef,
-    _got,
 )
 from tidegate.source.paths import split_path
 from tidegate.template import Template, TemplateError, parse_template
@@ -220,10 +221,14 @@ def _agreement_faults(data: dict[str, Any], path: Path) -> Iterator[str]:
     form = _part(Format, data.get("format", "json"))
     refs = dict(_refs(data))
     if form is not None:
-        yield from reference_faults(refs, form)
         pii = _pii(data.get("pii"))
-        yield from pii_names_faults(pii, refs, form)
-        yield from pii_faults(pii, refs, form)
+        faults = [
+            *reference_faults(refs, form),
+            *pii_names_faults(pii, refs, form),
+            *pii_faults(pii, refs, form),
+        ]
+        # Of paths that can't be read together there is no line over which an expression could be bound.
+        yield from faults or expression_faults(refs, pii)
     complete = _part(Complete, data.get("complete"))
     dumps = _dumps(data.get("dumps"), path)
     if complete is not None and dumps is not None:
@@ -320,21 +325,22 @@ def _faults(details: ErrorDetails) -> Iterator[str]:
         got = details["input"]
         near = hint(got, known) if isinstance(got, str) else ""
         meant = f"; {near}" if "mean" in near else ""
-        yield f"{at}: expected {', '.join(known)}, got {_got(got)}{meant}"
+        yield f"{at}: expected {', '.join(known)}, got {shown(got)}{meant}"
     else:
         words = {
             "string_type": "text",
             "int_type": "a whole number",
-            "greater_than_equal": "at least 1",
+            "greater_than_equal": f"at least {details.get('ctx', {}).get('ge')}",
+            "less_than_equal": f"at most {details.get('ctx', {}).get('le')}",
             "dict_type": "keys and values",
             "model_type": "keys and values",
             "model_attributes_type": "keys and values",
         }
         expected = words.get(kind)
         yield (
-            f"{at}: expected {expected}, got {_got(details['input'])}"
+            f"{at}: expected {expected}, got {shown(details['input'])}"
             if expected
-            else f"{at}: {details['msg']}, got {_got(details['input'])}"
+            else f"{at}: {details['msg']}, got {shown(details['input'])}"
         )
 
 

@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     ValidationInfo,
@@ -29,6 +27,8 @@ from tidegate.errors import TidegateError
 from tidegate.hours import parse_hour
 from tidegate.names import NAME
 from tidegate.nearest import hint
+from tidegate.source.base import Model, shown
+from tidegate.source.format import Format
 from tidegate.source.paths import join_path, split_path
 from tidegate.source.sql import sql_references
 from tidegate.template import HourText, Template, parse_hour_text, parse_template
@@ -73,20 +73,8 @@ Duration = Annotated[timedelta, BeforeValidator(_duration), _AS_WRITTEN]
 DurationOrZero = Annotated[timedelta, BeforeValidator(_duration_or_zero), _AS_WRITTEN]
 
 
-class Model(BaseModel):
-    """Frozen, strict about types, and without unknown keys."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        arbitrary_types_allowed=True,
-        validate_default=False,
-    )
-
-
 class FieldRef(Model):
-    """Where a value comes from: a path into the line, or a Spark SQL expression over its columns.
+    """Where a value comes from: a path into the line, or an SQL expression (DuckDB's) over its fields.
 
     Attributes:
         path: dotted names, such as `actor.id`.
@@ -104,7 +92,7 @@ class FieldRef(Model):
             return {"path": data}
         if isinstance(data, dict | FieldRef):
             return data
-        raise ValueError(f"expected a path, {{path: …}} or {{sql: …}}, got {_got(data)}")
+        raise ValueError(f"expected a path, {{path: …}} or {{sql: …}}, got {shown(data)}")
 
     @field_validator("path")
     @classmethod
@@ -194,75 +182,6 @@ class Fields(Model):
     event_type: FieldRef | None = None
     user_id: FieldRef | None = None
     anonymous_id: FieldRef | None = None
-
-
-class Format(Model):
-    """How a file is written.
-
-    Attributes:
-        type: json is one JSON object a line; csv is delimited text.
-        delimiter: csv only: one character.
-        header: csv only: True if the first line names the columns, False if they have no names
-            (they are then _c0, _c1, …), or the names themselves where the files don't have them.
-        quote: csv only: one character, or None where quotes are plain text.
-
-    """
-
-    type: Literal["json", "csv", "parquet"] = "json"
-    delimiter: str = ","
-    header: bool | tuple[str, ...] = True
-    quote: str | None = '"'
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, data: Any) -> Any:
-        if isinstance(data, str):
-            return {"type": data}
-        if isinstance(data, dict | Format):
-            return data
-        raise ValueError(f"expected json, csv, parquet or {{type: csv, …}}, got {_got(data)}")
-
-    @field_validator("delimiter")
-    @classmethod
-    def _one_character(cls, text: str) -> str:
-        if text == r"\t":
-            raise ValueError(
-                r'expected one character, got a backslash and a t; write "\t" in double quotes'
-            )
-        if len(text) != 1 or text in "\r\n":
-            raise ValueError(f"expected exactly one character, got {text!r}")
-        return text
-
-    @field_validator("quote")
-    @classmethod
-    def _quote(cls, text: str | None) -> str | None:
-        if text is not None and (len(text) != 1 or text in "\r\n"):
-            raise ValueError(f"expected exactly one character or null, got {text!r}")
-        return text
-
-    @field_validator("header", mode="before")
-    @classmethod
-    def _header(cls, value: Any) -> Any:
-        if isinstance(value, bool):
-            return value
-        if not isinstance(value, list | tuple):
-            raise ValueError(f"expected true, false or a list of names, got {_got(value)}")
-        names = tuple(value)
-        if not names or not all(isinstance(n, str) and n for n in names):
-            raise ValueError(f"expected a list of names, none empty, got {_got(value)}")
-        twice = sorted({n for n in names if [m.lower() for m in names].count(n.lower()) > 1})
-        if twice:
-            raise ValueError(f"names are given twice: {', '.join(twice)}")
-        return names
-
-    @model_validator(mode="after")
-    def _csv_only(self) -> Format:
-        extra = sorted(self.model_fields_set - {"type"})
-        if self.type != "csv" and extra:
-            raise ValueError(f"only csv takes {', '.join(extra)}; this is {self.type}")
-        if self.type == "csv" and self.delimiter == self.quote:
-            raise ValueError(f"delimiter and quote are the same: {self.quote!r}")
-        return self
 
 
 class Complete(Model):
@@ -356,7 +275,7 @@ def _parse_since(value: object) -> datetime:
     elif isinstance(value, str):
         text = value
     else:
-        raise ValueError(f"expected {form}, got {_got(value)}")
+        raise ValueError(f"expected {form}, got {shown(value)}")
     try:
         return parse_hour(text)
     except TidegateError as error:
@@ -368,15 +287,27 @@ def _parse_dumps(value: object, info: ValidationInfo) -> Template:
         return value
     if not isinstance(value, str):
         tip = "; a text that begins with '{' needs quotes" if isinstance(value, dict) else ""
-        raise ValueError(f"expected a template of dumps, got {_got(value)}{tip}")
+        raise ValueError(f"expected a template of dumps, got {shown(value)}{tip}")
     path = (info.context or {}).get("path")
     return parse_template(value, Path(path).resolve().parent if path is not None else Path.cwd())
+
+
+NOBODY = (
+    "null",
+    "undefined",
+    "None",
+    "[object Object]",
+    "\\N",
+    "00000000-0000-0000-0000-000000000000",
+)
+"""Texts that producers write for no user, where a source file does not say."""
 
 
 class Source(Model):
     """One source, as its file describes it.
 
     Attributes:
+        nobody: exact texts that are no user and no visitor; the list of a source file replaces the default.
         fresh: how long after its end an hour is to be readable, released; None where nothing is promised.
         pii: what is done with personal data, by path; with any, nothing undeclared is kept.
         pii_key: fingerprint of the key that they are hashed by, once it is known; no key of the file.
@@ -391,14 +322,27 @@ class Source(Model):
     complete: Complete = COMPLETE
     fresh: Duration | None = None
     fields: Fields
-    columns: dict[str, Column] = {}
+    columns: dict[str, Column] = Field(default_factory=dict)
     sessions: Sessions = Sessions()
     duplicates: Duplicates = Duplicates()
     accept: Accept = Accept()
     sequence: Sequence | None = None
-    pii: dict[str, PiiAction] = {}
+    nobody: tuple[str, ...] = NOBODY
+    pii: dict[str, PiiAction] = Field(default_factory=dict)
     pii_key: str | None = None
     path: Path
+
+    @field_validator("nobody", mode="before")
+    @classmethod
+    def _nobody(cls, value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"expected a list of texts, got {shown(value)}")
+        wrong = [entry for entry in value if not isinstance(entry, str) or not entry]
+        if wrong:
+            raise ValueError(
+                f"expected texts, none empty, got {shown(wrong[0])}; quote it if it is meant as text"
+            )
+        return tuple(value)
 
     @field_validator("pii")
     @classmethod
@@ -458,11 +402,11 @@ class Source(Model):
         said = self.model_dump(
             mode="json", include={"fields", "columns", "accept", "duplicates", "sessions"}
         )
-        # Only csv may be told more than its name.
-        told = None if self.format.type == "csv" else {"type"}
-        said["format"] = self.format.model_dump(mode="json", include=told)
+        said["format"] = self.format.definition()
         said["names"] = self.dumps.inner.text
         # What a source without personal data is known by must not change for those who have none.
+        if self.nobody != NOBODY:
+            said["nobody"] = list(self.nobody)
         if self.pii:
             said["pii"] = dict(self.pii)
         if self.hashes and self.pii_key is not None:
@@ -482,7 +426,9 @@ class Source(Model):
         fixed = {name: getattr(self, name) for name in kept}
         mine = self.definition()
         if "names" in definition:  # of events: what it has not got, they have not
-            mine = {key: value for key, value in mine.items() if key not in ("pii", "pii_key")}
+            mine = {
+                key: value for key, value in mine.items() if key not in ("pii", "pii_key", "nobody")
+            }
         whole = {**mine, **said}
         del whole["names"]
         made = Source.model_validate({**fixed, **whole, "dumps": dumps})
@@ -501,11 +447,3 @@ class Source(Model):
         return not any(reference_faults(refs, self.format)) and not any(
             pii_faults(self.pii, refs, self.format)
         )
-
-
-def _got(value: object) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        return f"keys and values ({', '.join(map(str, value))})"
-    return repr(value)

@@ -1,175 +1,29 @@
 """SQL expressions of source files: what they read, and whether tables may depend on them.
 
-An expression computes one value from one line, and the same value every time; else the tables would
-not be a function of the dumps. sqlglot is imported late: most sources need none of it.
+An expression is DuckDB's SQL. It computes one value from one line, and the same value every time; else the tables
+would not be a function of the dumps. It sees each field that the source file names by that name, as text, and the
+line as `raw`. Fields of an object are members: `user.id`. DuckDB is imported late: most sources need none of it.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tidegate.source.paths import join_path
+from tidegate.quoting import quoted
+from tidegate.source.paths import join_path, split_path
+from tidegate.user_sql import LINE, ExpressionError, read_expression
+from tidegate.user_sql.columns import path_of
+from tidegate.user_sql.syntax import Node, empty_cursor, is_text, nodes
 
 if TYPE_CHECKING:
-    from sqlglot import exp
+    import duckdb
 
 RAW_LINE = "raw"
 """The column that holds the raw line itself; expressions may use it beside the fields."""
 
-_UNSTABLE = frozenset(
-    [
-        "rand",
-        "randn",
-        "random",
-        "randstr",
-        "uniform",
-        "uuid",
-        "now",
-        "curdate",
-        "current_date",
-        "current_time",
-        "current_timestamp",
-        "current_user",
-        "current_catalog",
-        "current_database",
-        "current_schema",
-        "current_timezone",
-        "session_user",
-        "user",
-        "localtimestamp",
-        "version",
-        "monotonically_increasing_id",
-        "spark_partition_id",
-        "input_file_name",
-        "input_file_block_start",
-        "input_file_block_length",
-        "shuffle",
-        "aes_encrypt",
-        "java_method",
-        "reflect",
-        "try_reflect",
-        "raise_error",
-        "assert_true",
-    ]
-)
-"""Functions whose value is not decided by the line, run foreign code, or stop the whole job."""
-
-_BARE = frozenset(["localtimestamp", "session_user", "current_time", "current_catalog"])
-"""Functions that Spark takes without parentheses and that sqlglot reads as columns."""
-
-_AGGREGATES = frozenset(
-    [
-        "any",
-        "any_value",
-        "approx_count_distinct",
-        "approx_percentile",
-        "approx_top_k",
-        "array_agg",
-        "avg",
-        "bit_and",
-        "bit_or",
-        "bit_xor",
-        "bool_and",
-        "bool_or",
-        "collect_list",
-        "collect_set",
-        "corr",
-        "count",
-        "count_if",
-        "count_min_sketch",
-        "covar_pop",
-        "covar_samp",
-        "every",
-        "first",
-        "first_value",
-        "grouping",
-        "grouping_id",
-        "histogram_numeric",
-        "kurtosis",
-        "last",
-        "last_value",
-        "listagg",
-        "max",
-        "max_by",
-        "mean",
-        "median",
-        "min",
-        "min_by",
-        "mode",
-        "percentile",
-        "percentile_approx",
-        "percentile_cont",
-        "percentile_disc",
-        "regr_avgx",
-        "regr_avgy",
-        "regr_count",
-        "regr_intercept",
-        "regr_r2",
-        "regr_slope",
-        "regr_sxx",
-        "regr_sxy",
-        "regr_syy",
-        "skewness",
-        "some",
-        "std",
-        "stddev",
-        "stddev_pop",
-        "stddev_samp",
-        "string_agg",
-        "sum",
-        "try_avg",
-        "try_sum",
-        "var_pop",
-        "var_samp",
-        "variance",
-        "hll_sketch_agg",
-        "hll_union_agg",
-    ]
-)
-_WINDOWS = frozenset(
-    [
-        "row_number",
-        "rank",
-        "dense_rank",
-        "percent_rank",
-        "cume_dist",
-        "ntile",
-        "lag",
-        "lead",
-        "nth_value",
-        "window",
-        "session_window",
-    ]
-)
-_GENERATORS = frozenset(
-    [
-        "explode",
-        "explode_outer",
-        "posexplode",
-        "posexplode_outer",
-        "inline",
-        "inline_outer",
-        "stack",
-        "json_tuple",
-        "sql_keywords",
-        "variant_explode",
-        "variant_explode_outer",
-    ]
-)
-_REASON = "the tables must be a function of the dumps"
-_MOMENTS = frozenset(["now", "today", "yesterday", "tomorrow"])
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
-
-
-class SqlError(ValueError):
-    """An expression can't be used; `faults` holds every reason, one line each."""
-
-    def __init__(self, faults: list[str]) -> None:
-        self.faults = faults
-        super().__init__("; ".join(faults))
+_NESTED = ("STRUCT", "MAP", "UNION")
 
 
 @lru_cache(maxsize=512)
@@ -177,143 +31,89 @@ def sql_references(sql: str) -> frozenset[str]:
     """Return the dotted paths that an expression reads, the raw line (`raw`) left out.
 
     Raises:
-        SqlError: it is no single expression over one line's columns, or not a function of the line.
+        ExpressionError: it is no single expression over one line's columns, or not a function of the line.
 
     """
-    tree = _parse(sql)
-    faults = list(dict.fromkeys(_faults(tree)))
-    if faults:
-        raise SqlError(faults)
-    return frozenset(join_path(p) for p in _paths(tree) if p != (RAW_LINE,))
+    expression = read_expression(sql, LINE)
+    if faults := list(dict.fromkeys(_trap_faults(expression.tree))):
+        raise ExpressionError(faults)
+    return frozenset(join_path(path) for path in expression.paths if path != (RAW_LINE,))
 
 
 @lru_cache(maxsize=512)
 def reads_raw_line(sql: str) -> bool:
     """Return whether a right expression reads the raw line."""
-    return any(path[0] == RAW_LINE for path in _paths(_parse(sql)))
+    return RAW_LINE in read_expression(sql, LINE).columns
 
 
-def _parse(sql: str) -> exp.Expr:
-    import sqlglot
-    from sqlglot import exp
-    from sqlglot.errors import ParseError, SqlglotError
+def bind_faults(expressions: Mapping[str, str], paths: Iterable[str]) -> Iterator[str]:
+    """Yield the errors that DuckDB reports for allowed expressions, over one row without any value.
 
-    if not sql.strip():
-        raise SqlError(["the SQL expression is empty"])
-    try:
-        # As a SELECT's one column: a bare expression could be taken for a statement (SET, REPLACE,
-        # …).
-        statements = sqlglot.parse(f"SELECT {sql}\n", read="spark")
-    except ParseError as error:
-        first = error.errors[0] if error.errors else {}
-        near = str(first.get("highlight") or "").strip()
-        told = str(first.get("description") or error).rstrip(".")
-        told = re.sub(r" for <class '[\w.]*?(\w+)'>", r" for \1", told)
-        raise SqlError(
-            [f"the SQL does not parse: {told}{f', near {near!r}' if near else ''} in {sql!r}"]
-        ) from error
-    except SqlglotError as error:
-        told = _ANSI.sub("", str(error)).splitlines()[0].replace("SELECT ", "", 1)
-        raise SqlError([f"the SQL does not parse: {told}"]) from error
-    select = statements[0]
-    if len(statements) != 1 or not isinstance(select, exp.Select):
-        raise SqlError([f"expected one SQL expression, got several statements: {sql!r}"])
-    clauses = [key for key, value in select.args.items() if value and key != "expressions"]
-    if clauses:
-        word = clauses[0].rstrip("_").upper()
-        raise SqlError([f"expected one SQL expression, got a query with {word}: {sql!r}"])
-    if len(select.expressions) != 1:
-        raise SqlError(
-            [
-                f"expected one SQL expression, got {len(select.expressions)} with ',' between: "
-                f"{sql!r}"
-            ]
-        )
-    found = select.expressions[0]
-    if isinstance(found, exp.Alias):
-        raise SqlError(
-            [
-                f"expected an expression without a name of its own, got the name '{found.alias}': "
-                f"{sql!r}"
-            ]
-        )
-    assert isinstance(found, exp.Expr)
-    return found
+    Args:
+        expressions: by the keys that messages name.
+        paths: every dotted path that the source reads from a line; none leads into another one's value.
+    """
+    if not expressions:
+        return
+    import duckdb
+
+    fields = ", ".join(
+        f"CAST(NULL AS {_type(below)}) AS {quoted(name)}"
+        for name, below in {RAW_LINE: {}, **_tree(paths)}.items()
+    )
+    with empty_cursor() as connection:
+        for key, sql in expressions.items():
+            query = f"SELECT (\n{sql}\n) FROM (SELECT {fields})"
+            try:
+                kind = _kind(connection, query)
+            except duckdb.Error as error:
+                yield f"{key}: {str(error).partition(chr(10))[0]}, in {sql!r}"
+                continue
+            if kind.startswith(_NESTED) or kind.endswith("]"):
+                yield f"{key}: expected one value, got {kind}; for its JSON write to_json({sql})"
 
 
-def _faults(tree: exp.Expr) -> Iterator[str]:
-    from sqlglot import exp
-
-    for node in tree.walk():
-        if isinstance(node, exp.Subquery | exp.Query):
-            yield f"a subquery is not allowed: {_REASON}"
-        elif isinstance(node, exp.Window):
-            yield f"a window function is not allowed: {_REASON}, line by line"
-        elif isinstance(node, exp.Star):
-            yield "'*' is not allowed: name the columns"
-        elif isinstance(node, exp.Parameter | exp.Placeholder | exp.SessionParameter):
-            yield f"a parameter is not allowed: {node.sql('spark')}"
-        elif isinstance(node, exp.Func):
-            yield from _function_faults(node)
-        elif isinstance(node, exp.Column) and not node.table:
-            name = node.name.lower()
-            if name in _BARE and not node.this.args.get("quoted"):
-                yield f"{name} is not allowed: {_REASON}"
-        if (
-            isinstance(node, exp.Cast)
-            and node.this.is_string
-            and node.this.name.lower() in _MOMENTS
-        ):
-            yield f"'{node.this.name}' as a time is not allowed: {_REASON}"
+def _kind(cursor: duckdb.DuckDBPyConnection, query: str) -> str:
+    """Return the type of the one column of a query, which is run to its end."""
+    cursor.execute(query).fetchall()
+    assert cursor.description is not None, "a SELECT has columns"
+    return str(cursor.description[0][1])
 
 
-def _function_faults(node: exp.Func) -> Iterator[str]:
-    from sqlglot import exp
-
-    names = _names(node)
-    shown = _shown(node)
-    if names & _UNSTABLE:
-        yield f"{shown} is not allowed: {_REASON}"
-    elif names & _WINDOWS:
-        yield f"the window function {shown} is not allowed: {_REASON}, line by line"
-    elif isinstance(node, exp.UDTF | exp.ExplodingGenerateSeries) or names & _GENERATORS:
-        yield f"{shown} is not allowed: one line is one event"
-    elif isinstance(node, exp.AggFunc) or names & _AGGREGATES:
-        yield f"the aggregate {shown} is not allowed: an expression sees one line only"
+def _tree(paths: Iterable[str]) -> dict[str, Any]:
+    """Return the names of dotted paths, nested as the paths are."""
+    tree: dict[str, Any] = {}
+    for path in sorted(paths):
+        place = tree
+        for name in split_path(path):
+            place = place.setdefault(name, {})
+    return tree
 
 
-def _names(node: exp.Func) -> frozenset[str]:
-    from sqlglot import exp
-
-    if isinstance(node, exp.Anonymous):
-        return frozenset([node.name.lower()])
-    if isinstance(node, exp.Connector | exp.Binary):
-        return frozenset()
-    return frozenset(name.lower() for name in node.sql_names())
+def _type(below: Mapping[str, Any]) -> str:
+    if not below:
+        return "VARCHAR"
+    members = ", ".join(f"{quoted(name)} {_type(inner)}" for name, inner in below.items())
+    return f"STRUCT({members})"
 
 
-def _shown(node: exp.Func) -> str:
-    return node.sql("spark").partition("(")[0].lower() + "()"
-
-
-def _paths(tree: exp.Expr) -> Iterator[tuple[str, ...]]:
-    """Yield the longest path of names that each column begins: `a.b.c`, and `a['b']` as a.b too."""
-    from sqlglot import exp
-
-    for column in tree.find_all(exp.Column):
-        names = [part.name for part in column.parts]
-        node: exp.Expr = column
-        while isinstance(parent := node.parent, exp.Dot | exp.Bracket) and parent.this is node:
-            key = parent.expression if isinstance(parent, exp.Dot) else _only_key(parent)
-            if not isinstance(key, exp.Identifier) and not (key is not None and key.is_string):
-                break
-            names.append(key.name)
-            node = parent
-        yield tuple(names)
-
-
-def _only_key(bracket: exp.Bracket) -> exp.Expr | None:
-    from sqlglot import exp
-
-    keys = bracket.expressions
-    return keys[0] if len(keys) == 1 and isinstance(keys[0], exp.Expr) else None
+def _trap_faults(tree: Node) -> Iterator[str]:
+    """Yield what DuckDB takes in another sense than other engines, without an error."""
+    for node in nodes(tree):
+        if node.get("function_name", "").lower() == "regexp_extract" and len(node["children"]) < 3:
+            yield (
+                "regexp_extract() needs the number of the group that is wanted as its third argument; 0 is the "
+                "whole match"
+            )
+        if node["type"] != "ARRAY_EXTRACT":
+            continue
+        of, at = node["children"]
+        if at["class"] == "CONSTANT" and not is_text(at):
+            if at["value"].get("value") == 0:
+                yield "lists are counted from 1: [0] is no element of one"
+            if (names := path_of(of)) is not None:
+                name = join_path(names)
+                yield (
+                    f"'{name}' is text, and [{at['value'].get('value')}] is one of its characters; for an element "
+                    f"of a list in it write json_extract_string({name}, '$[0]')"
+                )

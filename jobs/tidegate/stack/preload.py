@@ -12,17 +12,16 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import logging
 import os
 from collections.abc import Sequence
+
+from tidegate import gate
 
 VARIABLE = "TIDEGATE_PRELOAD"
 """Set to 1 in the environment of the one process that is to preload."""
 STEPS = (
     "pyspark.sql.connect.session",
     "pyspark.sql.connect.functions",
-    "great_expectations",
-    "pandas",
     "boto3",
     "duckdb",
     "sqlglot",
@@ -43,12 +42,12 @@ def preload() -> None:
     if os.environ.pop(VARIABLE, None) != "1":
         return
     import_ahead(TASKS)
+    # Imported in a thread it might still run when a task is forked.
+    gate.preload().join()
 
 
 def import_ahead(modules: Sequence[str]) -> None:
     """Import modules; what fails is left to who needs it, and fails there."""
-    # It tells what it does not document, hundreds of times, into a log that is set up by now.
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     for name in modules:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.errors import TidegateError
+from tidegate.settings import EngineName
 from tidegate.stack.process import end_marked
 from tidegate.stack.state import StackState, read_state, state_file, supervisor_pid
 
@@ -32,6 +33,7 @@ def running_stack(
     sql: bool = False,
     progress: Progress | None = None,
     spark_conf: Mapping[str, str] | None = None,
+    engine: EngineName = "spark",
 ) -> Iterator[StackState]:
     """Run a stack as long as the `with` block, and no longer than this process.
 
@@ -45,11 +47,14 @@ def running_stack(
         sql: whether the SQL server is.
         progress: is told what goes on, a line at a time.
         spark_conf: properties of its Spark server, over its own.
+        engine: what its jobs compute rows by.
 
     Raises:
         TidegateError: it could not be started, or one of its processes ended by itself.
     """
-    launched = _launch(home.resolve(), project, airflow=airflow, sql=sql, spark_conf=spark_conf)
+    launched = _launch(
+        home.resolve(), project, airflow=airflow, sql=sql, spark_conf=spark_conf, engine=engine
+    )
     tell = progress or _silent
     try:
         yield launched.wait(tell)
@@ -72,6 +77,7 @@ def start_stack(
     airflow: bool = True,
     sql: bool = False,
     progress: Progress | None = None,
+    engine: EngineName = "spark",
 ) -> StackState:
     """Start a stack that lives on by itself until `stop_stack`; return once it answers.
 
@@ -80,7 +86,7 @@ def start_stack(
     Raises:
         TidegateError: it could not be started.
     """
-    launched = _launch(home.resolve(), project, airflow=airflow, sql=sql)
+    launched = _launch(home.resolve(), project, airflow=airflow, sql=sql, engine=engine)
     try:
         state = launched.wait(progress or _silent)
     except BaseException:
@@ -215,6 +221,7 @@ def _launch(
     airflow: bool,
     sql: bool,
     spark_conf: Mapping[str, str] | None = None,
+    engine: EngineName = "spark",
 ) -> _Launched:
     from tidegate.settings import find_project, load_sql_limits
 
@@ -239,6 +246,7 @@ def _launch(
                 f"--report={report_out}",
                 *([] if airflow else ["--without-airflow"]),
                 *(["--with-sql"] if sql else []),
+                f"--engine={engine}",
                 *(f"--spark-conf={key}={value}" for key, value in (spark_conf or {}).items()),
             ],
             stdin=subprocess.DEVNULL,

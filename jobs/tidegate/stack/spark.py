@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 import socket
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -307,6 +308,8 @@ def s3_conf(s3: S3Access) -> dict[str, str]:
 def spark_environment(s3: S3Access, pyspark: Path) -> dict[str, str]:
     """Return the environment of a JVM of Spark's, with S3's keys."""
     env = {**os.environ, "SPARK_HOME": str(pyspark), "SPARK_LOCAL_IP": "127.0.0.1"}
+    # Executors run the landing kernel: by this Python, which has it.
+    env["PYSPARK_PYTHON"] = sys.executable
     for name in ("SPARK_CONF_DIR", "SPARK_REMOTE", "JAVA_TOOL_OPTIONS"):
         env.pop(name, None)  # what another Spark on this machine is told is not for this one
     env.pop(PII_KEY, None)  # jobs bring it along where it is needed, and pages may show variables

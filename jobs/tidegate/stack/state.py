@@ -20,7 +20,7 @@ class StackState:
         pid: process id of the supervisor.
         lake: URI of its lake.
         dumps: URI of the bucket that its dumps are in.
-        spark: address of its Spark Connect server, token included.
+        spark: address of its Spark Connect server, token included; None where DuckDB is the engine.
         s3: endpoint and keys of its S3 server.
         airflow: address of the Airflow UI and API, or None where it runs without.
         user: login of the Airflow UI.
@@ -32,7 +32,7 @@ class StackState:
     pid: int
     lake: str
     dumps: str
-    spark: str
+    spark: str | None
     s3: S3Access
     airflow: str | None = None
     user: str | None = None

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from tidegate.errors import TidegateError
-from tidegate.settings import load_sql_limits
+from tidegate.settings import ENGINES, EngineName, load_sql_limits
 from tidegate.stack.airflow import (
     COMPONENTS,
     AirflowPlan,
@@ -135,6 +135,8 @@ class Supervisor:
         say: is told what goes on, a line at a time.
         spark_conf: properties of the Spark server, over its own.
         sql: whether the SQL server is part of it.
+        engine: what its jobs compute rows by: `spark`, on a server that is part of it, or `duckdb`, in the
+            processes of the jobs.
     """
 
     home: Path
@@ -143,6 +145,7 @@ class Supervisor:
     say: Callable[[str], None]
     spark_conf: Mapping[str, str] = field(default_factory=dict)
     sql: bool = False
+    engine: EngineName = "spark"
     _parts: dict[str, Part] = field(default_factory=dict)
     _children: dict[str, Child] = field(default_factory=dict)
     _deaths: dict[str, list[float]] = field(default_factory=dict)
@@ -282,7 +285,8 @@ class Supervisor:
 
     def _start(self) -> StackState:
         secrets, ports = load_secrets(self.home), Ports(self.home)
-        spark_port = ports.choose("spark", "the Spark Connect server")
+        on_spark = self.engine == "spark"
+        spark_port = ports.choose("spark", "the Spark Connect server") if on_spark else 0
         airflow_port = ports.choose("airflow", "Airflow") if self.airflow else 0
 
         sql = self._plan_sql(ports) if self.sql else None
@@ -312,7 +316,7 @@ class Supervisor:
             )[0],
             lambda child, _: wait_for_spark(child, token),
         )
-        launched = _in_background(lambda: self._first("spark", computing))
+        launched = _in_background(lambda: self._first("spark", computing)) if on_spark else None
         built = _in_background(
             lambda: (
                 build_sql_server(
@@ -333,7 +337,8 @@ class Supervisor:
                     "TIDEGATE_HOME": str(self.home),
                     "TIDEGATE_PROJECT": str(self.project),
                     "TIDEGATE_LAKE": LAKE,
-                    "TIDEGATE_SPARK": address,
+                    "TIDEGATE_ENGINE": self.engine,
+                    **({"TIDEGATE_SPARK": address} if on_spark else {}),
                     "AWS_ENDPOINT_URL_S3": str(s3.endpoint),
                     "AWS_ACCESS_KEY_ID": secrets.s3_access_key,
                     "AWS_SECRET_ACCESS_KEY": secrets.s3_secret_key,
@@ -342,7 +347,7 @@ class Supervisor:
             )
             env = prepare(plan)
             migrate(plan, env, lambda child: self._add("airflow-migrate", child))
-        spark = launched.result()
+        spark = launched.result() if launched is not None else None
         if self.airflow:
             begun = time.time()
             parts = {name: self._first(name, _component(plan, env, name)) for name in COMPONENTS}
@@ -351,8 +356,9 @@ class Supervisor:
         serving = None
         if sql is not None and (jar := built.result()) is not None:
             serving = self._first("sql", _sql_server(replace(sql, s3_endpoint=s3.endpoint), jar))
-        wait_for_spark(spark, token)
-        self.say(f"Spark answers at sc://localhost:{spark_port}")
+        if spark is not None:
+            wait_for_spark(spark, token)
+            self.say(f"Spark answers at sc://localhost:{spark_port}")
         if self.airflow:
             wait_for_airflow(plan, parts, begun)
             self.say(f"Airflow answers at {plan.url}")
@@ -363,7 +369,7 @@ class Supervisor:
             pid=os.getpid(),
             lake=LAKE,
             dumps=DUMPS,
-            spark=address,
+            spark=address if on_spark else None,
             s3=s3,
             airflow=plan.url if self.airflow else None,
             user=USER if self.airflow else None,
@@ -530,6 +536,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--project", type=Path, required=True)
     parser.add_argument("--without-airflow", action="store_true")
     parser.add_argument("--with-sql", action="store_true")
+    parser.add_argument("--engine", choices=ENGINES, default="spark")
     parser.add_argument("--spark-conf", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--lifeline", type=int)
     parser.add_argument("--report", type=int)
@@ -553,6 +560,7 @@ def main(arguments: list[str] | None = None) -> int:
         lambda line: report.tell("say", line),
         dict(each.split("=", 1) for each in told.spark_conf),
         told.with_sql,
+        told.engine,
     )
     with contextlib.closing(lock):
         return supervise(supervisor, told.lifeline, report)

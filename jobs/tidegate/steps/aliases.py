@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from tidegate.at import At, Within
 from tidegate.at import slices as at_slices
 from tidegate.durations import parse_duration
 from tidegate.lake import Staged, literal, slices_where
-from tidegate.landing.erased import MARK, marked
+from tidegate.lake.reader import fill_in
 from tidegate.ledger import Publication
 from tidegate.steps.candidates import (
     Candidate,
@@ -31,20 +31,21 @@ if TYPE_CHECKING:
     from tidegate.steps.work import Work
 
 _ALIASES = session_aliases.TABLE
-_IN = "session_id string, event_id string, t bigint"
+IN = {"session_id": "string", "event_id": "string", "t": "bigint"}
 """What `session_aliases.members` gives."""
 _SESSION_COLUMNS = (*session_aliases.ABOUT, "source_session_id", "dump_hours")
 """What is asked of sessions."""
-_SESSIONS = sessions.TABLE.ddl_of(_SESSION_COLUMNS)
-_LOST = "SELECT o.* FROM {old} o ANTI JOIN {new} n ON o.session_id = n.session_id"
+_SESSIONS = sessions.TABLE.types_of(_SESSION_COLUMNS)
+LOST = "SELECT o.* FROM {old} o ANTI JOIN {new} n ON o.session_id = n.session_id"
+"""The query of the `old` sessions whose ids none of the `new` ones has."""
 _WANTED = """
     SELECT event_id FROM {were}
-    UNION ALL SELECT e.event_id FROM (SELECT explode(events) AS e FROM {mine}) x"""
+    UNION ALL SELECT e.event_id FROM (SELECT unnest(events) AS e FROM {mine}) x"""
 """Ids of events whose session is asked for."""
 _TOUCHED = """
     WITH led AS (
         SELECT alias, e.event_id AS event_id, e.session_id AS led_to
-        FROM (SELECT session_id AS alias, explode(events) AS e FROM {mine}) x
+        FROM (SELECT session_id AS alias, unnest(events) AS e FROM {mine}) x
     )
     SELECT m.* FROM {mine} m
     WHERE m.session_id IN (SELECT session_id FROM {new})
@@ -53,7 +54,7 @@ _TOUCHED = """
         WHERE led_to IN (SELECT session_id FROM {old}) OR event_id IN (SELECT event_id FROM {moved})
     )"""
 """The aliases to be made anew: of what was replaced, of events that moved; and ids that are alive again."""
-SPAN = ("start_hour", "unix_micros(session_start) as lo", "unix_micros(session_end) as hi")
+SPAN = ("start_hour", "epoch_us(session_start) AS lo", "epoch_us(session_end) AS hi")
 """What `near` asks of sessions, of rows of `warehouse/sessions`."""
 
 
@@ -77,9 +78,9 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
     name = source.source
     place = new_place(work, _ALIASES, name)
 
-    def kept(what: str, query: str, schema: str, **of: At | Staged) -> Staged:
-        """Return rows that are few and asked for often as they are written down."""
-        return work.lake.select(query, f"{place}/{what}", schema, **of)
+    def kept(what: str, query: str, columns: Mapping[str, str], **of: At | Staged) -> Staged:
+        """Stage the rows of a query: few, and queried several times."""
+        return work.lake.select(query, work.lake.own(f"{place}/{what}"), columns, **of)
 
     replaced_slices = [each.slice for each in change.slices]
     where = slices_where(sessions.TABLE, name, replaced_slices)
@@ -89,13 +90,13 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
     now = work.at(sessions.TABLE, name, change.delta_version, of_these)
     old = kept("old", replaced, _SESSIONS, sessions=then)
     new = kept("new", replaced, _SESSIONS, sessions=now)
-    lost = _kept_of(work, name, kept("lost", _LOST, _SESSIONS, old=old, new=new))
+    lost = _kept_of(work, name, kept("lost", LOST, _SESSIONS, old=old, new=new), place)
     before = work.ledger.numbered(sessions.TABLE, name, change.sequence - 1)
     dumps = _dumps_of(work, lost)
     were = kept(
         "were",
         session_aliases.members(in_dumps(dumps)),
-        _IN,
+        IN,
         events=_events_of(work, name, before, dumps),
         sessions=lost,
     )
@@ -103,7 +104,7 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
     mine = kept(
         "mine",
         f"SELECT {', '.join(_ALIASES.column_names)} FROM {{aliases}} WHERE {near_by}",
-        _ALIASES.ddl,
+        _ALIASES.types,
         aliases=work.at(_ALIASES, name, within=within),
     )
     # Few events are looked for: those of ids that are no more.
@@ -111,34 +112,47 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
     moved = kept(
         "moved",
         session_aliases.members(f"{in_dumps(dumps)} AND event_id IN ({_WANTED})"),
-        _IN,
+        IN,
         events=_events_of(work, name, change, dumps),
         sessions=new,
         were=were,
         mine=mine,
     )
-    touched = kept("touched", _TOUCHED, _ALIASES.ddl, mine=mine, old=old, new=new, moved=moved)
-    built = session_aliases.build(
-        lost.rows.join(session_aliases.listed(were.rows), "session_id"),
-        touched.rows.join(new.rows.select("session_id"), "session_id", "left_anti"),
-        old.rows.select("session_id"),
-        moved.rows,
-        source.duplicates.within,
+    touched = kept("touched", _TOUCHED, _ALIASES.types, mine=mine, old=old, new=new, moved=moved)
+    build = fill_in(
+        session_aliases.build(source.duplicates.within),
+        {
+            "known": "(SELECT * FROM {touched} WHERE session_id NOT IN (SELECT session_id FROM {new}))"
+        },
     )
-    rows = work.lake.keep(built, f"{place}/built", _ALIASES.ddl)
+    rows = kept(
+        "built",
+        build,
+        _ALIASES.types,
+        lost=lost,
+        were=were,
+        touched=touched,
+        new=new,
+        replaced=old,
+        moved=moved,
+    )
     slices = hours_staged(work, "start_hour", touched, rows)
     if slices:
         # A slice is replaced whole: what of it is not touched goes in again as it is.
         rest = kept(
             "rest",
             rest_of(_ALIASES, name, sorted(slices)),
-            _ALIASES.ddl,
+            _ALIASES.types,
             published=work.at(_ALIASES, name, within=at_slices(_ALIASES, slices)),
             replaced=touched,
         )
     target = f"{place}/candidate"
-    whole = rows.rows.unionByName(rest.rows) if slices else rows.rows
-    work.lake.stage(whole.coalesce(1), target)
+    whole = "SELECT * FROM {rows}"
+    of = {"rows": rows}
+    if slices:
+        whole += " UNION ALL SELECT * FROM {rest}"
+        of["rest"] = rest
+    work.lake.build(whole, target, _ALIASES.types, **of)
     counts = {hour: each["n"] for hour, each in by_slice(work, _ALIASES, target).items()}
     return Candidate(
         _ALIASES,
@@ -176,13 +190,22 @@ def _dangling(work: Work, source: Source, change: Publication, built: Staged) ->
     return int(found["n"])
 
 
-def _kept_of(work: Work, source: str, lost: Staged) -> Staged:
+def _kept_of(work: Work, source: str, lost: Staged, place: str) -> Staged:
     """Return ids that are no more, without those of persons who asked to be forgotten: these lead nowhere."""
     erased = erased_from(work, source)
     if erased is None:
         return lost
-    known = marked(lost.rows, erased, ["user_key"]).where(f"not `{MARK}`").drop(MARK)
-    return work.lake.keep(known, f"{lost.place}-known", _SESSIONS)
+    users = work.lake.look("SELECT DISTINCT user_key FROM {lost}", lost=lost)
+    gone = erased.among(row["user_key"] for row in users)
+    if not gone:
+        return lost
+    listed = ", ".join(map(literal, sorted(gone)))
+    return work.lake.select(
+        f"SELECT * FROM {{lost}} WHERE user_key NOT IN ({listed})",
+        work.lake.own(f"{place}/known"),
+        _SESSIONS,
+        lost=lost,
+    )
 
 
 def near(
@@ -230,7 +253,7 @@ def _time(us: int) -> datetime:
 
 def _dumps_of(work: Work, of: Staged) -> list[datetime]:
     """Return the hours of the dumps that some sessions' events came in."""
-    return sorted(hours_staged(work, "explode(dump_hours)", of))
+    return sorted(hours_staged(work, "unnest(dump_hours)", of))
 
 
 def _events_of(work: Work, source: str, made: Publication, dumps: Sequence[datetime]) -> At:

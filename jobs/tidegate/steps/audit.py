@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from tidegate import gate
 from tidegate.at import Query
 from tidegate.errors import HeldError
 from tidegate.hours import hours_text
-from tidegate.lake import Row, literal, parse_time, table_named
+from tidegate.lake import Row, Rows, literal, parse_time, table_named
 from tidegate.steps import approvals
 from tidegate.steps.erasures import erased_lines
 from tidegate.steps.history import history
@@ -24,8 +25,6 @@ from tidegate.tables import Table, events
 from tidegate.tables.books import AUDITS
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from tidegate.source import Source
     from tidegate.steps.work import Work
 
@@ -168,7 +167,7 @@ def judge(
         The facts of each slice, and the results, by hour.
     """
     query = rows(slices)
-    counted, whole = _counted(work, query), work.lake.of(query)
+    counted = _counted(work, query)
     loss = loss_facts(work, source, slices, landings)
     facts: dict[datetime, Facts] = {
         each.hour: {
@@ -177,22 +176,40 @@ def judge(
         }
         for each in slices
     }
-    found = gate.audit_slices(
-        entries,
-        {each.hour: work.lake.of(rows([each])) for each in slices}
-        if slices[1:]
-        else {slices[0].hour: whole},
-        facts,
-        whole,
-        events.TABLE.slice_time,
-        history(work, entries, source, [each.hour for each in slices], before),
-        published(work, source, versions),
-    )
+    past = history(work, entries, source, [each.hour for each in slices], before)
+    hours = [each.hour for each in slices]
+    with candidate_rows(work, query.select(), query.columns, query.of) as candidate:
+        found = gate.audit_slices(
+            entries,
+            hours,
+            facts,
+            candidate,
+            events.TABLE.slice_time,
+            past,
+            published(work, source, versions),
+        )
     return facts, found
 
 
+@contextmanager
+def candidate_rows(
+    work: Work, query: str, columns: Mapping[str, str], of: Mapping[str, Rows]
+) -> Iterator[gate.Rows]:
+    """Yield the rows of a candidate as the gate takes them.
+
+    Args:
+        work: where.
+        query: of the rows, as `Lake.look` takes it.
+        columns: of the rows, with their types.
+        of: what the query reads, by name.
+    """
+    text = work.lake.reader.resolve(query, work.lake.places(of))
+    with work.lake.reader.cursor() as own:
+        yield gate.Rows(own, text, columns)
+
+
 def published(work: Work, source: str, versions: Mapping[str, int] | None = None) -> gate.Tables:
-    """Return what gives a suite's queries the published rows of a source.
+    """Return what gives a suite's queries the published rows of a source, as what follows `FROM`.
 
     Args:
         work: where.
@@ -200,15 +217,18 @@ def published(work: Work, source: str, versions: Mapping[str, int] | None = None
         versions: of tables that are not to be read as they are now.
     """
 
-    def read(name: str) -> DataFrame:
-        return work.rows(table_named(name), source, (versions or {}).get(name))
+    def read(name: str) -> str:
+        at = work.at(table_named(name), source, (versions or {}).get(name))
+        return work.lake.reader.resolve(
+            f"(SELECT * FROM {{rows}} WHERE source = {literal(source)})", {"rows": at}
+        )
 
     return read
 
 
 def run_suite(
     suite: Suite,
-    rows: DataFrame,
+    rows: gate.Rows,
     facts: Mapping[str, Any],
     *,
     source: str,
@@ -314,12 +334,12 @@ def audit_of(rows: Sequence[Row]) -> Audit:
 def _counted(work: Work, query: Query) -> dict[datetime, Row]:
     """Return by slice how many rows (`n`) there are, how many different `ids`, how many of their `own` dump's hour.
 
-    What should be there is reckoned from landings. To tell ids apart by 64 bits of their hash is several
-    times as fast, so only slices where that says that some are alike have them compared.
+    To tell ids apart by 64 bits of their hash is several times as fast, so ids themselves are compared only in
+    slices where some hashes are alike.
     """
 
     def by(ident: str, where: str = "true") -> dict[datetime, Row]:
-        own = "CASE WHEN date_trunc('hour', event_time) = dump_hour THEN 1 ELSE 0 END"
+        own = "CASE WHEN epoch_us(event_time) - epoch_us(dump_hour) BETWEEN 0 AND 3599999999 THEN 1 ELSE 0 END"
         rows = work.lake.look(
             f"SELECT dump_hour, count(*) AS n, count(DISTINCT {ident}) AS ids, CAST(sum({own}) AS bigint) AS own "
             f"FROM ({query.select('dump_hour', 'event_id', 'event_time')}) r WHERE {where} GROUP BY dump_hour",
@@ -327,7 +347,7 @@ def _counted(work: Work, query: Query) -> dict[datetime, Row]:
         )
         return {parse_time(row["dump_hour"]): row for row in rows}
 
-    counted = by("xxhash64(event_id)")
+    counted = by("hash(event_id)")
     alike = [literal(hour) for hour, row in counted.items() if row["ids"] < row["n"]]
     if alike:
         counted |= by("event_id", f"dump_hour IN ({', '.join(alike)})")

@@ -18,7 +18,7 @@ from tidegate.at import slices as at_slices
 from tidegate.hours import hours_text
 from tidegate.lake import Row, literal, parse_time, slices_where
 from tidegate.ledger import Publication, published_landings
-from tidegate.steps.audit import judge, published
+from tidegate.steps.audit import candidate_rows, judge, published
 from tidegate.steps.in_force import in_force
 from tidegate.steps.maintain.promise import kept_from
 from tidegate.steps.plan import PlannedSlice, Standing, make_plan, rows_of
@@ -126,11 +126,13 @@ def _of_events(work: Work, suite: Suite, made: Publication) -> Iterator[Retried]
         for each in made.slices
     ]
 
+    columns = work.lake.columns(events.TABLE)
+
     def rows(wanted: Sequence[PlannedSlice]) -> Query:
         hours = [each.hour for each in wanted]
         where = slices_where(events.TABLE, made.source, hours)
         at = work.at(events.TABLE, made.source, made.delta_version, at_slices(events.TABLE, hours))
-        return Query(("*",), f"{{published}} e WHERE {where}", {"published": at})
+        return Query(columns, f"{{published}} e WHERE {where}", {"published": at})
 
     _, found = judge(
         work,
@@ -156,14 +158,17 @@ def _of_derived(work: Work, suite: Suite, made: Publication) -> Retried:
     facts = next((row["facts"] for row in audits if row["facts"]), None)
     entries = suite.entries_for(made.source)
     asked = [each for each in entries if facts is not None or each.of == "rows"]
-    results = gate.audit(
-        asked,
-        work.rows(table, made.source, made.delta_version).where(
-            slices_where(table, made.source, hours)
-        ),
-        json.loads(facts or "{}"),
-        published(work, made.source, made.input_versions),
-    )
+    where = slices_where(table, made.source, hours)
+    at = work.at(table, made.source, made.delta_version)
+    with candidate_rows(
+        work, f"SELECT * FROM {{rows}} WHERE {where}", table.types, {"rows": at}
+    ) as rows:
+        results = gate.audit(
+            asked,
+            rows,
+            json.loads(facts or "{}"),
+            published(work, made.source, made.input_versions),
+        )
     did = _verdict(audits, made.audit_ids[0] if made.audit_ids else None, hours)
     unknown = tuple(each.name for each in entries if each not in asked)
     return Retried(made.source, hours, made.publication_id, did, tuple(results), unknown)

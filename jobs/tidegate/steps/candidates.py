@@ -12,8 +12,6 @@ from tidegate.ledger import Publication
 from tidegate.tables import Table, events
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from tidegate.lake import Staged
     from tidegate.source import Source
     from tidegate.steps.work import Work
@@ -74,11 +72,11 @@ def by_slice(work: Work, table: Table, place: str, **sums: str) -> dict[datetime
         work: where.
         table: whose rows they are.
         place: where they are staged.
-        sums: name -> aggregate, in words that Spark and DuckDB both know.
+        sums: name -> aggregate.
     """
     listed = "".join(f", {aggregate} AS {name}" for name, aggregate in sums.items())
     rows = work.lake.look(
-        f"SELECT unix_seconds(CAST({table.slice_time} AS timestamp)) AS slice, count(*) AS n{listed} "
+        f"SELECT epoch_us(CAST({table.slice_time} AS TIMESTAMPTZ)) // 1000000 AS slice, count(*) AS n{listed} "
         "FROM {rows} GROUP BY 1",
         rows=place,
     )
@@ -113,20 +111,12 @@ def in_dumps(hours: Sequence[datetime]) -> str:
     )
 
 
-def hours_in(frame: DataFrame) -> set[datetime]:
-    """Return the different hours in a DataFrame of one column: as many as slices, not as rows."""
-    from pyspark.sql import functions as F
-
-    rows = frame.select(F.unix_seconds(frame.columns[0]).alias("s")).distinct().collect()
-    return {datetime.fromtimestamp(row["s"], UTC) for row in rows}
-
-
 def hours_staged(work: Work, hour: str, *kept: Staged) -> set[datetime]:
     """Return the different hours that an expression gives in staged rows."""
     found: set[datetime] = set()
     for each in kept:
         rows = work.lake.look(
-            f"SELECT DISTINCT unix_seconds(h) AS s FROM (SELECT {hour} AS h FROM {{rows}}) t",
+            f"SELECT DISTINCT epoch_us(h) // 1000000 AS s FROM (SELECT {hour} AS h FROM {{rows}}) t",
             rows=each.place,
         )
         found |= {datetime.fromtimestamp(row["s"], UTC) for row in rows}

@@ -13,16 +13,24 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tidegate import engine
-from tidegate.at import Within
+from tidegate import gate
+from tidegate.at import At, Within
 from tidegate.errors import TryAgainError
 from tidegate.gate import Tables
 from tidegate.hours import HOUR, hours_text
-from tidegate.lake import literal, slices_where, table_named
+from tidegate.lake import Slices, literal, table_named
+from tidegate.lake.reader import fill_in
 from tidegate.ledger import Publication, SliceRecord, sources_in
 from tidegate.steps import aliases, approvals
-from tidegate.steps.audit import Audit, audit_rows, published, run_suite, suite_of
-from tidegate.steps.candidates import Candidate, Taken, by_slice, hours_in, new_place
+from tidegate.steps.audit import (
+    Audit,
+    audit_rows,
+    candidate_rows,
+    published,
+    run_suite,
+    suite_of,
+)
+from tidegate.steps.candidates import Candidate, Taken, by_slice, new_place
 from tidegate.steps.in_force import in_force, is_outdated, outdated_text, record
 from tidegate.steps.sessions import build_sessions
 from tidegate.steps.stretches import Stretch, fold, happened_in
@@ -37,8 +45,6 @@ from tidegate.tables import (
 from tidegate.tables.books import AUDITS
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from tidegate.source import Source
     from tidegate.steps.work import Work
 
@@ -82,6 +88,7 @@ def derive(work: Work, sources: Sequence[Source], cap: int | None = None) -> Der
     Returns:
         What was published, held and left.
     """
+    gate.preload()  # beside the queries
     known = {source.source: source for source in sources}
     with work.stage("look up publications"):
         work.ledger.refresh()
@@ -91,7 +98,6 @@ def derive(work: Work, sources: Sequence[Source], cap: int | None = None) -> Der
         version = max(
             (each.delta_version for each in taken), default=max(reached.values(), default=-1)
         )
-        engine.fit(work.lake.spark, sum(each.rows for each in taken))
         unfollowed = {name for name in known if lagging(work, name, sessions.TABLE)}
     names = sorted(unfollowed.union(sources_in(taken)))
     for name in names:
@@ -342,16 +348,22 @@ def publish_candidate(
         return None, audit
     record(work, source, table)
     publication = _publication(work, candidate, taken, audit)
-    rows = work.lake.staged(candidate.place, schema=table.ddl)
     if taken.whole:
-        where = f"source = {literal(source.source)}"
+        slices = Slices.whole_source(source.source)
     elif candidate.slices:
-        where = slices_where(table, source.source, list(candidate.slices))
+        slices = Slices.of(table, source.source, candidate.slices)
     else:
-        where = f"source = {literal(source.source)} and false"
+        slices = Slices.none(table)
     work.tell(f"publishing {table.name} of {source.source}: {len(candidate.slices)} slices")
     with work.stage(f"commit {table.name}"):
-        done = work.ledger.publish(table, publication, _shaped(rows, table, candidate), where)
+        done = work.ledger.publish(
+            table,
+            publication,
+            "SELECT * FROM {rows}",
+            table.types,
+            slices,
+            rows=candidate.place,
+        )
     return (publication if done else None), audit
 
 
@@ -411,8 +423,12 @@ def _hourly(work: Work, taken: Taken) -> Candidate:
     stretches = fold((hour, hour + HOUR) for hour in hours)
     happened = "true" if taken.whole else happened_in(stretches)
     place = new_place(work, hourly_activity.TABLE, taken.source.source)
-    found_in = work.rows(events.TABLE, taken.source.source, taken.version).where(happened)
-    work.lake.stage(hourly_activity.build(found_in).coalesce(1), place)
+    work.lake.build(
+        fill_in(hourly_activity.QUERY, {"events": _published_in(taken.source, happened)}),
+        place,
+        hourly_activity.TABLE.types,
+        published=_at(work, events.TABLE, taken, stretches),
+    )
     found = by_slice(work, hourly_activity.TABLE, place, events="sum(events)")
     read = _count(work, events.TABLE, taken, happened, stretches)
     counted = sum(each["events"] for each in found.values())
@@ -446,13 +462,17 @@ def _daily(work: Work, taken: Taken) -> Candidate:
     happened = "true" if taken.whole else happened_in(stretches)
     started = f"start_date in ({', '.join(literal(day.date()) for day in days) or 'null'})"
     place = new_place(work, daily_activity.TABLE, taken.source.source)
-    built = daily_activity.build(
-        work.rows(events.TABLE, taken.source.source, taken.version).where(happened),
-        work.rows(sessions.TABLE, taken.source.source, taken.inputs[sessions.TABLE.name]).where(
-            started
-        ),
+    of = {
+        "events": _published_in(taken.source, happened),
+        "sessions": _published_in(taken.source, started, "built"),
+    }
+    work.lake.build(
+        fill_in(daily_activity.QUERY, of),
+        place,
+        daily_activity.TABLE.types,
+        published=_at(work, events.TABLE, taken, stretches),
+        built=_at(work, sessions.TABLE, taken, stretches),
     )
-    work.lake.stage(built.coalesce(1), place)
     found = by_slice(
         work, daily_activity.TABLE, place, events="sum(events)", sessions="sum(sessions)"
     )
@@ -478,24 +498,37 @@ def _daily(work: Work, taken: Taken) -> Candidate:
 
 def _every(work: Work, table: Table, taken: Taken) -> set[datetime]:
     """Return all hours with events, and the slices that the table has now."""
-    from pyspark.sql import functions as F
-
     name = taken.source.source
-    happened = work.rows(events.TABLE, name, taken.version)
-    there = work.rows(table, name).select(F.col(table.slice_time).cast("timestamp"))
-    return hours_in(happened.select(F.expr("date_trunc('hour', event_time)"))) | hours_in(there)
+    mine = f"source = {literal(name)}"
+    rows = work.lake.look(
+        "SELECT DISTINCT epoch_us(event_time) // 3600000000 AS h "
+        f"FROM {{events}} WHERE {mine} UNION SELECT DISTINCT "
+        f"epoch_us(CAST({table.slice_time} AS TIMESTAMPTZ)) // 3600000000 AS h FROM {{there}} WHERE {mine}",
+        events=work.at(events.TABLE, name, taken.version),
+        there=work.at(table, name),
+    )
+    return {datetime.fromtimestamp(row["h"] * 3600, UTC) for row in rows}
 
 
 def _count(work: Work, table: Table, taken: Taken, where: str, stretches: Sequence[Stretch]) -> int:
     """Return how many rows of a source a table had that was taken, of those that begin in the stretches."""
-    source = taken.source.source
-    begin = "session_start" if table is sessions.TABLE else "event_time"
-    within = None if taken.whole else Within(begin, begin, tuple(stretches))
     [found] = work.lake.look(
-        f"SELECT count(*) AS n FROM {{rows}} WHERE source = {literal(source)} AND ({where})",
-        rows=work.at(table, source, taken.inputs[table.name], within),
+        f"SELECT count(*) AS n FROM {_published_in(taken.source, where, 'rows')} r",
+        rows=_at(work, table, taken, stretches),
     )
     return int(found["n"])
+
+
+def _at(work: Work, table: Table, taken: Taken, stretches: Sequence[Stretch]) -> At:
+    """Return a table as it was taken, of rows that begin in the stretches; others may be there too."""
+    begin = "session_start" if table is sessions.TABLE else "event_time"
+    within = None if taken.whole else Within(begin, begin, tuple(stretches))
+    return work.at(table, taken.source.source, taken.inputs[table.name], within)
+
+
+def _published_in(source: Source, where: str, rows: str = "published") -> str:
+    """Return what stands after FROM for some rows of a source."""
+    return f"(SELECT * FROM {{{rows}}} WHERE source = {literal(source.source)} AND ({where}))"
 
 
 # -- auditing and publishing ------------------------------------------------------------------------
@@ -503,14 +536,17 @@ def _count(work: Work, table: Table, taken: Taken, where: str, stretches: Sequen
 
 def _audit(work: Work, candidate: Candidate, taken: Taken) -> Audit:
     suite = suite_of(work, candidate.table)
-    audit = run_suite(
-        suite,
-        work.lake.staged(candidate.place, schema=candidate.table.ddl),
-        candidate.facts,
-        source=taken.source.source,
-        slices=list(candidate.slices),
-        tables=_beside(work, candidate.table, taken),
-    )
+    with candidate_rows(
+        work, "SELECT * FROM {rows}", candidate.table.types, {"rows": candidate.place}
+    ) as rows:
+        audit = run_suite(
+            suite,
+            rows,
+            candidate.facts,
+            source=taken.source.source,
+            slices=list(candidate.slices),
+            tables=_beside(work, candidate.table, taken),
+        )
     content = candidate.place.rsplit("/", 2)[-1]
     work.lake.append(AUDITS, audit_rows(work, audit, suite, content, candidate.facts))
     [audit] = approvals.apply(work, [audit], [approvals.of_publication(taken.sequence)])
@@ -520,7 +556,7 @@ def _audit(work: Work, candidate: Candidate, taken: Taken) -> Audit:
 def _beside(work: Work, table: Table, taken: Taken) -> Tables:
     """Return what gives a suite's queries other tables as they were at the version of events taken."""
 
-    def read(name: str) -> DataFrame:
+    def read(name: str) -> str:
         versions = dict(taken.inputs)
         other = table_named(name)
         if other is not table and name not in versions:
@@ -556,13 +592,6 @@ def _publication(work: Work, candidate: Candidate, taken: Taken, audit: Audit) -
         published_at=now(),
         renames=candidate.renames,
     )
-
-
-def _shaped(rows: DataFrame, table: Table, candidate: Candidate) -> DataFrame:
-    """Return rows in a file a slice for tables of many rows, in one for the small ones."""
-    if table is sessions.TABLE:
-        return rows.repartition(max(1, min(len(candidate.slices), 64)), table.slice_time)
-    return rows.coalesce(1)
 
 
 def _day(time: datetime) -> datetime:

@@ -7,33 +7,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from tidegate import engine
-from tidegate.dumps import DumpFile, Dumps, HeaderError, Manifest, ManifestError, fingerprint
+from tidegate.at import Parts
+from tidegate.dumps import DumpFile, Dumps, Manifest, ManifestError, fingerprint
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_text, hours_text
-from tidegate.lake import Row, literal, slices_where
+from tidegate.lake import Row, Slices, literal, parse_time, slices_where
 from tidegate.landing import numbers
-from tidegate.landing.lines import Input, read_parquet, read_text, whole_files
-from tidegate.landing.parse import parse, staged_schema
-from tidegate.lost import lost
+from tidegate.landing.columns import event_columns, staged_columns
+from tidegate.landing.counts import declared
+from tidegate.landing.kernel import Rules
+from tidegate.landing.staging import DumpResult, DumpTask, TaskFile
 from tidegate.steps.erasures import erased_from, outdated
 from tidegate.steps.in_force import in_force, may_be_taken_up, refuse_outdated
 from tidegate.tables import events
 from tidegate.tables.books import LANDINGS, NUMBERS, QUARANTINE
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from tidegate.landing.erased import Erased
     from tidegate.source import Source
     from tidegate.steps.work import Work
-
-_BYTES_A_ROW = 50
-"""About what an event takes in a compressed file."""
-_MANY_LINES = 50_000
-"""From here on generated code pays: much is computed of each line, and of a single file on a single core."""
 
 Outcome = Literal["landed", "unchanged", "unreadable", "missing"]
 
@@ -95,7 +89,7 @@ class Dump:
 def land(
     work: Work, source: Source, hours: Sequence[datetime], *, anew: bool = False
 ) -> list[Landed]:
-    """Land the dumps of some hours, in one Spark job where all of them can be read.
+    """Land the dumps of some hours, together.
 
     Args:
         work: where.
@@ -186,8 +180,6 @@ def land_as(
     batch: list[Dump] = []
     for dump in fresh:
         told = [fault for fault in dumps.faults(list(dump.files)).values() if fault]
-        if not told and source.format.type == "csv":
-            told = _header_faults(dumps, dump)
         if told:
             results[dump.hour] = _unreadable(work, source, dump, "; ".join(told))
         else:
@@ -197,20 +189,12 @@ def land_as(
         return [results[hour] for hour in lost]
     if batch:
         work.tell(f"landing {source.source} {hours_text(d.hour for d in batch)}")
-        for each in _land_batch(work, source, dumps, batch, erased):
+        for each in _land_batch(work, source, dumps, batch, erased, whole=whole):
             results[each.hour] = each
+        lost = [hour for hour in sorted(results) if results[hour].outcome == "unreadable"]
+        if whole and lost:
+            return [results[hour] for hour in lost]
     return [results[hour] for hour in sorted(results)]
-
-
-def _header_faults(dumps: Dumps, dump: Dump) -> list[str]:
-    """Return what is wrong with the headers of a dump: they hold it alone, not the whole run."""
-    told = []
-    for file in dump.files:
-        try:
-            dumps.header(file)
-        except HeaderError as error:
-            told.append(f"{file.name}: {error.what}: expected {error.expected}, got {error.got}")
-    return told
 
 
 def _same(source: Source, row: Row | None, dump: Dump) -> Landed | None:
@@ -236,51 +220,85 @@ def _same(source: Source, row: Row | None, dump: Dump) -> Landed | None:
 
 
 def _land_batch(
-    work: Work, source: Source, dumps: Dumps, batch: Sequence[Dump], erased: Erased | None
-) -> Iterable[Landed]:
-    """Land dumps together; where that fails for a file, one by one, so that each holds only itself."""
-    from tidegate.steps.work import new_id
-
-    token = new_id()
-    size = sum(file.size for dump in batch for file in dump.files)
-    engine.fit(work.lake.spark, size // _BYTES_A_ROW, much=_MANY_LINES)
-    place = work.lake.staging(*candidate_folder(source.source, token))
-    with work.stage("read lines"):
-        cause = _stage(work, source, dumps, batch, place, erased)
-    if cause is None:
-        since = erased_from(work, source.source)
-        if since != erased:  # somebody asked to be forgotten meanwhile
-            return _land_batch(work, source, dumps, batch, since)
-        return account(work, source, batch, token, place, erased)
-    if len(batch) == 1:
-        return [_unreadable(work, source, batch[0], cause)]
-    return [each for dump in batch for each in _land_batch(work, source, dumps, [dump], erased)]
-
-
-def _stage(
     work: Work,
     source: Source,
     dumps: Dumps,
     batch: Sequence[Dump],
-    place: str,
     erased: Erased | None,
-) -> str | None:
-    """Stage what becomes of every line; return what could not be read, if something could not."""
-    from pyspark.errors import PySparkException
+    *,
+    whole: bool,
+) -> Iterable[Landed]:
+    """Land dumps together; each whose files can't be read whole holds only itself.
 
-    try:
-        lines = parsed(work, source, dumps, batch, erased)
-        with whole_files(work.lake):
-            work.lake.stage(lines.withColumn("_dump", _dump_name()), place, ["_dump", "_outcome"])
-    except PySparkException as error:
-        cause = _unreadable_file(error)
-        if cause is not None:
-            return cause
-        fault = expression_fault(source, error)
-        if fault is not None:
-            raise fault from error
-        raise
-    return None
+    With `whole`, none is recorded as landed where one can't be read.
+    """
+    from tidegate.steps.work import new_id
+
+    token = new_id()
+    place = work.lake.staging(*candidate_folder(source.source, token))
+    with work.stage("read lines"):
+        results = {each.hour: each for each in _land(work, source, dumps, batch, erased, place)}
+    now_erased = erased_from(work, source.source)
+    if now_erased != erased:  # a person was erased meanwhile
+        return _land_batch(work, source, dumps, batch, now_erased, whole=whole)
+    unreadable = [
+        _unreadable(work, source, dump, str(results[dump.hour].error))
+        for dump in batch
+        if results[dump.hour].error is not None
+    ]
+    good = [dump for dump in batch if results[dump.hour].error is None]
+    if not good or (whole and unreadable):
+        return unreadable
+    return [*unreadable, *account(work, source, good, token, place, results, erased)]
+
+
+def _land(
+    work: Work,
+    source: Source,
+    dumps: Dumps,
+    batch: Sequence[Dump],
+    erased: Erased | None,
+    folder: str,
+) -> list[DumpResult]:
+    """Stage what becomes of every line of some dumps, below a folder of staging."""
+    tasks = [
+        DumpTask(dump.hour, tuple(TaskFile(file.name, file.size) for file in dump.files))
+        for dump in batch
+    ]
+    files = dumps.opener(file for dump in batch for file in dump.files)
+    return work.lake.engine.land(tasks, rules_of(work, source, erased), files, folder)
+
+
+def rules_of(work: Work, source: Source, erased: Erased | None = None) -> Rules:
+    """Return how lines of a source become events, with the key that its personal data are hashed by."""
+    return Rules(source, work.key_of(source), erased)
+
+
+def land_into(
+    work: Work,
+    source: Source,
+    dumps: Dumps,
+    batch: Sequence[Dump],
+    erased: Erased | None,
+    folder: str,
+) -> Parts:
+    """Stage the events of some dumps below a folder of staging, and record nothing of it.
+
+    Raises:
+        TidegateError: a file can't be read whole.
+    """
+    results = _land(work, source, dumps, batch, erased, folder)
+    for each in results:
+        if each.error is not None:
+            raise TidegateError(
+                "a dump that was landed can't be read any more",
+                where=f"{source.source} {hour_text(each.hour)}",
+                expected="files that can be read to their end",
+                got=each.error,
+                todo="bring the file back, or land the hour again",
+            )
+    lines = _parts(source, folder, results, "event")
+    return replace(lines, columns={**event_columns(source), "_dump": "string"})
 
 
 def account(
@@ -289,160 +307,94 @@ def account(
     batch: Sequence[Dump],
     token: str,
     place: str,
+    results: Mapping[datetime, DumpResult],
     erased: Erased | None,
 ) -> list[Landed]:
-    """Count what was staged of some dumps, quarantine what is bad, and write the landings down.
+    """Quarantine what is bad of some dumps, find repeated ids, and record the landings.
 
     Args:
         work: where.
         source: whose.
         batch: the dumps.
         token: that their landings' ids end in.
-        place: where under staging what becomes of their lines is.
+        place: where under staging their lines are.
+        results: what became of the lines of each dump.
         erased: the persons that were left out.
     """
-    staged = work.lake.staged(place, schema=f"{staged_schema(source)}, _dump string")
-    # Spark plans on one core, and S3 is waited for: what does not wait for one another goes side by side.
+    _check_lines(source, batch, results)
+    # S3 is waited for: what does not wait for one another goes side by side.
     with ThreadPoolExecutor(max_workers=1) as pool:
-        quarantined = pool.submit(_quarantine, work, source, batch, token, staged)
-        with work.stage("count"):
-            counted = _count(work, source, staged)
-        _check_lines(source, batch, counted)
+        quarantined = pool.submit(_quarantine, work, source, batch, token, place, results)
         with work.stage("find repeats"):
-            repeated = _stage_repeats(work, source, counted, place)
+            repeated = _stage_repeats(work, source, results, place)
         with work.stage("quarantine"):
             quarantined.result()
     landed = []
     rows = []
     for dump in batch:
         landing_id = f"{_dump_text(dump.hour)}.{token}"
-        result, row = _book(work, source, dump, landing_id, counted, repeated.get(dump.hour, 0))
+        result, row = _landing(
+            work, source, dump, landing_id, results[dump.hour], repeated.get(dump.hour, 0)
+        )
         landed.append(result)
         known = erased.number if erased is not None else None
         rows.append({**row, "run_id": work.run_of(dump.hour), "erasures": known})
     if source.sequence is not None:
         with work.stage("write numbers"):
-            found = numbers.received(staged).withColumn("landing_id", _landing_id(token))
-            # Else one task would put all of them in order.
-            few = found.select(*NUMBERS.column_names).repartition(1)
-            work.lake.append(NUMBERS, few)
+            _write_numbers(work, source, batch, token, place, results)
     # The landings' rows come last: without them nothing refers to what was staged.
-    with work.stage("write books"):
+    with work.stage("record landings"):
         work.lake.append(LANDINGS, rows)
     return landed
 
 
-def parsed(
-    work: Work, source: Source, dumps: Dumps, batch: Sequence[Dump], erased: Erased | None
-) -> DataFrame:
-    """Return what becomes of every line of some dumps: the columns of `staged_schema`.
-
-    To be evaluated within `whole_files`.
-    """
-    inputs = [Input(dump.hour, file) for dump in batch for file in dump.files]
-    if not inputs:
-        return work.lake.frame([], staged_schema(source))
-    key = work.key_of(source)
-    if source.format.type == "parquet":
-        return parse(read_parquet(work.lake, inputs), source, key=key, erased=erased)
-    if source.format.type == "json":
-        return parse(read_text(work.lake, inputs), source, key=key, erased=erased)
-    parts = []
-    for header, group in _by_header(source, dumps, inputs).items():
-        if header:  # without a header there is no line either: the file is empty
-            parts.append(parse(read_text(work.lake, group), source, header, key, erased))
-    if not parts:
-        return work.lake.frame([], staged_schema(source))
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole.unionByName(part)
-    return whole
-
-
-def _by_header(
-    source: Source, dumps: Dumps, inputs: Sequence[Input]
-) -> dict[tuple[str, ...], list[Input]]:
-    """Group files by their header: names, not places, say what a column is."""
-    if isinstance(source.format.header, tuple):
-        return {source.format.header: list(inputs)}
-    groups: dict[tuple[str, ...], list[Input]] = defaultdict(list)
-    for each in inputs:
-        groups[tuple(dumps.header(each.file))].append(each)
-    return groups
+def _parts(source: Source, place: str, results: Iterable[DumpResult], *outcomes: str) -> Parts:
+    """Return the staged lines of some outcomes; of all of them without."""
+    files = [
+        file.path
+        for each in results
+        for file in each.files
+        if not outcomes or file.outcome in outcomes
+    ]
+    columns = {**staged_columns(source), "_dump": "string"}
+    return Parts(tuple(f"{place}/{file}" for file in files), place, columns)
 
 
 # -- counting ---------------------------------------------------------------------------------------
 
 
-def _count(work: Work, source: Source, staged: DataFrame) -> dict[tuple[str, str], list[Row]]:
-    """Return counts by dump and file: (dump, file) → rows of outcome, reason, n, last line, values."""
-    present = ", ".join(f"count(`{name}`) as `{name}`" for name in _declared(source))
-    unnumbered = ["count_if(_number is null) as unnumbered"] if source.sequence else []
-    grouped = work.lake.rows(
-        staged.groupBy("_dump", "file", "_outcome", "_reason").agg(
-            *_expressions(
-                "count(1) as n", "max(line) as last", f"struct({present}) as present", *unnumbered
-            )
-        )
-    )
-    out: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in grouped:
-        out[row["_dump"], row["file"]].append(row)
-    return out
-
-
 def _check_lines(
-    source: Source, batch: Sequence[Dump], counted: dict[tuple[str, str], list[Row]]
+    source: Source, batch: Sequence[Dump], results: Mapping[datetime, DumpResult]
 ) -> None:
     """Check that all lines of each file were staged.
 
     Raises:
         TidegateError: some were not.
     """
-    if source.format.type == "parquet":
-        return
     for dump in batch:
-        for file in dump.files:
-            groups = counted.get((_dump_text(dump.hour), file.name), [])
-            read = sum(group["n"] for group in groups)
-            last = max((group["last"] for group in groups), default=0)
-            if read != last:
-                raise TidegateError(
-                    "lines were lost between the file and the candidate",
-                    where=file.uri,
-                    expected=f"{last} lines, by the number of the last one",
-                    got=str(read),
-                    todo="no landing was recorded; run the step again, and report this if it comes back",
-                )
+        counts = results[dump.hour].counts
+        staged = sum(file.rows for file in results[dump.hour].files)
+        kept = sum(count.records for count in counts)
+        numbered = kept
+        if source.format.type == "json":  # the only one whose records are lines
+            last = (max((group.last for group in count.groups), default=0) for count in counts)
+            numbered = sum(last)
+        if staged != kept or numbered != kept:
+            raise TidegateError(
+                "lines were lost between the dump and the candidate",
+                where=f"{source.source} {hour_text(dump.hour)}",
+                expected=f"{numbered} lines, by the numbers of the last ones, and as many staged",
+                got=f"{kept} counted, {staged} staged",
+                todo="no landing was recorded; run the step again, and report this if it comes back",
+            )
 
 
-def _expressions(*texts: str) -> list[Any]:
-    from pyspark.sql import functions as F
-
-    return [F.expr(text) for text in texts]
-
-
-def _declared(source: Source) -> list[str]:
-    """Return the columns that the source file gives a field for, and leaves in it."""
-    fields = source.fields
-    named = {
-        "event_id": fields.event_id,
-        "event_time": fields.event_time,
-        "event_type": fields.event_type,
-        "user_id": fields.user_id,
-        "anonymous_id": fields.anonymous_id,
-        "source_session_id": source.sessions.id,
-    }
-    given = {name: ref for name, ref in named.items() if ref is not None} | source.columns
-    return [name for name, ref in given.items() if source.pii_action(ref.names()) != "drop"]
-
-
-def _book(
+def _landing(
     work: Work,
     source: Source,
     dump: Dump,
     landing_id: str,
-    counted: dict[tuple[str, str], list[Row]],
+    outcome: DumpResult,
     repeated: int,
 ) -> tuple[Landed, Row]:
     """Return what became of a dump, and its row in `ops/landings`."""
@@ -450,32 +402,30 @@ def _book(
 
     reasons: dict[str, int] = defaultdict(int)
     present: dict[str, int] = defaultdict(int)
-    files = []
-    lines = events_ = unnumbered = 0
-    for file in dump.files:
-        groups = counted.get((_dump_text(dump.hour), file.name), [])
-        headers = sum(g["n"] for g in groups if g["_outcome"] == "header")
-        read = sum(g["n"] for g in groups)
-        for group in groups:
-            if group["_outcome"] == "event":
-                events_ += group["n"]
-                for name, n in (group["present"] or {}).items():
+    lines_of: dict[str, int] = {}
+    events_ = unnumbered = 0
+    for count in outcome.counts:
+        lines_of[count.name] = count.records
+        for group in count.groups:
+            unnumbered += group.unnumbered
+            if group.outcome == "event":
+                events_ += group.n
+                for name, n in group.present.items():
                     present[name] += n
-            elif group["_outcome"] == "quarantined":
-                reasons[group["_reason"]] += group["n"]
-        lines += read - headers
-        if source.sequence is not None:
-            unnumbered += sum(g["unnumbered"] for g in groups) - headers
-        files.append(
-            {
-                "name": file.name,
-                "uri": file.uri,
-                "size": file.size,
-                "etag": file.etag,
-                "lines": read - headers,
-            }
-        )
-    absent = tuple(name for name in _declared(source) if events_ and not present[name])
+            else:
+                reasons[str(group.reason)] += group.n
+    lines = sum(lines_of.values())
+    files = [
+        {
+            "name": file.name,
+            "uri": file.uri,
+            "size": file.size,
+            "etag": file.etag,
+            "lines": lines_of.get(file.name, 0),
+        }
+        for file in dump.files
+    ]
+    absent = tuple(name for name in declared(source) if events_ and not present[name])
     result = Landed(
         dump.hour,
         "landed",
@@ -502,8 +452,9 @@ def _book(
         "fingerprint": dump.fingerprint,
         "configuration": work.fingerprint(source, events.TABLE),
         "landed_at": now(),
-        **_by_manifest(dump, {each["name"]: each["lines"] for each in files}),
+        **_by_manifest(dump, {file.name: lines_of.get(file.name, 0) for file in dump.files}),
         "unnumbered": unnumbered if source.sequence is not None else None,
+        "staged": [file.path for file in outcome.files if file.outcome == "event"],
     }
     return result, row
 
@@ -549,29 +500,13 @@ def _off(
 
 
 def _stage_repeats(
-    work: Work, source: Source, counted: dict[tuple[str, str], list[Row]], place: str
+    work: Work, source: Source, results: Mapping[datetime, DumpResult], place: str
 ) -> dict[datetime, int]:
     """Stage which lines repeat an id of their own dump; return how many each dump has."""
-    from tidegate.lake import parse_time
-
     if source.fields.event_id is None:  # ids made of file and line can't repeat
         return {}
-    repeated = f"{place}/{REPEATS}"
-    bringing = {
-        dump
-        for (dump, _), groups in counted.items()
-        if any(group["_outcome"] == "event" for group in groups)
-    }
-    if not bringing:
-        work.lake.stage(work.lake.frame([], REPEATS_SCHEMA), repeated)
-        return {}
-    found = work.lake.select(
-        events.REPEATS,
-        f"{repeated}-found",
-        REPEATS_SCHEMA,
-        staged=[f"{place}/_dump={dump}/_outcome=event" for dump in sorted(bringing)],
-    )
-    work.lake.stage(found.rows.coalesce(1), repeated)
+    events_ = _parts(source, place, results.values(), "event")
+    found = work.lake.select(events.REPEATS, f"{place}/{REPEATS}", REPEATS_COLUMNS, staged=events_)
     counts = work.lake.look(
         "SELECT dump_hour, count(*) AS n FROM {repeated} GROUP BY dump_hour", repeated=found
     )
@@ -579,31 +514,48 @@ def _stage_repeats(
 
 
 def _quarantine(
-    work: Work, source: Source, batch: Sequence[Dump], token: str, staged: DataFrame
+    work: Work,
+    source: Source,
+    batch: Sequence[Dump],
+    token: str,
+    place: str,
+    results: Mapping[datetime, DumpResult],
 ) -> None:
     """Replace the quarantine of the hours landed by the lines that could not become events now."""
-    from pyspark.sql import functions as F
-
-    where = slices_where(QUARANTINE, source.source, [dump.hour for dump in batch])
-    bad = staged.where("_outcome = 'quarantined'")
-    if bad.isEmpty() and not work.lake.book(QUARANTINE, where, ["source", "file", "line"]):
+    hours = [dump.hour for dump in batch]
+    bad = _parts(source, place, [results[hour] for hour in hours], "quarantined")
+    where = slices_where(QUARANTINE, source.source, hours)
+    if not bad.places and not work.lake.book(QUARANTINE, where, ["count(*) AS n"])[0]["n"]:
         return
-    rows = bad.select(
-        "source",
-        "dump_hour",
-        _landing_id(token).alias("landing_id"),
-        "file",
-        "line",
-        *(F.col(f"_{name}").alias(name) for name in ("reason", "detail", "raw", "raw_bytes")),
+    work.lake.replace_rows(
+        QUARANTINE,
+        f"SELECT source, dump_hour, {_landing_id(token)} AS landing_id, file, line, _reason AS reason, "
+        "_detail AS detail, _raw AS raw, _raw_bytes AS raw_bytes FROM {bad}",
+        Slices.of(QUARANTINE, source.source, hours),
+        bad=bad,
     )
-    work.lake.replace(QUARANTINE, rows.coalesce(1), where)
 
 
-def _landing_id(token: str) -> Any:
-    """Return the id of the landing of a staged line."""
-    from pyspark.sql import functions as F
+def _write_numbers(
+    work: Work,
+    source: Source,
+    batch: Sequence[Dump],
+    token: str,
+    place: str,
+    results: Mapping[datetime, DumpResult],
+) -> None:
+    """Append which numbers of their producers the dumps brought."""
+    lines = _parts(source, place, [results[dump.hour] for dump in batch])
+    work.lake.append_query(
+        NUMBERS,
+        f"SELECT *, {_landing_id(token)} AS landing_id FROM ({numbers.received('{lines}')}) n",
+        lines=lines,
+    )
 
-    return F.expr(f"concat(_dump, {literal('.' + token)})")
+
+def _landing_id(token: str) -> str:
+    """Return the SQL of the id of the landing of a staged line."""
+    return f"_dump || {literal('.' + token)}"
 
 
 # -- what can't be read -----------------------------------------------------------------------------
@@ -637,57 +589,10 @@ def _unreadable(work: Work, source: Source, dump: Dump, error: str) -> Landed:
     return Landed(dump.hour, "unreadable", landing_id=landing_id, error=error)
 
 
-def _unreadable_file(error: Exception) -> str | None:
-    """Return what Spark says of a file that it could not read whole, if that is what it complains of."""
-    text = str(error)
-    if lost(text):  # the file may be whole
-        return None
-    if "FAILED_READ_FILE" not in text and "FileNotFoundException" not in text:
-        return None
-    first = next((line for line in text.splitlines() if "FAILED_READ_FILE" in line), text)
-    cause = next(
-        (line.strip() for line in text.splitlines() if line.strip().startswith("Caused by:")), ""
-    )
-    told = first[first.find("[FAILED_READ_FILE") :].split(" SQLSTATE")[0]
-    return (
-        "expected files that can be read to their end, got: "
-        f"{told.strip()[:400]} {cause.removeprefix('Caused by: ')[:200]}".strip()
-    )
-
-
-_EXPRESSION_FAULTS = (
-    "[CAST_INVALID_INPUT]",
-    "[CAST_OVERFLOW]",
-    "[DIVIDE_BY_ZERO]",
-    "[ARITHMETIC_OVERFLOW]",
-    "[INVALID_ARRAY_INDEX",
-    "[CANNOT_PARSE_",
-    "[UNRESOLVED_",
-    "[DATATYPE_MISMATCH",
-    "[WRONG_NUM_ARGS",
-    "[PARSE_SYNTAX_ERROR]",
-    "[INVALID_",
-)
-"""What Spark says of an expression that it can't take, or that fails on a value."""
-
-
-def expression_fault(source: Source, error: Exception) -> TidegateError | None:
-    """Return the error of a source file whose expressions Spark complains of, None for other errors."""
-    if lost(error) or not any(word in str(error) for word in _EXPRESSION_FAULTS):
-        return None
-    return TidegateError(
-        "the dump can't be parsed as the source file says",
-        where=str(source.path),
-        expected="expressions that give NULL where a value does not fit, such as try_cast(…)",
-        got=str(error).splitlines()[0][:500],
-        todo="mend the expression that the message names, then land the hour again",
-    )
-
-
 # -- where candidates lie ---------------------------------------------------------------------------
 
 REPEATS = "_repeats"
-REPEATS_SCHEMA = "dump_hour timestamp, file string, line bigint"
+REPEATS_COLUMNS = {"dump_hour": "timestamp", "file": "string", "line": "bigint"}
 
 
 def candidate_folder(source: str, token: str) -> tuple[str, ...]:
@@ -697,9 +602,3 @@ def candidate_folder(source: str, token: str) -> tuple[str, ...]:
 
 def _dump_text(hour: datetime) -> str:
     return f"{hour:%Y%m%dT%H}"
-
-
-def _dump_name() -> Any:
-    from pyspark.sql import functions as F
-
-    return F.date_format("dump_hour", "yyyyMMdd'T'HH")

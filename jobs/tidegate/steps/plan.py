@@ -13,20 +13,18 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tidegate.at import Parts, Query
-from tidegate.lake import literal, parse_time
-from tidegate.landing.parse import event_columns
+from tidegate.lake import Row, Staged, literal, parse_time
+from tidegate.landing.columns import event_columns
 from tidegate.ledger import SliceRecord, published_landings
-from tidegate.steps.land import REPEATS, REPEATS_SCHEMA, candidate_folder
+from tidegate.steps.land import REPEATS, REPEATS_COLUMNS, candidate_folder
 from tidegate.tables import events
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from tidegate.source import Source
     from tidegate.steps.work import Work
 
 
-_IDS = "dump_hour timestamp, event_id string"
+_IDS = {"dump_hour": "timestamp", "event_id": "string"}
 
 
 @dataclass(frozen=True)
@@ -36,10 +34,12 @@ class Standing:
     Attributes:
         landing_id: the landing.
         candidates: its candidate events, duplicates within the dump left out.
+        staged: the files of those, below the folder of the candidate; None: all that are there.
     """
 
     landing_id: str
     candidates: int
+    staged: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -110,12 +110,16 @@ def make_plan(
         ).items()
         if window[0] <= hour <= window[1]
     }
-    before = {hour: _standing(record) for hour, (record, _) in published.items()}
+    rows = work.ledger.landings_by_id(str(record.landing_id) for record, _ in published.values())
+    before = {
+        hour: _standing(record, rows.get(str(record.landing_id)))
+        for hour, (record, _) in published.items()
+    }
     landed = work.ledger.landings(
         source.source, (wanted[0], wanted[-1]), work.fingerprint(source, events.TABLE)
     )
     changed = {
-        hour: Standing(row["landing_id"], row["events"])
+        hour: Standing(row["landing_id"], row["events"], _staged(row))
         for hour in wanted
         if (row := landed.get(hour)) is not None
         and row["status"] == "landed"
@@ -164,7 +168,7 @@ def _plan_with_duplicates(
             mine=mine,
             others=others,
         )
-        counts = _count_withheld(work, kept.rows)
+        counts = _count_withheld(work, kept)
         place = kept.place if counts else None
     slices = [
         _planned(hour, after[hour], *counts.get(hour, (0, 0)), again=hour not in changed)
@@ -212,16 +216,14 @@ def _ids(name: str, paths: Sequence[str]) -> str:
     return f"SELECT dump_hour, event_id FROM {rows}"
 
 
-def _count_withheld(work: Work, withheld: DataFrame) -> dict[datetime, tuple[int, int]]:
+def _count_withheld(work: Work, withheld: Staged) -> dict[datetime, tuple[int, int]]:
     """Return by dump hour how many events are withheld, and a number that says which ones."""
-    from pyspark.sql import functions as F
-
-    counted = withheld.groupBy("dump_hour").agg(
-        F.count(F.lit(1)).alias("n"), F.expr("bit_xor(xxhash64(event_id))").alias("which")
+    rows = work.lake.look(
+        "SELECT dump_hour, count(*) AS n, bit_xor(CAST('0x' || left(sha256(event_id), 15) AS BIGINT)) AS which "
+        "FROM {withheld} GROUP BY dump_hour",
+        withheld=withheld,
     )
-    return {
-        parse_time(row["dump_hour"]): (row["n"], row["which"]) for row in work.lake.rows(counted)
-    }
+    return {parse_time(row["dump_hour"]): (row["n"], row["which"]) for row in rows}
 
 
 def _planned(
@@ -233,9 +235,16 @@ def _planned(
     )
 
 
-def _standing(record: SliceRecord) -> Standing:
+def _standing(record: SliceRecord, landing: Row | None) -> Standing:
     assert record.landing_id is not None, "a publication of events names its landings"
-    return Standing(record.landing_id, record.rows + record.duplicates)
+    return Standing(record.landing_id, record.rows + record.duplicates, _staged(landing))
+
+
+def _staged(landing: Row | None) -> tuple[str, ...] | None:
+    """Return the files of a landing's candidate, if its row names them."""
+    # A lake of an earlier version has no such column until something is landed in it.
+    named = landing.get("staged") if landing is not None else None
+    return None if named is None else tuple(named)
 
 
 # -- rows -------------------------------------------------------------------------------------------
@@ -245,23 +254,22 @@ def rows_of(work: Work, plan: Plan, slices: Sequence[PlannedSlice]) -> Query:
     """Return the query of the events that the plan would publish for some of its slices."""
     source, columns = plan.source, event_columns(plan.source)
     standing = {each.hour: each.standing for each in slices}
-    schema = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
     base = work.lake.staging("events", source.source)
 
-    def parts(places: Sequence[str], schema: str) -> Parts:
-        return Parts(tuple(places), base, f"{schema}, _token string")
+    def parts(places: Sequence[str], types: Mapping[str, str]) -> Parts:
+        return Parts(tuple(places), base, {**types, "_token": "string"})
 
-    of: dict[str, Parts] = {"landed": parts(_paths(work, source, standing), schema)}
+    of: dict[str, Parts] = {"landed": parts(_paths(work, source, standing), columns)}
     text = "{landed} e"
     if source.fields.event_id is not None:
         # By token too: another of the landings may have been of an earlier state of the same file.
         line = ("_token", "dump_hour", "file", "line")
-        of["repeats"] = parts(_repeat_paths(work, source, standing), REPEATS_SCHEMA)
+        of["repeats"] = parts(_repeat_paths(work, source, standing), REPEATS_COLUMNS)
         text += f" ANTI JOIN {{repeats}} r ON {_equal('e', 'r', line)}"
     if plan.withheld is not None and any(each.withheld for each in slices):
         of["withheld"] = Parts((plan.withheld,), plan.withheld, _IDS)
         text += f" ANTI JOIN {{withheld}} w ON {_equal('e', 'w', ('dump_hour', 'event_id'))}"
-    return Query(tuple(columns), text, of)
+    return Query(columns, text, of)
 
 
 def _equal(one: str, other: str, names: Sequence[str]) -> str:
@@ -269,13 +277,16 @@ def _equal(one: str, other: str, names: Sequence[str]) -> str:
 
 
 def _paths(work: Work, source: Source, standing: Mapping[datetime, Standing]) -> list[str]:
-    """Return the folders of candidates that have events; others were never made."""
-    return [
-        work.lake.staging(
-            *candidate_folder(source.source, token), f"_dump={dump}", "_outcome=event"
-        )
-        for dump, token in sorted(_split(each) for each in standing.values() if each.candidates)
-    ]
+    """Return the files, or folders, of candidates that have events; others were never made."""
+    places = []
+    for _, each in sorted(standing.items()):
+        dump, token = _split(each)
+        folder = work.lake.staging(*candidate_folder(source.source, token))
+        if each.candidates and each.staged is None:
+            places.append(f"{folder}/_dump={dump}/_outcome=event")
+        elif each.candidates:
+            places += [f"{folder}/{file}" for file in each.staged or ()]
+    return places
 
 
 def _repeat_paths(work: Work, source: Source, standing: Mapping[datetime, Standing]) -> list[str]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tidegate import engine
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_text
 from tidegate.ledger import Publication, published_landings
@@ -95,7 +94,6 @@ def rebuild(
         if made is None:
             return Rebuilt(table.name, source.source, None, ())
         work.tell(f"building {table.name} of {source.source} anew")
-        engine.fit(work.lake.spark, _published_rows(work, source))
         # Its own rules are those of the file; what events it is built from is another table's matter.
         rules = source if table is sessions.TABLE else in_force(work, source)
         version = _version(work, table, made)
@@ -148,7 +146,6 @@ def _rebuild_events(
         work.tell(f"landing {len(published)} hours of {source.source} anew")
         _whole_or_nothing(source, land_as(work, source, published, whole=True))
         plan = make_plan(work, source, published, whole=True)
-        engine.fit(work.lake.spark, sum(each.standing.candidates for each in plan.slices))
         found = audit_plan(work, plan)
         audits |= {each.audit_id: each for each in found}
         if any(each.held for each in found):
@@ -164,11 +161,6 @@ def _rebuild_events(
 def _published(work: Work, source: Source) -> list[datetime]:
     """Return the hours of which something is published."""
     return sorted(published_landings(work.ledger.publications(events.TABLE, source.source)))
-
-
-def _published_rows(work: Work, source: Source) -> int:
-    state = published_landings(work.ledger.publications(events.TABLE, source.source))
-    return sum(record.rows for record, _ in state.values())
 
 
 def _whole_or_nothing(source: Source, landed: Sequence[Landed]) -> None:

@@ -75,7 +75,8 @@ def differences(
     import json
 
     from tidegate.dumps import Dumps
-    from tidegate.query import EmptyLakeError, connect
+    from tidegate.lake.connection import EmptyLakeError
+    from tidegate.query import connect
 
     first = max(source.since, floor_hour(now - timedelta(days=days)))
     last = floor_hour(now) - HOUR

@@ -87,13 +87,12 @@ def commit(work: Work, made: Row, rows: Sequence[Row]) -> bool:
         rows: of `ops/corrections`, but for the release.
     """
     told = {"release_id": made["release_id"], "sequence": made["sequence"]}
-    work.lake.replace(
+    work.lake.append_next(
         CORRECTIONS,
-        work.lake.frame([{**row, **told} for row in rows], CORRECTIONS.ddl).coalesce(1),
-        f"sequence = {made['sequence']}",
+        [{**row, **told} for row in rows],
+        "release",
+        made["sequence"],
         record={"tidegate": made},
-        app="release",
-        number=made["sequence"],
     )
     found = repaired(work)
     return found is not None and found["release_id"] == made["release_id"]
@@ -188,19 +187,11 @@ def repaired(work: Work) -> Row | None:
         made = _record(text)
         if made is not None:
             if made["sequence"] > newest:
-                _widen(work, newest)
                 work.lake.append_next(RELEASES, [made], "release", made["sequence"])
                 newest = made["sequence"]
             break
     rows = work.lake.book(RELEASES, f"sequence = {newest}")
     return rows[0] if rows else None
-
-
-def _widen(work: Work, newest: int) -> None:
-    """Give the book the columns that it lacks, if an older version made it."""
-    rows = work.lake.book(RELEASES, f"sequence = {newest}")
-    if not rows or any(name not in rows[0] for name in RELEASES.column_names):
-        work.lake.add_columns(RELEASES, {column.name: column.type for column in RELEASES.columns})
 
 
 def _told(rows: list[Row]) -> str:

@@ -7,24 +7,24 @@ by a rebuild of events; where it is, or nothing is published yet, just the hours
 
 from __future__ import annotations
 
+import io
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
-from tidegate import engine
 from tidegate.errors import EXIT_FAULT, EXIT_HELD, TidegateError
 from tidegate.hours import hour_text, hours_text
 from tidegate.lake import Row, literal, parse_time, slices_where
 from tidegate.landing.erased import REASON
-from tidegate.landing.parse import parse
 from tidegate.ledger import Publication, published_landings
 from tidegate.rendering import visible
 from tidegate.steps.audit import Audit
 from tidegate.steps.derive import Derived, derive, lagging
 from tidegate.steps.in_force import in_force
-from tidegate.steps.land import Landed, expression_fault
+from tidegate.steps.land import Landed, rules_of
 from tidegate.steps.rebuild import rebuild
 from tidegate.steps.release import Release, release
 from tidegate.steps.run import run
@@ -301,63 +301,90 @@ def _left(work: Work, trial: Trial) -> dict[str, int]:
 
 def _read_again(work: Work, source: Source, bad: Mapping[datetime, Row], mine: str) -> list[Row]:
     """Return what the lines there become: `dump_hour`, `reason`, `now` (NULL for an event), `n`, `detail`."""
-    from pyspark.errors import PySparkException
-    from pyspark.sql import functions as F
-
     if not bad:
         return []
-    lines = sum(sum(row["quarantined_by_reason"].values()) for row in bad.values())
-    engine.fit(work.lake.spark, lines)
-    kept = (
-        work.lake.read(QUARANTINE)
-        .where(slices_where(QUARANTINE, source.source, list(bad)))
-        .where(_landed_by(bad.values()))
-    )
+    landed = f"{slices_where(QUARANTINE, source.source, list(bad))} AND {_landed_by(bad.values())}"
     # What this very file has quarantined stays, and so does what is too long: only its start is kept.
-    settled = f"reason in ('too_long', {literal(REASON)}) or " + _landed_by(
-        row for row in bad.values() if row["configuration"] == mine
+    settled = f"(reason IN ('too_long', {literal(REASON)}) OR " + (
+        _landed_by(row for row in bad.values() if row["configuration"] == mine) + ")"
     )
-    place = ["dump_hour", "file", "line"]
+    found: Counter[tuple[str, str, str | None]] = Counter()
+    details: dict[tuple[str, str, str | None], str] = {}
+    for row in work.lake.book(
+        QUARANTINE,
+        f"{landed} AND {settled} GROUP BY dump_hour, reason",
+        ("dump_hour", "reason", "count(*) AS n", "min(detail) AS detail"),
+    ):
+        key = (row["dump_hour"], row["reason"], row["reason"])
+        found[key] += row["n"]
+        details[key] = row["detail"]
     if _stands_alone(source) and _stands_alone(in_force(work, source)):
-        value = "coalesce(cast(raw_bytes as string), raw)"
-        # Of lines that nobody could read nothing is kept once a person was erased: only landing can tell.
-        kept = kept.where(f"raw is not null or {settled}")
-        fresh = kept.where(f"not ({settled})").select(
-            F.expr(value).alias("value"), F.expr(f"octet_length({value})").alias("bytes"), *place
-        )
-        tried = parse(fresh, source).select(*place, "_outcome", "_reason", "_detail")
-        known = kept.join(tried, place, "left")
-    else:
-        known = kept.where(settled).selectExpr(
-            "*", "null as _outcome", "null as _reason", "null as _detail"
-        )
-    found = (
-        known.select(
-            "dump_hour",
-            "reason",
-            F.expr("if(_outcome = 'event', null, coalesce(_reason, reason))").alias("now"),
-            F.expr("if(_outcome = 'event', null, coalesce(_detail, detail))").alias("detail"),
-        )
-        .groupBy("dump_hour", "reason", "now")
-        .agg(F.expr("count(1)").alias("n"), F.expr("min(detail)").alias("detail"))
+        # Of lines that could not be read nothing is kept once a person was erased: only landing can tell.
+        for hour, reason, now, detail in _parsed_again(
+            work, source, f"{landed} AND NOT {settled} AND raw IS NOT NULL"
+        ):
+            key = (hour, reason, now)
+            found[key] += 1
+            if detail is not None:
+                details[key] = min(detail, details.get(key, detail))
+    return [
+        {
+            "dump_hour": hour,
+            "reason": reason,
+            "now": now,
+            "n": n,
+            "detail": details.get((hour, reason, now)),
+        }
+        for (hour, reason, now), n in found.items()
+    ]
+
+
+def _parsed_again(
+    work: Work, source: Source, where: str
+) -> Iterator[tuple[str, str, str | None, str | None]]:
+    """Yield of quarantined lines: hour, reason then, reason now (None for an event), and detail."""
+    from tidegate.landing.kernel import InputFile, UnreadableError, parse_file
+
+    rows = work.lake.book(
+        QUARANTINE,
+        where,
+        ("dump_hour", "reason", "hex(coalesce(raw_bytes, encode(raw))) AS bytes"),
     )
-    try:
-        return work.lake.rows(found)
-    except PySparkException as error:
-        fault = expression_fault(source, error)
-        if fault is not None:
-            raise fault from error
-        raise
+    by_hour: dict[str, list[Row]] = {}
+    for row in rows:
+        by_hour.setdefault(row["dump_hour"], []).append(row)
+    with work.lake.reader.cursor() as own:
+        for hour, lines in by_hour.items():
+            data = [bytes.fromhex(line["bytes"]) for line in lines]
+            # A blank line first: what the first line of a file may begin with is no part of these.
+            starts = [2, *(2 + n for n in accumulate(text.count(b"\n") + 1 for text in data))]
+            reasons = {start: line["reason"] for start, line in zip(starts, lines, strict=False)}
+            stream = io.BytesIO(b"\n" + b"\n".join(data))
+            # Not their file's own name: by that, what was unpacked once would be unpacked again.
+            file = InputFile(parse_time(hour), "quarantined")
+            try:
+                batches = list(parse_file(stream, file, rules_of(work, source), own))
+            except UnreadableError:
+                continue  # records that are open to their end: only the landing can tell
+            for batch in batches:
+                columns = batch.select(["line", "_outcome", "_reason", "_detail"]).to_pylist()
+                for line in columns:
+                    if line["line"] in reasons:
+                        now = None if line["_outcome"] == "event" else line["_reason"]
+                        yield hour, reasons[line["line"]], now, line["_detail"]
 
 
 def _stands_alone(source: Source) -> bool:
     """Return whether a line can be read without its file.
 
-    What a column is may stand in another line; and of lines with personal data only a part was kept.
+    What a column is may stand in another line, and what a value is in the file's own types. What is kept of a line is
+    UTF-8, and of lines with personal data only a part was kept.
     """
-    if source.pii:
+    form = source.format
+    if source.pii or form.type == "parquet":
         return False
-    return source.format.type != "csv" or isinstance(source.format.header, tuple)
+    has_names = isinstance(form.header, tuple) and not form.skip and form.encoding == "utf-8"
+    return form.type == "json" or has_names
 
 
 def _landed_by(landings: Iterable[Row]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tidegate import gate
 from tidegate.errors import EXIT_FAULT, EXIT_HELD
 from tidegate.hours import hour_text
 from tidegate.steps.audit import Audit
@@ -93,6 +94,7 @@ def run(
         hours: the dump hours.
         sources: other sources of the lake, whose derived tables are brought up to date too.
     """
+    gate.preload()  # beside the landing
     landed = tuple(land(work, source, hours))
     for each in landed:
         work.tell(each.describe())

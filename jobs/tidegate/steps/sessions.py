@@ -11,6 +11,7 @@ from tidegate.at import At
 from tidegate.at import slices as at_slices
 from tidegate.hours import HOUR
 from tidegate.lake import Row, Staged, literal
+from tidegate.lake.reader import fill_in
 from tidegate.steps import aliases
 from tidegate.steps.candidates import (
     Candidate,
@@ -25,22 +26,24 @@ from tidegate.steps.stretches import Stretch, fold, sessions_near, sessions_with
 from tidegate.tables import events, session_aliases, sessions
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from tidegate.source import Source
     from tidegate.steps.work import Work
 
-_STALE = (
-    "session_id string, start_hour timestamp, lo bigint, hi bigint, dump_hours array<timestamp>"
-)
-_NEAR = f"{_STALE}, k string, fed boolean"
-_BEGUN_COLUMNS = f"{_STALE}, k string"
-_EVENTS = events.TABLE.ddl_of(sessions.EVENT_COLUMNS)
+_STALE = {
+    "session_id": "string",
+    "start_hour": "timestamp",
+    "lo": "bigint",
+    "hi": "bigint",
+    "dump_hours": "array<timestamp>",
+}
+_NEAR = {**_STALE, "k": "string", "fed": "boolean"}
+_BEGUN_COLUMNS = {**_STALE, "k": "string"}
+_EVENTS = events.TABLE.types_of(sessions.EVENT_COLUMNS)
 _STALE_SPAN = ("start_hour", "lo", "hi")
 _STALE_COLUMNS = ("session_id", *aliases.SPAN, "dump_hours")
-_SPANS = "k string, lo bigint, hi bigint"
-_RANGES = "k string, lo bigint, hi bigint, last bigint, after bigint"
-_ENDED = "k string, lo bigint, hi bigint, is_resumed boolean"
+_SPANS = {"k": "string", "lo": "bigint", "hi": "bigint"}
+_RANGES = {**_SPANS, "last": "bigint", "after": "bigint"}
+_ENDED = {**_SPANS, "is_resumed": "boolean"}
 
 
 @dataclass(frozen=True)
@@ -83,10 +86,10 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
     rules = sessions.Rules(gap=source.sessions.gap, max=source.sessions.max)
     place = new_place(work, sessions.TABLE, name)
     if taken.whole or taken.last is None:
-        published = work.rows(events.TABLE, name, taken.version)
-        built = _build(work, published, rules, place, lasting=True)
+        published = work.at(events.TABLE, name, taken.version)
+        built = _build(work, name, published, rules, place, lasting=True)
         there = None if taken.last is None else _published(work, name, f"{place}/stale")
-        found = Affected(work.at(events.TABLE, name, taken.version), built, built, there)
+        found = Affected(published, built, built, there)
     else:
         found = _affected(work, taken, rules, place)
 
@@ -97,14 +100,14 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
         # A slice is replaced whole: what of it is not stale goes in again as it is.
         kept = work.lake.select(
             rest_of(sessions.TABLE, name, slices),
-            f"{place}/rest",
-            sessions.TABLE.ddl,
+            work.lake.own(f"{place}/rest"),
+            sessions.TABLE.types,
             published=work.at(sessions.TABLE, name, within=at_slices(sessions.TABLE, slices)),
             replaced=found.stale,
         )
         target = f"{place}/candidate"
-        whole = found.fresh.rows.unionByName(kept.rows)
-        counts = _stage(work, whole, target, lasting=True).by_slice
+        whole = "SELECT * FROM {fresh} UNION ALL SELECT * FROM {kept}"
+        counts = _stage(work, whole, target, lasting=True, fresh=found.fresh, kept=kept).by_slice
     rows = {hour: counts[hour]["n"] if hour in counts else 0 for hour in slices}
     [needed] = work.lake.look(
         f"SELECT count(*) AS n FROM {{events}} WHERE source = {literal(name)} AND user_key IS NOT NULL",
@@ -127,37 +130,48 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
 
 
 def _build(
-    work: Work, needed: DataFrame, rules: sessions.Rules, place: str, *, lasting: bool = False
+    work: Work,
+    source: str,
+    needed: At | Staged,
+    rules: sessions.Rules,
+    place: str,
+    *,
+    lasting: bool = False,
 ) -> _Sessions:
-    """Stage the sessions of some events.
+    """Stage the sessions of some events of a source.
 
     Hardly any is long enough to be cut: those that are, are built a second time, of their own events.
     """
-    uncut, is_long = sessions.uncut(needed, rules), sessions.is_long(rules)
-    built = _stage(work, uncut, f"{place}/built", is_long, lasting=lasting)
+    is_long = sessions.is_long(rules)
+    mine = f"(SELECT * FROM {{needed}} WHERE source = {literal(source)})"
+    uncut = fill_in(sessions.uncut(rules), {"events": mine})
+    built = _stage(work, uncut, f"{place}/built", is_long, lasting=lasting, needed=needed)
     if built.is_whole:
         return built
-    found = _events_in(needed, built.rows.where(is_long))
-    short = built.rows.where(f"not {is_long}")
+    long_events = fill_in(sessions.events_of(is_long), {"events": mine, "sessions": "{built}"})
+    cut = fill_in(sessions.sessionize(rules), {"events": f"({long_events})"})
     return _stage(
-        work, short.unionByName(sessions.sessionize(found, rules)), f"{place}/cut", lasting=lasting
+        work,
+        f"SELECT * FROM {{built}} WHERE NOT {is_long} UNION ALL SELECT * FROM ({cut}) c",
+        f"{place}/cut",
+        lasting=lasting,
+        needed=needed,
+        built=built,
     )
 
 
-def _events_in(needed: DataFrame, long: DataFrame) -> DataFrame:
-    """Return the events of some sessions."""
-    from pyspark.sql import functions as F
-
-    keyed = needed.withColumn("k", F.expr(sessions.KEY))
-    spans = long.select(F.expr(sessions.KEY).alias("k"), "session_start", "session_end")
-    inside = F.expr("e.k = s.k and e.event_time between s.session_start and s.session_end")
-    return keyed.alias("e").join(spans.alias("s"), inside, "left_semi").drop("k")
-
-
 def _stage(
-    work: Work, rows: DataFrame, place: str, long: str = "false", *, lasting: bool = False
+    work: Work,
+    query: str,
+    place: str,
+    long: str = "false",
+    *,
+    lasting: bool = False,
+    **of: At | Staged,
 ) -> _Sessions:
-    return _counted(work, work.lake.keep(rows, place, sessions.TABLE.ddl, lasting=lasting), long)
+    target = place if lasting else work.lake.own(place)
+    built = work.lake.build(query, target, sessions.TABLE.types, **of)
+    return _counted(work, built, long)
 
 
 def _counted(work: Work, kept: Staged, long: str = "false") -> _Sessions:
@@ -168,7 +182,7 @@ def _counted(work: Work, kept: Staged, long: str = "false") -> _Sessions:
         events="sum(event_count)",
         long=f"count(*) FILTER (WHERE {long})",
     )
-    return _Sessions(kept.rows, kept.place, found)
+    return _Sessions(kept.place, kept.columns, found)
 
 
 def _published(work: Work, source: str, place: str) -> Staged:
@@ -202,7 +216,7 @@ def _renames(work: Work, source: Source, found: Affected) -> bool:
     [led] = work.lake.look(
         "SELECT count(*) AS n FROM ("
         "SELECT e.event_id AS event_id, e.session_id AS session_id "
-        f"FROM (SELECT explode(events) AS e FROM {{aliases}} WHERE {near}) x) y "
+        f"FROM (SELECT unnest(events) AS e FROM {{aliases}} WHERE {near}) x) y "
         "WHERE session_id IN (SELECT session_id FROM {stale}) "
         "OR event_id IN (SELECT event_id FROM {needed})",
         aliases=work.at(session_aliases.TABLE, source.source, within=within),
@@ -220,8 +234,8 @@ def _affected(work: Work, taken: Taken, rules: sessions.Rules, place: str) -> Af
         within = at_slices(events.TABLE, dumps)
         return work.at(events.TABLE, source, taken.version, within)
 
-    def kept(what: str, query: str, schema: str, **of: At | Staged) -> Staged:
-        return work.lake.select(query, f"{place}/{what}", schema, **of)
+    def kept(what: str, query: str, columns: Mapping[str, str], **of: At | Staged) -> Staged:
+        return work.lake.select(query, work.lake.own(f"{place}/{what}"), columns, **of)
 
     changed = sorted({s.slice for p in taken.publications for s in p.slices})
     gained = kept("gained", _gained(source, changed), _SPANS, events=events_of(changed))
@@ -243,11 +257,11 @@ def _affected(work: Work, taken: Taken, rules: sessions.Rules, place: str) -> Af
                 continue
         stale = kept("stale", _WITHIN, _STALE, found=near, ranges=ranges)
         # They came in changed dumps, or in those that fed what is stale.
-        dumps = sorted({*changed, *hours_staged(work, "explode(dump_hours)", stale)})
+        dumps = sorted({*changed, *hours_staged(work, "unnest(dump_hours)", stale)})
         needed = kept(
             "needed", _needed(source, dumps), _EVENTS, events=events_of(dumps), ranges=ranges
         )
-        built = _build(work, needed.rows, rules, place)
+        built = _build(work, source, needed, rules, place)
         if own_ids or not cut:
             return Affected(needed, built, built, stale)
         begun = kept("begun", _BEGUN, _BEGUN_COLUMNS, built=built)
@@ -255,7 +269,7 @@ def _affected(work: Work, taken: Taken, rules: sessions.Rules, place: str) -> Af
         wider, _ = _wider(work, ended, stretches, rules.gap, cut=True)
         if wider is None:
             wanted = kept("wanted", _WITHIN, _STALE, found=begun, ranges=ended)
-            fresh = kept("fresh", _FRESH, sessions.TABLE.ddl, built=built, wanted=wanted)
+            fresh = kept("fresh", _FRESH, sessions.TABLE.types, built=built, wanted=wanted)
             gone = kept("gone", _WITHIN, _STALE, found=near, ranges=ended)
             return Affected(needed, built, _counted(work, fresh), gone)
         # Its cuts fall elsewhere for now: look twice as far each time.
@@ -268,8 +282,8 @@ def _gained(source: str, changed: Sequence[datetime]) -> str:
     return f"""
         SELECT k, min(t) AS lo, max(t) AS hi
         FROM (
-            SELECT {sessions.KEY} AS k, date_trunc('hour', event_time) AS h,
-                unix_micros(event_time) AS t
+            SELECT {sessions.KEY} AS k, epoch_us(event_time) // 3600000000 AS h,
+                epoch_us(event_time) AS t
             FROM {{events}}
             WHERE source = {literal(source)} AND user_key IS NOT NULL AND {in_dumps(changed)}
         ) e
@@ -281,7 +295,7 @@ def _near(source: str, in_time: str, changed: Sequence[datetime]) -> str:
 
     Beside the columns of `Affected.stale` they have `k` and `fed`, whether a changed dump had fed them.
     """
-    fed = " OR ".join(f"array_contains(dump_hours, {literal(hour)})" for hour in changed)
+    fed = " OR ".join(f"list_contains(dump_hours, {literal(hour)})" for hour in changed)
     return f"""
         WITH near AS (
             SELECT {", ".join(_STALE_COLUMNS)}, {sessions.KEY} AS k, {fed or "false"} AS fed
@@ -307,7 +321,7 @@ def _needed(source: str, dumps: Sequence[datetime]) -> str:
     return f"""
         SELECT {", ".join(f"e.{name}" for name in columns)}
         FROM (
-            SELECT {", ".join(columns)}, {sessions.KEY} AS k, unix_micros(event_time) AS t
+            SELECT {", ".join(columns)}, {sessions.KEY} AS k, epoch_us(event_time) AS t
             FROM {{events}}
             WHERE source = {literal(source)} AND user_key IS NOT NULL AND {in_dumps(dumps)}
         ) e

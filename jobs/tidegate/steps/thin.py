@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from tidegate.at import Parts
 from tidegate.dumps import DumpFile
-from tidegate.lake import Row, parse_time
-from tidegate.landing.erased import ID_COLUMNS, MARK, PRODUCER_MARK, REASON, Erased, marked
-from tidegate.landing.parse import event_columns, staged_schema
+from tidegate.lake import Row, literal, parse_time
+from tidegate.landing.columns import event_columns, staged_columns
+from tidegate.landing.counts import FileCount, Group, declared
+from tidegate.landing.erased import ID_COLUMNS, REASON, Erased
+from tidegate.landing.parquet_files import StagedFile
+from tidegate.landing.staging import DumpResult
 from tidegate.ledger import published_landings
+from tidegate.quoting import quoted
 from tidegate.steps.erasures import erased_from
 from tidegate.steps.land import Dump, Landed, account, candidate_folder
 from tidegate.tables import events
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
-
     from tidegate.source import Source
     from tidegate.steps.work import Work
 
 _PLACE = ("source", "dump_hour", "dump_date", "file", "line")
 """Columns that every line keeps."""
+_IN_FOLDERS = ("_dump", "_outcome")
+"""Columns that stand in the names of folders."""
 
 
 def land_without_dump(work: Work, source: Source, missing: Landed) -> Landed:
@@ -67,43 +73,72 @@ def _land_thinned(work: Work, source: Source, landing: Row, erased: Erased) -> L
     )
     token = new_id()
     place = work.lake.staging(*candidate_folder(source.source, token))
-    known = work.lake.staged(
-        work.lake.staging(*candidate_folder(source.source, old), f"_dump={dump_name}"),
-        base=work.lake.staging(*candidate_folder(source.source, old)),
-        schema=f"{staged_schema(source)}, _dump string",
-    )
-    work.lake.stage(_thinned(known, source, erased), place, ["_dump", "_outcome"])
+    base = work.lake.staging(*candidate_folder(source.source, old))
+    columns = {**staged_columns(source), "_dump": "string"}
+    known = Parts((f"{base}/_dump={dump_name}/*",), base, columns)
+    thinned = _thinned(work, source, known, erased)
+    parts = []
+    for outcome in ("event", "quarantined"):
+        folder = f"{place}/_dump={dump_name}/_outcome={outcome}"
+        kept = {name: kind for name, kind in columns.items() if name not in _IN_FOLDERS}
+        query = f"SELECT * FROM ({thinned}) t WHERE _outcome = {literal(outcome)}"
+        name = work.lake.reader.write(query, work.lake.places({"lines": known}), kept, folder)
+        [counted] = work.lake.look("SELECT count(*) AS n FROM {part}", part=folder)
+        parts.append(StagedFile(f"_dump={dump_name}/_outcome={outcome}/{name}", counted["n"], 0))
+    result = DumpResult(hour, tuple(parts), _counts(work, source, known, thinned))
     dump = Dump(hour, files, landing["fingerprint"])
-    [landed] = account(work, source, [dump], token, place, erased)
+    [landed] = account(work, source, [dump], token, place, {hour: result}, erased)
     return landed
 
 
-def _thinned(lines: DataFrame, source: Source, erased: Erased) -> DataFrame:
-    """Return staged lines without the values of those of erased persons."""
-    from pyspark.sql import functions as F
-
-    rows = marked(lines, erased, ID_COLUMNS)
-    if source.sequence is not None:
-        rows = marked(rows, erased, ["_producer"], PRODUCER_MARK)
-    values: list[Column] = [
-        F.col(f"`{name}`")
+def _thinned(work: Work, source: Source, known: Parts, erased: Erased) -> str:
+    """Return the query of staged `lines` without the values of those of erased persons."""
+    numbered = source.sequence is not None
+    named = [*ID_COLUMNS, *(["_producer"] if numbered else [])]
+    ids = " UNION ".join(f"SELECT {name} AS id FROM {{lines}}" for name in named)
+    listed = [row["id"] for row in work.lake.look(ids, lines=known) if row["id"] is not None]
+    gone = ", ".join(map(literal, sorted(erased.among(listed)))) or "NULL"
+    is_gone = " OR ".join(f"coalesce({name} IN ({gone}), false)" for name in ID_COLUMNS)
+    values = [
+        name
         if name in _PLACE
-        else F.expr(f"if(`{MARK}`, null, `{name}`)").alias(name)
+        else f"CASE WHEN is_gone THEN NULL ELSE {quoted(name)} END AS {quoted(name)}"
         for name in event_columns(source)
     ]
-    producer = []
-    if source.sequence is not None:
-        producer = [
-            F.expr(f"if(`{PRODUCER_MARK}`, null, {name})").alias(name)
+    if numbered:
+        by_other = f"coalesce(_producer IN ({gone}), false)"
+        values += [
+            f"CASE WHEN {by_other} THEN NULL ELSE {name} END AS {name}"
             for name in ("_producer", "_number")
         ]
-    return rows.select(
-        *values,
-        F.expr(f"if(`{MARK}`, 'quarantined', _outcome)").alias("_outcome"),
-        F.expr(f"if(`{MARK}`, '{REASON}', _reason)").alias("_reason"),
-        F.lit(None).cast("string").alias("_detail"),
-        F.lit(None).cast("string").alias("_raw"),
-        F.lit(None).cast("binary").alias("_raw_bytes"),
-        *producer,
-        "_dump",
+    return f"""
+        SELECT {", ".join(values)}, CASE WHEN is_gone THEN 'quarantined' ELSE _outcome END AS _outcome,
+            CASE WHEN is_gone THEN {literal(REASON)} ELSE _reason END AS _reason,
+            CAST(NULL AS VARCHAR) AS _detail, CAST(NULL AS VARCHAR) AS _raw, CAST(NULL AS BLOB) AS _raw_bytes,
+            _dump
+        FROM (SELECT *, {is_gone} AS is_gone FROM {{lines}}) l"""
+
+
+def _counts(work: Work, source: Source, known: Parts, thinned: str) -> tuple[FileCount, ...]:
+    """Return how many lines of each file came to what."""
+    present = ", ".join(f"{quoted(name)} := count({quoted(name)})" for name in declared(source))
+    unnumbered = "count(*) FILTER (WHERE _number IS NULL)" if source.sequence is not None else "0"
+    rows = work.lake.look(
+        f"SELECT file, _outcome, _reason, count(*) AS n, max(line) AS last, {unnumbered} AS unnumbered, "
+        f"struct_pack({present}) AS present "
+        f"FROM ({thinned}) t GROUP BY file, _outcome, _reason",
+        lines=known,
     )
+    groups: dict[str, list[Group]] = defaultdict(list)
+    for row in rows:
+        groups[row["file"]].append(
+            Group(
+                row["_outcome"],
+                row["_reason"],
+                row["n"],
+                row["last"],
+                dict(row["present"]),
+                row["unnumbered"],
+            )
+        )
+    return tuple(FileCount(name, tuple(found)) for name, found in groups.items())

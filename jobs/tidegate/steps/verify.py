@@ -7,24 +7,24 @@ publishes and derives step by step has no part in it. Nothing is written.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence, Set
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from tidegate import engine
+from tidegate.at import At
 from tidegate.dumps import Dumps, fingerprint
 from tidegate.errors import TidegateError
 from tidegate.hours import hour_text, hours_text
-from tidegate.lake import literal, parse_time, slices_where
-from tidegate.landing.lines import whole_files
-from tidegate.landing.parse import event_columns
+from tidegate.lake import Rows, Staged, literal, parse_time, slices_where
+from tidegate.lake.reader import fill_in
+from tidegate.landing.columns import event_columns
 from tidegate.ledger import published_landings
+from tidegate.quoting import quoted
 from tidegate.steps.derive import lagging
 from tidegate.steps.erasures import erased_from
 from tidegate.steps.in_force import in_force, is_outdated, outdated_text
-from tidegate.steps.land import Dump, parsed
+from tidegate.steps.land import Dump, land_into
 from tidegate.tables import (
     WAREHOUSE,
     Table,
@@ -34,23 +34,19 @@ from tidegate.tables import (
     session_aliases,
     sessions,
 )
+from tidegate.tables.types import duckdb_type
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
+    from tidegate.lake.actions import Commit
     from tidegate.source import Source
     from tidegate.steps.work import Work
 
 SHOWN = 12
 """Differences of a table that are shown; all are counted."""
-_BYTES_A_ROW = 100
-_PARTS = 1_000_000
 _EVENT_KEY = "coalesce(source_session_id, user_key, event_id)"
 _SESSION_KEY = "coalesce(source_session_id, user_key)"
-_MEMBERS = "array<struct<event_id:string,event_time:timestamp>>"
-_JSON = {
-    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"
-}  # by default the microseconds are cut
+_HASHES = 1 << 32
+"""How many values the first eight hexadecimal digits of a hash have."""
 Kind = Literal["changed", "missing", "extra"]
 
 
@@ -136,7 +132,7 @@ class Scope:
 
     def where(self, table: Table) -> str:
         """Return the predicate of the slices compared."""
-        column = f"cast(`{table.slice_time}` as timestamp)"
+        column = f"CAST({table.slice_time} AS TIMESTAMPTZ)"
         first, last = self.first, self.last
         if table.slice_time == "date" and first is not None:
             first = first.replace(hour=0)
@@ -150,7 +146,7 @@ class Scope:
         """Return the predicate of the users compared, by what ties their rows together."""
         if self.sample >= 1:
             return "true"
-        return f"pmod(xxhash64({key}), {_PARTS}) < {int(self.sample * _PARTS)}"
+        return f"left(sha256({key}), 8) < '{int(self.sample * _HASHES):08x}'"
 
 
 def verify(
@@ -184,11 +180,8 @@ def _unknown(work: Work, known: Set[str]) -> list[str]:
     return [
         f"warehouse/{table.name} has rows of {row['source']!r}, which has no source file"
         for table in WAREHOUSE
-        for row in work.lake.rows(
-            work.lake.read(table)
-            .where(f"coalesce(source not in ({listed}), true)")
-            .select("source")
-            .distinct()
+        for row in work.lake.book(
+            table, f"coalesce(source NOT IN ({listed}), true)", ("DISTINCT source",)
         )
     ]
 
@@ -197,12 +190,14 @@ class _Verification:
     """The verification of one source."""
 
     def __init__(self, work: Work, source: Source, scope: Scope) -> None:
+        from tidegate.steps.work import new_id
+
         self.work = work
         self.source = source
         self.scope = scope
         self.open: list[str] = []
         self._foreign: dict[str, str | None] = {}
-        self._until = ExitStack()
+        self._place = work.lake.staging("verify", source.source, new_id())
         self._dumps = Dumps(source, work.settings.s3, work.settings.dumps)
         self._published = published_landings(work.ledger.publications(events.TABLE, source.source))
 
@@ -219,20 +214,13 @@ class _Verification:
         whole = self._whole_dumps(wanted)
         hours = [each.hour for each in whole if self.scope.takes(each.hour)]
         self.work.tell(f"reading the dumps of {self.source.source} {hours_text(hours)} again")
-        engine.fit(
-            self.work.lake.spark,
-            sum(f.size for each in whole for f in each.files) // _BYTES_A_ROW,
-        )
-        with self._until, whole_files(self.work.lake):
+        try:
             return self._compare_all(whole, hours)
-
-    def _keep(self, frame: DataFrame) -> DataFrame:
-        """Have the server keep a DataFrame until the verification is over."""
-        self._until.callback(frame.persist().unpersist)
-        return frame
+        finally:
+            self.work.lake.discard(self._place)
 
     def _compare_all(self, whole: Sequence[Dump], hours: Sequence[datetime]) -> list[Compared]:
-        given = self._keep(self._events(whole, hours))
+        given = self._events(whole, hours)
         published = self._of(events.TABLE)
         # What lies outside the range, or can't be read again, is taken as it is published.
         taken = _in(sorted(self._published.keys() - set(hours)))
@@ -240,65 +228,99 @@ class _Verification:
         out = [
             self._compare(
                 events.TABLE,
-                given.where(users),
-                published.where(f"coalesce(not ({taken}), true)").where(users),
+                (given, users),
+                (published, f"coalesce(not ({taken}), true) AND {users}"),
             )
         ]
         if self._is_behind():
             return out
-        every = given.unionByName(published.select(*given.columns).where(taken))
+        columns = ", ".join(event_columns(self.source))
+        every = self._build(
+            "every",
+            f"SELECT {columns} FROM {{given}} UNION ALL "
+            f"SELECT {columns} FROM {{published}} WHERE {self._mine} AND {taken}",
+            event_columns(self.source),
+            given=given,
+            published=published,
+        )
         rules = sessions.Rules(gap=self.source.sessions.gap, max=self.source.sessions.max)
-        built = self._keep(sessions.sessionize(every.where(users), rules))
-        there = self._of(sessions.TABLE).where(self.scope.users(_SESSION_KEY))
-        out.append(self._compare(sessions.TABLE, built, there))
+        built = self._build(
+            "sessions",
+            fill_in(
+                sessions.sessionize(rules), {"events": f"(SELECT * FROM {{every}} WHERE {users})"}
+            ),
+            sessions.TABLE.types,
+            every=every,
+        )
+        there = (self._of(sessions.TABLE), self.scope.users(_SESSION_KEY))
+        out.append(self._compare(sessions.TABLE, (built, "true"), there))
         if self.scope.sample >= 1:
-            for table, rows in (
-                (hourly_activity.TABLE, hourly_activity.build(every)),
-                (daily_activity.TABLE, daily_activity.build(every, built)),
+            for table, query in (
+                (hourly_activity.TABLE, hourly_activity.QUERY),
+                (daily_activity.TABLE, daily_activity.QUERY),
             ):
-                out.append(self._compare(table, rows, self._of(table)))
-            known = self._of(session_aliases.TABLE)
-            out.append(
-                self._compare(session_aliases.TABLE, self._aliases(known, every, built), known)
-            )
+                rows = self._build(table.name, query, table.types, events=every, sessions=built)
+                out.append(self._compare(table, (rows, "true"), (self._of(table), "true")))
+            aliases = self._aliases(every, built)
+            there = (self._of(session_aliases.TABLE), "true")
+            out.append(self._compare(session_aliases.TABLE, (aliases, "true"), there))
         return out
 
-    def _aliases(self, known: DataFrame, every: DataFrame, built: DataFrame) -> DataFrame:
+    def _aliases(self, every: Staged, built: Staged) -> Staged:
         """Return the aliases that there should be.
 
         Which ids were ever published no dump can tell: that is taken from the table, as it was before
-        somebody else wrote to it. Where they lead is reckoned anew.
+        another program wrote to it. Where they lead is computed.
         """
-        from pyspark.sql import functions as F
-
         table = session_aliases.TABLE
+        of: dict[str, At | Staged] = {"now": self._of(table), "every": every, "built": built}
+        # By name: a version without files has its columns in another order.
+        columns = ", ".join(table.column_names)
+        known = f"SELECT {columns} FROM {{now}} WHERE {self._mine}"
         foreign = foreign_commits(self.work, table)
         if foreign:
-            first = min(row["version"] for row in foreign)
+            first = min(commit.version for commit in foreign)
             since = self.work.ledger.publications(
                 table, self.source.source, after_version=first - 1
             )
             slices = sorted({each.slice for made in since for each in made.slices})
             again = slices_where(table, self.source.source, slices) if slices else "false"
-            before = self.work.lake.read(table, first - 1).where(
-                f"source = {literal(self.source.source)}"
+            of["before"] = At(table, first - 1, source=self.source.source)
+            known = (
+                f"{known} AND {again} UNION ALL "
+                f"SELECT {columns} FROM {{before}} WHERE {self._mine} AND NOT ({again})"
             )
-            known = known.where(again).unionByName(before.where(f"not ({again})"))
-        were_in = known.select(F.explode("events.session_id").alias("session_id")).distinct()
-        return session_aliases.build(
-            built.join(were_in, "session_id")
-            .where("false")
-            .withColumn("members", F.lit(None).cast(_MEMBERS)),
-            known.join(built.select("session_id"), "session_id", "left_anti"),
-            were_in,
-            self.work.lake.query(
-                session_aliases.members(), self._until, events=every, sessions=built
-            ),
-            self.source.duplicates.within,
+        lost = f"(SELECT {', '.join(session_aliases.ABOUT)} FROM {{built}} WHERE false)"
+        were = (
+            "(SELECT session_id, CAST(NULL AS VARCHAR) AS event_id, CAST(NULL AS BIGINT) AS t "
+            "FROM {built} WHERE false)"
         )
+        led_to = (
+            "(SELECT DISTINCT e.session_id AS session_id "
+            f"FROM (SELECT unnest(events) AS e FROM ({known}) k) u)"
+        )
+        texts = {
+            "lost": lost,
+            "were": were,
+            "known": f"(SELECT * FROM ({known}) k WHERE session_id NOT IN (SELECT session_id FROM {{built}}))",
+            "replaced": led_to,
+            "moved": "({})".format(
+                fill_in(session_aliases.members(), {"events": "{every}", "sessions": "{built}"})
+            ),
+        }
+        query = fill_in(session_aliases.build(self.source.duplicates.within), texts)
+        return self._build(table.name, query, table.types, **of)
 
-    def _of(self, table: Table) -> DataFrame:
-        return self.work.lake.read(table).where(f"source = {literal(self.source.source)}")
+    @property
+    def _mine(self) -> str:
+        return f"source = {literal(self.source.source)}"
+
+    def _of(self, table: Table) -> At:
+        return self.work.at(table, self.source.source)
+
+    def _build(self, name: str, query: str, columns: Mapping[str, str], **of: Rows) -> Staged:
+        place = self.work.lake.own(f"{self._place}/{name}")
+        return self.work.lake.build(query, place, columns, **of)
 
     def _whole_dumps(self, wanted: Sequence[datetime]) -> list[Dump]:
         """Return the dumps to read again: of the hours wanted, and of those that decide duplicates."""
@@ -342,36 +364,35 @@ class _Verification:
             return "its files have changed since it was landed: land it again"
         return None
 
-    def _events(self, whole: Sequence[Dump], hours: Sequence[datetime]) -> DataFrame:
+    def _events(self, whole: Sequence[Dump], hours: Sequence[datetime]) -> Staged:
         """Return the events that the dumps give for some hours."""
-        from pyspark.sql import functions as F
-
-        from tidegate.steps.work import new_id
-
-        columns = list(event_columns(self.source))
+        columns = event_columns(self.source)
         erased = erased_from(self.work, self.source.source)
-        lines = self._keep(
-            parsed(self.work, self.source, self._dumps, whole, erased)
-            .where("_outcome = 'event'")
-            # The server knows what it keeps by its plan, and the same paths make the same plan: without
-            # a mark of its own, this would be what an earlier verification read of them.
-            .where(f"{literal(new_id())} is not null")
-            .select(*columns)
+        lines = land_into(
+            self.work,
+            self.source,
+            self._dumps,
+            whole,
+            erased,
+            self.work.lake.own(f"{self._place}/lines"),
         )
-        if self.source.fields.event_id is None:
-            return lines.where(_in(hours))
-        place = ["dump_hour", "file", "line"]
-        ids = lines.select("event_id", *place)
-        lake = self.work.lake
-        left_out = lake.query(events.withheld(self.source.duplicates.within), self._until, ids=ids)
-        return (
-            lines.where(_in(hours))
-            .join(
-                F.broadcast(lake.query(events.REPEATS, self._until, staged=ids)), place, "left_anti"
+        query = f"SELECT {', '.join(f'e.{name}' for name in columns)} FROM {{lines}} e"
+        of: dict[str, Any] = {"lines": lines}
+        if self.source.fields.event_id is not None:
+            place = {"dump_hour": "timestamp", "file": "string", "line": "bigint"}
+            ids = {"dump_hour": "timestamp", "event_id": "string"}
+            of["repeats"] = self._build(
+                "repeats", fill_in(events.REPEATS, {"staged": "{lines}"}), place, lines=lines
             )
-            .join(left_out, ["dump_hour", "event_id"], "left_anti")
-            .select(*columns)
-        )
+            withheld = events.withheld(
+                self.source.duplicates.within, "SELECT dump_hour, event_id FROM {lines}"
+            )
+            of["withheld"] = self._build("withheld", withheld, ids, lines=lines)
+            query += (
+                " ANTI JOIN {repeats} r ON e.dump_hour = r.dump_hour AND e.file = r.file AND e.line = r.line"
+                " ANTI JOIN {withheld} w ON e.dump_hour = w.dump_hour AND e.event_id = w.event_id"
+            )
+        return self._build("events", f"{query} WHERE {_in(hours, 'e.')}", columns, **of)
 
     def _is_behind(self) -> bool:
         """Return whether derived tables have not consumed all that is published; say so if they have not."""
@@ -388,48 +409,69 @@ class _Verification:
 
     # -- comparing ------------------------------------------------------------------------------
 
-    def _compare(self, table: Table, given: DataFrame, published: DataFrame) -> Compared:
-        """Compare rows as sets with repetitions, all columns, whatever their order."""
-        from pyspark.sql import functions as F
+    def _compare(
+        self, table: Table, given: tuple[Staged, str], published: tuple[At, str]
+    ) -> Compared:
+        """Compare rows as sets with repetitions, all columns, whatever their order.
 
+        Args:
+            table: the table.
+            given: what the dumps give, and the predicate of the rows compared.
+            published: the same of what is published.
+        """
         self.work.tell(f"comparing {table.name} of {self.source.source}")
-        names = sorted({*given.columns, *published.columns})
+        there = self.work.lake.columns(table)
         where = self.scope.where(table)
-
-        def rows(frame: DataFrame, sign: int) -> DataFrame:
-            whole = F.struct(
-                *((F.col(f"`{n}`") if n in frame.columns else F.lit(None)).alias(n) for n in names)
-            )
-            return frame.where(where).select(
-                F.col(table.slice_time).cast("timestamp").alias("slice"),
-                F.to_json(F.struct(*table.key), _JSON).alias("key"),
-                # Columns that a source has not got are absent from both sides alike.
-                F.to_json(whole, _JSON).alias("row"),
-                F.lit(sign).alias("sign"),
-            )
-
-        both = rows(given, 1).unionByName(rows(published, -1))
-        summed = self._keep(both.groupBy("slice", "key", "row").agg(F.sum("sign").alias("n")))
-        unequal = (
-            summed.where("n != 0")
-            .groupBy("slice", "key")
-            .agg(
-                F.max(F.expr("if(n > 0, row, null)")).alias("given"),
-                F.max(F.expr("if(n < 0, row, null)")).alias("published"),
-            )
+        # Columns that a source has not got are absent from what the dumps give.
+        values = {
+            name: f"CAST({quoted(name) if name in given[0].columns else 'NULL'} "
+            f"AS {duckdb_type(kind)}) AS {quoted(name)}"
+            for name, kind in there.items()
+        }
+        compared, rows = _compared(there)
+        expected = (
+            f"SELECT {compared} FROM (SELECT {', '.join(values.values())} FROM {{given}} "
+            f"WHERE ({where}) AND {given[1]}) typed"
         )
-        differing = unequal.count()
-        shown = unequal.orderBy("slice", "key").limit(SHOWN) if differing else None
+        found = (
+            f"SELECT {compared} FROM {{published}} "
+            f"WHERE {self._mine} AND ({where}) AND {published[1]}"
+        )
+        key = ", ".join(f"{name} := {name}" for name in table.key)
+        unequal = self._build(
+            f"{table.name}-unequal",
+            f"""
+            WITH given AS ({expected}), published AS ({found}),
+            differing AS (
+                SELECT *, true AS is_given FROM (SELECT * FROM given EXCEPT ALL SELECT * FROM published) g
+                UNION ALL
+                SELECT *, false AS is_given FROM (SELECT * FROM published EXCEPT ALL SELECT * FROM given) p
+            )
+            SELECT CAST({table.slice_time} AS TIMESTAMPTZ) AS slice,
+                CAST(to_json(struct_pack({key})) AS VARCHAR) AS key,
+                max(CASE WHEN is_given THEN CAST(to_json(struct_pack({rows})) AS VARCHAR) END) AS given,
+                max(CASE WHEN NOT is_given THEN CAST(to_json(struct_pack({rows})) AS VARCHAR) END) AS published
+            FROM differing GROUP BY 1, 2""",
+            {"slice": "timestamp", "key": "string", "given": "string", "published": "string"},
+            given=given[0],
+            published=published[0],
+        )
+        [counted] = self.work.lake.look(
+            "SELECT (SELECT count(*) FROM {unequal}) AS differing, "
+            f"(SELECT count(*) FROM {{given}} WHERE ({where}) AND {given[1]}) AS n",
+            unequal=unequal,
+            given=given[0],
+        )
+        shown = self.work.lake.look(
+            f"SELECT * FROM {{unequal}} ORDER BY slice, key LIMIT {SHOWN}", unequal=unequal
+        )
         return Compared(
             table.name,
             self.source.source,
-            given.where(where).count(),
-            differing,
-            tuple(self._difference(table, row) for row in self._rows(shown)),
+            counted["n"],
+            counted["differing"],
+            tuple(self._difference(table, row) for row in shown),
         )
-
-    def _rows(self, frame: DataFrame | None) -> Iterable[Mapping[str, Any]]:
-        return () if frame is None else self.work.lake.rows(frame)
 
     def _difference(self, table: Table, row: Mapping[str, Any]) -> Difference:
         given = json.loads(row["given"]) if row["given"] else {}
@@ -459,39 +501,51 @@ class _Verification:
         return self._foreign[table.name]
 
 
-_OWN = ("CREATE TABLE", "ADD COLUMNS", "SET TBLPROPERTIES", "CHANGE COLUMN", "OPTIMIZE", "VACUUM")
+_OWN = ("CREATE TABLE", "ADD COLUMN", "SET TBLPROPERTIES", "CHANGE COLUMN", "OPTIMIZE", "VACUUM")
 
 
-def foreign_commits(work: Work, table: Table) -> list[Mapping[str, Any]]:
+def foreign_commits(work: Work, table: Table) -> list[Commit]:
     """Return the commits to a table that have no record of a publication, newest first."""
-    history = work.lake.rows(
-        work.lake.spark.sql(f"DESCRIBE HISTORY delta.`{work.lake.path(table)}`").selectExpr(
-            "version", "timestamp", "operation", "userMetadata"
-        )
-    )
     return [
-        row
-        for row in history
-        if '"tidegate"' not in (row["userMetadata"] or "")
-        and not any(row["operation"].startswith(own) for own in _OWN)
+        commit
+        for commit in work.lake.commits(table)
+        if '"tidegate"' not in (commit.user_metadata or "")
+        and not any(commit.operation.startswith(own) for own in _OWN)
     ]
+
+
+def _compared(columns: Mapping[str, str]) -> tuple[str, str]:
+    """Return as SQL the columns of rows that are compared, and the members of a struct that shows such a row.
+
+    Maps have no order, and Spark has no set operations on them: their sorted entries are compared.
+
+    Args:
+        columns: of the table, with their types.
+    """
+    compared, shown = [], []
+    for column, kind in columns.items():
+        name = quoted(column)
+        is_map = kind.startswith("map<")
+        compared.append(f"list_sort(map_entries({name})) AS {name}" if is_map else name)
+        shown.append(f"{name} := " + (f"map_from_entries({name})" if is_map else name))
+    return ", ".join(compared), ", ".join(shown)
 
 
 def _foreign_text(work: Work, table: Table) -> str | None:
     """Return in words what the commits were that Tidegate did not make."""
     foreign = [
-        f"version {row['version']} ({row['operation']}, {row['timestamp']})"
-        for row in foreign_commits(work, table)
+        f"version {commit.version} ({commit.operation}, {commit.timestamp:%Y-%m-%dT%H:%M:%SZ})"
+        for commit in foreign_commits(work, table)
     ]
     if not foreign:
         return None
     return f"not made by Tidegate: {', '.join(foreign[:3])} of {table.area}/{table.name}"
 
 
-def _in(hours: Sequence[datetime]) -> str:
+def _in(hours: Sequence[datetime], of: str = "") -> str:
     if not hours:
         return "false"
-    return f"dump_hour in ({', '.join(literal(hour) for hour in hours)})"
+    return f"{of}dump_hour IN ({', '.join(map(literal, hours))})"
 
 
 def _short(value: Any) -> str:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tidegate import configuration, engine
+from tidegate import configuration
 from tidegate.at import At, Within
-from tidegate.lake import Lake, literal, parse_time
+from tidegate.lake import Lake, parse_time
 from tidegate.ledger import Ledger
 from tidegate.pii_key import (
     PiiKey,
@@ -28,8 +28,6 @@ from tidegate.tables import Table, events
 from tidegate.tables.books import CONFIGURATIONS, ERASURES
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from tidegate.source import Source
 
 
@@ -43,7 +41,7 @@ class Work:
 
     Attributes:
         settings: where things are.
-        lake: the lake, reached through one Spark session.
+        lake: the lake, and the engine that computes its rows.
         run_id: who did it, as the books record it: an Airflow run, or one of the CLI.
         tell: is given a line of progress at a time.
         runs: of hours that other runs asked for, those runs.
@@ -67,11 +65,6 @@ class Work:
         other = replace(self)
         object.__setattr__(other, "ledger", self.ledger.apart())
         return other
-
-    def rows(self, table: Table, source: str, version: int | None = None) -> DataFrame:
-        """Return a source's published rows, as they are or as they were at a version of the table."""
-        at = None if version is None else self.ledger.same_rows(table, source, version)
-        return self.lake.read(table, at).where(f"source = {literal(source)}")
 
     def at(
         self,
@@ -184,21 +177,36 @@ def working(
     runs: Mapping[datetime, str] | None = None,
     took: Callable[[str, float], None] = _silent,
 ) -> Iterator[Work]:
-    """Yield what steps work with: a Spark session on the lake's one writing server, tables made.
+    """Yield what steps work with: the lake, claimed, with its engine started and its tables created.
 
     The arguments are those of `Work`.
 
     Raises:
-        TidegateError: no Spark server answers, or the lake can't be written.
+        TidegateError: the engine can't be started, another process holds the lake, or it can't be written.
     """
+    from tidegate.engine.start import open_lake
+
     with ExitStack() as held:
-        with _timed("session", took):
-            spark = held.enter_context(engine.session(settings, tell))
-            scratch = held.enter_context(engine.scratch(spark))
-            lake = Lake(spark, settings.lake, settings.s3, scratch)
+        with _timed("start engine", took):
+            lake = held.enter_context(open_lake(settings, tell))
             if not lake.exists():
                 lake.create_tables()
         yield Work(settings, lake, run_id or f"cli-{new_id()}", tell, runs or {}, took)
+
+
+@contextmanager
+def system_tables(
+    settings: Settings, run_id: str | None = None, tell: Callable[[str], None] = _silent
+) -> Iterator[Work]:
+    """Yield what reads and appends to the system tables of a lake that is there, without an engine.
+
+    Their commits are conditional on either engine, so no claim is needed.
+    """
+    lake = Lake(settings.lake, settings.s3)
+    try:
+        yield Work(settings, lake, run_id or f"cli-{new_id()}", tell)
+    finally:
+        lake.close()
 
 
 @contextmanager

@@ -117,7 +117,7 @@ def _entry(raw: object, where: str, table: str, faults: list[str]) -> Entry | No
         faults.append(f"{where}: args: expected a mapping")
         args = {}
     faults += [
-        f"{where}: args: {key}: conditions on rows are written as `where`, in Spark SQL"
+        f"{where}: args: {key}: conditions on rows are written as `where`, in SQL"
         for key in ("row_condition", "condition_parser")
         if key in args
     ]

@@ -28,7 +28,7 @@ class Entry:
         severity: critical holds the slice, warning publishes and tells, info records.
         why: the reason for it, one sentence.
         of: whether it is asked of the candidate's rows or of the facts about it.
-        where: the rows that it is asked of, a Spark SQL condition; None for all.
+        where: the rows that it is asked of, an SQL condition as DuckDB has it; None for all.
         named: what it is called in audits, if not by its type and columns.
         sources: the sources that it is asked of; None for all.
     """

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from tidegate.nearest import hint, nearest
 from tidegate.suites.facts import FACTS
 from tidegate.suites.model import QUERY, Entry, Suite
+from tidegate.user_sql import CONDITION, ExpressionError, read_expression, read_query
 
 
 def name_faults(
@@ -39,19 +39,22 @@ def _column_faults(
     table: str, entry: Entry, columns: set[str], own: Mapping[str, Collection[str]]
 ) -> Iterator[str]:
     named = list(entry.columns)
+    where = entry.where or ""
     if entry.where is not None:
         try:
             named += columns_of(entry.where)
-        except ValueError as error:
-            yield f"where: {error}"
+        except ExpressionError as error:
+            yield from (f"where: {fault}" for fault in error.faults)
     if entry.of == "facts":
         columns, own = set(FACTS.get(table, {})), {}
     known = columns.union(*own.values())
     for column in named:
         if column not in known:
             near = nearest(column, sorted(known))
-            yield f"no column {column!r} in the {entry.of} of {table}" + (
-                f"; did you mean {near!r}?" if near else ""
+            yield (
+                f"no column {column!r} in the {entry.of} of {table}"
+                + (f"; did you mean {near!r}?" if near else "")
+                + ("; texts stand between single quotes" if f'"{column}"' in where else "")
             )
             continue
         asked = own.keys() if entry.sources is None else entry.sources
@@ -64,43 +67,21 @@ def _column_faults(
 
 
 def columns_of(condition: str) -> list[str]:
-    """Return the columns that a Spark SQL condition names.
+    """Return the columns that a condition names, DuckDB's SQL.
 
     Raises:
-        ValueError: it is no condition.
+        ExpressionError: it is no condition, or one that is not allowed.
     """
-    import sqlglot
-    from sqlglot import exp
-
-    try:
-        found = sqlglot.parse_one(condition, dialect="spark", into=exp.Condition)
-    except sqlglot.errors.SqlglotError as error:
-        raise ValueError(f"not a Spark SQL condition: {_plain(error)}") from error
-    return list(dict.fromkeys(column.parts[0].name for column in found.find_all(exp.Column)))
+    return list(read_expression(condition, CONDITION).columns)
 
 
 def tables_of(entry: Entry) -> set[str]:
     """Return the published tables that a query of a suite reads.
 
     Raises:
-        ValueError: it is no query.
+        ExpressionError: it is no query, or one that is not allowed.
     """
-    import sqlglot
-    from sqlglot import exp
-
-    text = re.sub(r"\{batch\}", _BATCH, str(entry.args.get("unexpected_rows_query", "")))
-    try:
-        found = sqlglot.parse_one(text.replace("{{", "{").replace("}}", "}"), dialect="spark")
-    except sqlglot.errors.SqlglotError as error:
-        raise ValueError(f"not a Spark SQL query: {_plain(error)}") from error
-    if not isinstance(found, exp.Query):
-        raise ValueError("expected a query: SELECT …")
-    own = {each.alias for each in found.find_all(exp.CTE)}
-    read = {".".join(part.name for part in table.parts) for table in found.find_all(exp.Table)}
-    return read - {_BATCH} - own
-
-
-_BATCH = "__batch__"
+    return set(read_query(str(entry.args.get("unexpected_rows_query", ""))).tables)
 
 
 def _query_faults(entry: Entry) -> list[str]:
@@ -110,14 +91,9 @@ def _query_faults(entry: Entry) -> list[str]:
         return ["unexpected_rows_query: expected {batch}, which stands for the candidate's rows"]
     try:
         unknown = tables_of(entry) - set(FACTS)
-    except ValueError as error:
-        return [f"unexpected_rows_query: {error}"]
+    except ExpressionError as error:
+        return [f"unexpected_rows_query: {fault}" for fault in error.faults]
     return [
         f"unexpected_rows_query: no published table {each!r}; {hint(each, FACTS)}"
         for each in sorted(unknown)
     ]
-
-
-def _plain(error: Exception) -> str:
-    """Return the first line of an error, without the colours of a terminal."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines()[0]

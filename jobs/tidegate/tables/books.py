@@ -47,6 +47,11 @@ LANDINGS = Table(
         Column(
             "erasures", "bigint", "number of the last erasure that it took into account; NULL: none"
         ),
+        Column(
+            "staged",
+            "array<string>",
+            "files of its candidate events, below the candidate's folder; NULL: all that are there",
+        ),
     ),
     key=("landing_id",),
     slice=(),

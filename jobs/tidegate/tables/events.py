@@ -33,13 +33,16 @@ TABLE = Table(
     partition=("source", "dump_date"),
     statistics=("dump_hour", "event_time"),
     meaning="an event",
+    version=2,
 )
 
 BASE_COLUMNS = frozenset(TABLE.column_names)
 """Columns of every source; a source file's own columns come after them."""
 
 
-NO_IDS = "SELECT CAST(NULL AS timestamp) AS dump_hour, CAST(NULL AS string) AS event_id WHERE false"
+NO_IDS = (
+    "SELECT CAST(NULL AS TIMESTAMPTZ) AS dump_hour, CAST(NULL AS VARCHAR) AS event_id WHERE false"
+)
 """What `withheld` takes where no dump contains an id."""
 
 
@@ -49,9 +52,8 @@ def withheld(within: timedelta, ids: str = "SELECT dump_hour, event_id FROM {ids
     An event is a duplicate if and only if a dump of an earlier hour, at most `within` hours earlier,
     contains its id, whether or not that dump keeps it. So the nearest earlier hour that has the id decides.
 
-    It is in words that Spark and DuckDB both know. Few ids come twice: to count 64 bits of hash moves a tenth
-    of what the rows themselves are; ids are looked at one by one afterwards, so that none is lost to a hash
-    that two share.
+    Few ids come twice: to count 64 bits of hash moves a tenth of what the rows themselves are. Ids are compared one
+    by one afterwards, so that none is lost to a hash that two share; the hash itself decides nothing.
 
     Args:
         within: how far back a duplicate is looked for.
@@ -60,7 +62,7 @@ def withheld(within: timedelta, ids: str = "SELECT dump_hour, event_id FROM {ids
     return f"""
         WITH ids AS ({ids}),
         several AS (
-            SELECT h FROM (SELECT xxhash64(event_id) AS h FROM ids) i GROUP BY h HAVING count(*) > 1
+            SELECT h FROM (SELECT hash(event_id) AS h FROM ids) i GROUP BY h HAVING count(*) > 1
         )
         SELECT dump_hour, event_id
         FROM (
@@ -68,16 +70,16 @@ def withheld(within: timedelta, ids: str = "SELECT dump_hour, event_id FROM {ids
                 lag(dump_hour) OVER (PARTITION BY event_id ORDER BY dump_hour) AS before
             FROM (
                 SELECT DISTINCT dump_hour, event_id FROM ids
-                WHERE xxhash64(event_id) IN (SELECT h FROM several)
+                WHERE hash(event_id) IN (SELECT h FROM several)
             ) d
         ) o
-        WHERE unix_seconds(dump_hour) - unix_seconds(before) <= {int(within.total_seconds())}"""
+        WHERE epoch_us(dump_hour) - epoch_us(before) <= {within // timedelta(microseconds=1)}"""
 
 
 REPEATS = """
     WITH several AS (
         SELECT dump_hour, h
-        FROM (SELECT dump_hour, xxhash64(event_id) AS h FROM {staged}) i
+        FROM (SELECT dump_hour, hash(event_id) AS h FROM {staged}) i
         GROUP BY dump_hour, h HAVING count(*) > 1
     )
     SELECT dump_hour, file, line
@@ -86,11 +88,11 @@ REPEATS = """
             PARTITION BY s.dump_hour, s.event_id ORDER BY s.file, s.line
         ) AS place
         FROM {staged} s
-        SEMI JOIN several v ON s.dump_hour = v.dump_hour AND xxhash64(s.event_id) = v.h
+        SEMI JOIN several v ON s.dump_hour = v.dump_hour AND hash(s.event_id) = v.h
     ) o
     WHERE place > 1"""
 """The query of the lines that repeat an id of an earlier line of their own dump: `dump_hour`, `file`, `line`.
 
-The first line by file name, then line number, is not among them. It is in words that Spark and DuckDB both know,
-of `staged`: `dump_hour`, `event_id`, `file`, `line` of the lines that are events.
+The first line by file name, then line number, is not among them. `staged` are `dump_hour`, `event_id`, `file`,
+`line` of the lines that are events.
 """

@@ -57,17 +57,20 @@ class Table:
         return tuple(column.name for column in self.columns)
 
     @property
-    def ddl(self) -> str:
-        """The columns as Spark SQL, for schemas: `name type, …`."""
-        return self.ddl_of(self.column_names)
+    def types(self) -> dict[str, str]:
+        """The types of the columns by their names, in order."""
+        return {column.name: column.type for column in self.columns}
 
     @property
     def partition_columns(self) -> tuple[Column, ...]:
         """The columns that it is partitioned by."""
         return tuple(column for column in self.columns if column.name in self.partition)
 
-    def ddl_of(self, names: Sequence[str]) -> str:
-        """Return some of the columns as Spark SQL."""
-        return ", ".join(
-            f"`{each.name}` {each.type}" for each in self.columns if each.name in names
-        )
+    @property
+    def path(self) -> str:
+        """Its folder, below the lake."""
+        return f"{self.area}/{self.name}"
+
+    def types_of(self, names: Sequence[str]) -> dict[str, str]:
+        """Return the types of some of the columns by their names."""
+        return {name: self.types[name] for name in names}

@@ -7,13 +7,9 @@ gives the session another id. Who kept the old one, in a link or a report, finds
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from tidegate.tables.model import Column, Table
 from tidegate.tables.sessions import KEY
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 TABLE = Table(
     name="session_aliases",
@@ -53,98 +49,78 @@ ABOUT = tuple(name for name in TABLE.column_names if name not in ("events", "liv
 def members(of: str = "true") -> str:
     """Return the query of which event is in which session: `session_id`, `event_id`, `t` (µs).
 
-    It is in words that Spark and DuckDB both know, of these rows:
+    It is a query of these rows:
 
     - `events`: `sessions.EVENT_COLUMNS`, all that the sessions were made of, others too.
     - `sessions`: `session_id`, `source`, `source_session_id`, `user_key`, `session_start` and `session_end` of
       sessions. Those of one key lie apart in time.
 
     Args:
-        of: predicate of the events that are asked for.
+        of: predicate of the events that are wanted.
     """
     return f"""
         SELECT s.session_id, e.event_id, e.t
         FROM (
-            SELECT source, {KEY} AS k, unix_micros(event_time) AS t, event_id
+            SELECT source, {KEY} AS k, epoch_us(event_time) AS t, event_id
             FROM {{events}} WHERE user_key IS NOT NULL AND {of}
         ) e
         JOIN (
             SELECT source, {KEY} AS k, session_id,
-                unix_micros(session_start) AS lo, unix_micros(session_end) AS hi
+                epoch_us(session_start) AS lo, epoch_us(session_end) AS hi
             FROM {{sessions}}
         ) s ON e.source = s.source AND e.k = s.k AND e.t BETWEEN s.lo AND s.hi"""
 
 
-def listed(members: DataFrame) -> DataFrame:
-    """Return `session_id` and its `members` in order: an array of `event_id`, `event_time`."""
-    from pyspark.sql import functions as F
+def build(within: timedelta) -> str:
+    """Return the query of the rows of ids that are no more, each with the sessions that its events are in now.
 
-    return members.groupBy("session_id").agg(
-        F.expr(
-            "transform(array_sort(collect_list(struct(t, event_id))), "
-            "m -> struct(m.event_id, timestamp_micros(m.t) as event_time))"
-        ).alias("members")
-    )
+    It gives the columns of `TABLE` for all of `lost` that had events and all of `known`, from these rows:
 
-
-def build(
-    retired: DataFrame,
-    known: DataFrame,
-    replaced: DataFrame,
-    moved: DataFrame,
-    within: timedelta,
-) -> DataFrame:
-    """Return the rows of ids that are no more, each with the sessions that its events are in now.
+    - `lost`: rows of `warehouse/sessions` (`ABOUT` at least) whose ids no session has any more.
+    - `were`: what `members` gives of those.
+    - `known`: rows of `TABLE` that there are already.
+    - `replaced`: `session_id` of sessions that were there before, and were built again or taken away.
+    - `moved`: what `members` gives of the sessions that came in their place.
 
     Args:
-        retired: rows of `warehouse/sessions` whose ids no session has any more, with `members` as
-            `listed` gives them.
-        known: rows of `TABLE` that there are already.
-        replaced: `session_id` of sessions that were there before, and were built anew or taken away.
-        moved: `members` of the sessions that came in their place.
-        within: how far apart in time one id stands for one event.
-
-    Returns:
-        The columns of `TABLE`: all rows of `retired` and `known`.
+        within: how far apart in time one id stands for one event. An id that came again after that is another
+            event, so the nearest in time is meant.
     """
-    from pyspark.sql import functions as F
-
-    fresh = retired.select(
-        *ABOUT, F.posexplode("members").alias("at", "e"), F.lit(None).cast("string").alias("was_in")
+    about = ", ".join(ABOUT)
+    of_lost = ", ".join(f"l.{name}" for name in ABOUT)
+    us = within // timedelta(microseconds=1)
+    return f"""
+    WITH members AS (
+        SELECT {of_lost}, w.event_id, w.t, CAST(NULL AS VARCHAR) AS was_in
+        FROM {{lost}} l JOIN {{were}} w ON l.session_id = w.session_id
+        UNION ALL
+        SELECT {about}, e.event_id AS event_id, epoch_us(e.event_time) AS t, e.session_id AS was_in
+        FROM (SELECT {about}, unnest(events) AS e FROM {{known}}) k
+    ),
+    numbered AS (
+        SELECT *, row_number() OVER (PARTITION BY session_id ORDER BY t, event_id) AS number FROM members
+    ),
+    found AS (
+        SELECT m.*, g.session_id IS NOT NULL AS is_gone, n.session_id AS now_in, row_number() OVER (
+            PARTITION BY m.session_id, m.number ORDER BY abs(n.t - m.t), n.session_id
+        ) AS place
+        FROM numbered m
+        LEFT JOIN (SELECT DISTINCT session_id FROM {{replaced}}) g ON m.was_in = g.session_id
+        LEFT JOIN {{moved}} n ON n.event_id = m.event_id AND abs(n.t - m.t) <= {us}
+    ),
+    placed AS (
+        SELECT {about}, number, t, event_id,
+            coalesce(now_in, CASE WHEN is_gone THEN NULL ELSE was_in END) AS live
+        FROM found WHERE place = 1
+    ),
+    whole AS (
+        SELECT {about},
+            list_sort(list(struct_pack(number := number, t := t, event_id := event_id, live := live))) AS es,
+            arg_min(live, number) FILTER (WHERE live IS NOT NULL) AS live_session_id
+        FROM placed GROUP BY {about}
     )
-    older = known.select(*ABOUT, F.posexplode("events").alias("at", "e")).select(
-        *ABOUT, "at", "e", F.col("e.session_id").alias("was_in")
-    )
-    gone = replaced.select(F.col("session_id").alias("was_in"), F.lit(True).alias("is_gone"))
-    placed = (
-        fresh.withColumn("e", F.expr("struct(e.event_id, e.event_time)"))
-        .unionByName(older.withColumn("e", F.expr("struct(e.event_id, e.event_time)")))
-        .join(gone, "was_in", "left")
-        .alias("m")
-        .join(
-            moved.alias("n"),
-            F.expr(
-                "n.event_id = m.e.event_id and abs(n.t - unix_micros(m.e.event_time)) <= "
-                f"{within // timedelta(microseconds=1)}"
-            ),
-            "left",
-        )
-        .groupBy(*(f"m.{name}" for name in ABOUT), "m.at", "m.e", "m.was_in", "m.is_gone")
-        # An id that came again after `within` is another event: the nearest in time is meant.
-        .agg(
-            F.expr(
-                "min(struct(abs(n.t - unix_micros(m.e.event_time)), n.session_id)).session_id"
-            ).alias("now_in")
-        )
-        .withColumn("session", F.expr("coalesce(now_in, if(is_gone, null, was_in))"))
-    )
-    whole = placed.groupBy(*ABOUT).agg(
-        F.expr("array_sort(collect_list(struct(at, e, session)))").alias("es")
-    )
-    return whole.select(
-        *ABOUT,
-        F.expr(
-            "transform(es, x -> struct(x.e.event_id, x.e.event_time, x.session as session_id))"
-        ).alias("events"),
-        F.expr("get(filter(es, x -> x.session is not null), 0).session").alias("live_session_id"),
-    ).select(*TABLE.column_names)
+    SELECT {about}, live_session_id,
+        list_transform(es, lambda x: struct_pack(
+            event_id := x.event_id, event_time := make_timestamptz(x.t), session_id := x.live
+        )) AS events
+    FROM whole"""

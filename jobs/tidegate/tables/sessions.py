@@ -10,12 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from tidegate.tables.model import Column, Table
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 TABLE = Table(
     name="sessions",
@@ -65,11 +61,12 @@ EVENT_COLUMNS = (
 KEY = "coalesce('i:' || source_session_id, 'u:' || user_key)"
 """What ties events, and sessions, together: the source's own session id, else the user."""
 
-_FIRST = "struct(t, event_id, event_type, user_key)"
-_LAST = "struct(t, event_id, event_type)"
-
 UNTYPED = ""
 """Stands in `events_by_type` for events without a type, since a map's key can't be NULL."""
+
+_HOUR_US = 3_600_000_000
+_ORDER = "PARTITION BY source, k ORDER BY t, event_id, dump_hour, event_type"
+"""The order of events: time, then id. Rows that agree in both came in dumps that are far apart."""
 
 
 @dataclass(frozen=True)
@@ -90,174 +87,135 @@ class Rules:
         return self.max // timedelta(microseconds=1)
 
 
-def sessionize(events: DataFrame, rules: Rules) -> DataFrame:
-    """Compute the sessions of events from scratch.
+def sessionize(rules: Rules) -> str:
+    """Return the query of the sessions of events, computed from scratch.
+
+    Where each cut at `max` falls depends on the cut before it, so a run that is so long has its cuts found by one
+    pass over its times; such runs are few.
 
     Args:
-        events: `EVENT_COLUMNS` at least, of any users, each user's events complete from the start
-            of a session to a pause; events without a user are left out.
         rules: gap and longest session.
 
     Returns:
-        The columns of `TABLE`.
+        A query of the columns of `TABLE`, over `events`: `EVENT_COLUMNS` at least, of any users, each user's events
+        complete from the start of a session to a pause; events without a user are left out.
     """
-    return _collapse(_cut(_runs(events, rules), rules))
+    return f"""
+    WITH {_runs(rules)},
+    cuts AS (
+        SELECT source, k, s, session_cuts(list_sort(list(DISTINCT t)), {rules.max_us}) AS cuts
+        FROM runs WHERE NOT own GROUP BY source, k, s HAVING max(t) - s >= {rules.max_us}
+    ),
+    cut AS (
+        SELECT r.* EXCLUDE (s, is_first, is_last),
+            coalesce(list_max(list_filter(c.cuts, lambda x: x <= r.t)), r.s) AS s
+        FROM runs r LEFT JOIN cuts c ON r.source = c.source AND r.k = c.k AND r.s = c.s
+    ),
+    beside AS (
+        SELECT *, lag(s) OVER ({_ORDER}) AS s_before, lead(s) OVER ({_ORDER}) AS s_after FROM cut
+    ),
+    assigned AS (
+        SELECT *, s_before IS NULL OR s_before <> s AS is_first, s_after IS NULL OR s_after <> s AS is_last
+        FROM beside
+    ),
+    {_COLLAPSED}"""
 
 
-def uncut(events: DataFrame, rules: Rules) -> DataFrame:
-    """Compute what no pause interrupts: sessions as if there were no longest one.
+def uncut(rules: Rules) -> str:
+    """Return the query of what no pause interrupts: sessions as if there were no longest one.
 
-    They are those of `sessionize` but for the few that `is_long` tells of, at less than half of its cost.
+    They are those of `sessionize` but for the few that `is_long` names, at less than half of its cost.
 
     Args:
-        events: as `sessionize` takes them.
         rules: of which the gap counts.
 
     Returns:
-        The columns of `TABLE`.
+        As `sessionize`.
     """
-    return _collapse(_runs(events, rules))
+    return f"WITH {_runs(rules)}, assigned AS (SELECT * FROM runs), {_COLLAPSED}"
 
 
 def is_long(rules: Rules) -> str:
     """Return the predicate of rows of `uncut` that are no sessions, since they are to be cut again."""
-    us = "unix_micros(session_end) - unix_micros(session_start)"
-    return f"(source_session_id is null and {us} >= {rules.max_us})"
+    us = "epoch_us(session_end) - epoch_us(session_start)"
+    return f"(source_session_id IS NULL AND {us} >= {rules.max_us})"
 
 
-def _runs(events: DataFrame, rules: Rules) -> DataFrame:
-    """Return events with `k` (key), `t` (µs) and `s` (µs): the start of the run that no pause interrupts.
+def events_of(where: str) -> str:
+    """Return the query of the `events` of those `sessions` that a predicate names."""
+    columns = ", ".join(f"e.{name}" for name in EVENT_COLUMNS)
+    return f"""
+        SELECT {columns} FROM (
+            SELECT {", ".join(EVENT_COLUMNS)}, {KEY} AS k FROM {{events}} WHERE user_key IS NOT NULL
+        ) e
+        SEMI JOIN (
+            SELECT source, {KEY} AS k, session_start, session_end FROM {{sessions}} WHERE {where}
+        ) s ON e.source = s.source AND e.k = s.k AND e.event_time BETWEEN s.session_start AND s.session_end"""
 
-    Its start is a run's name, since times only grow along the order. The first event of a run has `first`
-    and the last one `last`: what the session keeps of it, NULL in all others. `after` is the time (µs) of the
-    key's next event.
+
+def _runs(rules: Rules) -> str:
+    """Return the steps up to `runs`: events with what ties them (`k`), their time and their run's start (`t`, `s`, µs).
+
+    A run is what no pause interrupts. Its start is its name, since times only grow along the order. The source's
+    own sessions (`own`) have no pauses.
     """
-    from pyspark.sql import Window
-    from pyspark.sql import functions as F
+    paused = f"(NOT own AND {{}} > {rules.gap_us})"
+    return f"""
+    keyed AS (
+        SELECT source, {KEY} AS k, source_session_id IS NOT NULL AS own, user_key, event_id, event_type,
+            dump_hour, epoch_us(event_time) AS t
+        FROM {{events}} WHERE user_key IS NOT NULL
+    ),
+    neighbours AS (
+        SELECT *, lag(t) OVER ({_ORDER}) AS t_before, lead(t) OVER ({_ORDER}) AS t_after FROM keyed
+    ),
+    ends AS (
+        SELECT * EXCLUDE (t_before, t_after), t_before IS NULL OR {paused.format("t - t_before")} AS is_first,
+            t_after IS NULL OR {paused.format("t_after - t")} AS is_last
+        FROM neighbours
+    ),
+    runs AS (
+        SELECT *, max(CASE WHEN is_first THEN t END) OVER (
+            {_ORDER} ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS s
+        FROM ends
+    )"""
 
-    keyed = (
-        events.where("user_key is not null")
-        .select(*EVENT_COLUMNS)
-        .withColumn("k", F.expr(KEY))
-        .withColumn("t", F.unix_micros("event_time"))
+
+_ENDS = (
+    ("first_event_id", "is_first", "event_id"),
+    ("first_event_type", "is_first", "event_type"),
+    ("first_user_key", "is_first", "user_key"),
+    ("last_event_id", "is_last", "event_id"),
+    ("last_event_type", "is_last", "event_type"),
+)
+"""What a session keeps of its first event and of its last: name, mark of the event, column of the event."""
+
+_COLLAPSED = f"""
+    whole AS (
+        SELECT source, k, s, count(*) AS event_count, max(t) AS e,
+            list(coalesce(event_type, '{UNTYPED}')) AS types, list_sort(list(DISTINCT dump_hour)) AS dump_hours,
+            {", ".join(f"max(CASE WHEN {mark} THEN {column} END) AS {name}" for name, mark, column in _ENDS)}
+        FROM assigned GROUP BY source, k, s
+    ),
+    named AS (
+        SELECT *, CASE WHEN k LIKE 'i:%' THEN substring(k, 3) END AS source_session_id FROM whole
     )
-    order = Window.partitionBy("source", "k").orderBy("t", "event_id")
-    paused = f"source_session_id is null and {{}} > {rules.gap_us}"
-    return (
-        keyed.withColumn("before", F.lag("t").over(order))
-        .withColumn("after", F.lead("t").over(order))
-        .withColumn(
-            "first",
-            F.expr(
-                f"case when before is null or ({paused.format('t - before')}) then {_FIRST} end"
-            ),
-        )
-        .withColumn(
-            "last",
-            F.expr(f"case when after is null or ({paused.format('after - t')}) then {_LAST} end"),
-        )
-        .withColumn("s", F.max("first.t").over(order))
-        .drop("before")
-    )
+    SELECT source, CAST(make_timestamp(s) AS DATE) AS start_date,
+        make_timestamptz(s - mod(mod(s, {_HOUR_US}) + {_HOUR_US}, {_HOUR_US})) AS start_hour,
+        coalesce(source_session_id, left(sha256(CAST(to_json(
+            [source, first_user_key, first_event_id, CAST(s AS VARCHAR)]
+        ) AS VARCHAR)), 32)) AS session_id,
+        source_session_id, first_user_key AS user_key, make_timestamptz(s) AS session_start,
+        make_timestamptz(e) AS session_end, CAST(e - s AS DOUBLE) / CAST(1000000 AS DOUBLE) AS duration_s,
+        event_count, counts_by_value(types) AS events_by_type, first_event_id, first_event_type,
+        last_event_id, last_event_type, event_count = 1 AS is_bounce, dump_hours
+    FROM named"""
+"""The steps from `assigned`, events that know their session, to the columns of `TABLE`.
 
-
-def _cut(runs: DataFrame, rules: Rules) -> DataFrame:
-    """Return runs with those cut that are as long as `max`.
-
-    Where each cut falls depends on the cut before it, so it is a fold over the run's times; such runs are
-    few, and a fold carries only its cuts.
-    """
-    from pyspark.sql import functions as F
-
-    cuts = (
-        runs.where("source_session_id is null")
-        .groupBy("source", "k", "s")
-        .agg(F.max("t").alias("end"), F.sort_array(F.collect_set("t")).alias("times"))
-        .where(f"end - s >= {rules.max_us}")
-        .select(
-            "source",
-            "k",
-            "s",
-            F.expr(
-                "aggregate(times, array(s), (cuts, t) -> "
-                f"if(t - element_at(cuts, -1) >= {rules.max_us}, concat(cuts, array(t)), cuts))"
-            ).alias("cuts"),
-        )
-    )
-    return (
-        runs.join(cuts, ["source", "k", "s"], "left")
-        .withColumn("s", F.expr("coalesce(array_max(filter(cuts, c -> c <= t)), s)"))
-        .withColumn("first", F.expr(f"if(t = s, {_FIRST}, null)"))
-        .withColumn(
-            "last",
-            F.expr(
-                "if(last is not null or after >= array_min(filter(cuts, c -> c > t)), "
-                f"{_LAST}, null)"
-            ),
-        )
-        .drop("cuts")
-    )
-
-
-def _collapse(assigned: DataFrame) -> DataFrame:
-    """Return the columns of `TABLE`, one row a session, from events that know their session.
-
-    Of `first` the least and of `last` the greatest one counts. Few events have them, so few groups differ by
-    them; and to count groups takes half the time that an aggregate of structs and lists does.
-    """
-    from pyspark.sql import functions as F
-
-    alike = assigned.groupBy(
-        "source",
-        "k",
-        "s",
-        "first",
-        "last",
-        F.coalesce("event_type", F.lit(UNTYPED)).alias("type"),
-        "dump_hour",
-    ).agg(F.count(F.lit(1)).alias("n"))
-    whole = (
-        alike.groupBy("source", "k", "s")
-        .agg(
-            F.sum("n").alias("event_count"),
-            F.collect_list(F.struct("type", "n")).alias("counts"),
-            F.min("first").alias("first"),
-            F.max("last").alias("last"),
-            F.array_sort(F.collect_set("dump_hour")).alias("dump_hours"),
-        )
-        .withColumn(
-            "events_by_type",
-            F.expr(
-                "map_from_entries(transform(array_sort(array_distinct(counts.type)), type -> "
-                "struct(type, aggregate(filter(counts, c -> c.type = type), 0L, (sum, c) -> sum + c.n))))"
-            ),
-        )
-        .withColumn("source_session_id", F.expr("if(k like 'i:%', substr(k, 3), null)"))
-    )
-    return whole.select(
-        "source",
-        F.expr("to_date(timestamp_micros(first.t))").alias("start_date"),
-        F.expr("date_trunc('hour', timestamp_micros(first.t))").alias("start_hour"),
-        F.expr(
-            "coalesce(source_session_id, "
-            # With its time: after the window of duplicates an id may come again, as another event.
-            "left(sha2(to_json(array(source, first.user_key, first.event_id, "
-            "cast(first.t as string))), 256), 32))"
-        ).alias("session_id"),
-        "source_session_id",
-        F.col("first.user_key").alias("user_key"),
-        F.expr("timestamp_micros(first.t)").alias("session_start"),
-        F.expr("timestamp_micros(last.t)").alias("session_end"),
-        F.expr("(last.t - first.t) / 1e6d").alias("duration_s"),
-        "event_count",
-        "events_by_type",
-        F.col("first.event_id").alias("first_event_id"),
-        F.col("first.event_type").alias("first_event_type"),
-        F.col("last.event_id").alias("last_event_id"),
-        F.col("last.event_type").alias("last_event_type"),
-        F.expr("event_count = 1").alias("is_bounce"),
-        "dump_hours",
-    ).select(*TABLE.column_names)
+Few events have a mark, so that what one keeps of them costs little. An id is made of its first event's time too:
+after the window of duplicates an event id may come again, as another event.
+"""
 
 
 def affected(rules: Rules) -> str:
@@ -269,7 +227,7 @@ def affected(rules: Rules) -> str:
     touched time stays as it is, since sessions are cut from left to right. So the range begins there.
     Where it can end before the island does, `RESUMED` tells.
 
-    It is in words that Spark and DuckDB both know, of these rows:
+    It is a query of these rows:
 
     - `touched`: `k`, `lo`, `hi` (µs): stretches in which a key gained or lost events.
     - `old`: `k`, `lo`, `hi` (µs): the published sessions of those keys near the stretches.
@@ -331,7 +289,7 @@ A session that starts after all that was touched, before the change and after it
 sessions in both, since each is cut from the start of the one before. So a user who never pauses has
 two or three sessions built again, not all of them to this day.
 
-It is in words that Spark and DuckDB both know, of these rows:
+It is a query of these rows:
 
 - `ranges`: as `affected` gives them.
 - `old`: `k`, `lo` (µs, start), `session_id` of the published sessions in the ranges, and of others.

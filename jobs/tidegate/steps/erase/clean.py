@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tidegate.lake import Row, literal, parse_time, slices_where
-from tidegate.landing.erased import MARK, Erased, marked
+from tidegate.lake import Row, Slices, literal, parse_time, slices_where
+from tidegate.landing.erased import Erased
 from tidegate.steps.candidates import Candidate, Taken, by_slice, new_place
 from tidegate.steps.derive import beaten_error, publish_candidate
 from tidegate.steps.erase.model import Person
@@ -45,7 +45,7 @@ def still_in_books(work: Work, source: Source, person: Person) -> list[str]:
     return [
         f"{table.area}/{table.name}"
         for table, theirs in (*asked, (NUMBERS, mine))
-        if work.lake.books.rows(f"{table.area}/{table.name}", f"{theirs} LIMIT 1")
+        if work.lake.book(table, theirs, ("count(*) AS n",))[0]["n"]
     ]
 
 
@@ -63,12 +63,12 @@ def _rewrite(
     work: Work, table: Table, key: str, theirs: str, change: Callable[[Row], Row | None]
 ) -> None:
     """Write the rows of a book that go with some of them again, in one commit: changed, or left out."""
-    rows = work.lake.books.rows(f"{table.area}/{table.name}", theirs, (f"DISTINCT {key}",))
-    if not rows:
+    keys = [row[key] for row in work.lake.book(table, theirs, (f"DISTINCT {key}",))]
+    if not keys:
         return
-    where = f"{key} in ({', '.join(literal(row[key]) for row in rows)})"
+    where = f"{key} in ({', '.join(map(literal, keys))})"
     kept = [new for row in work.lake.book(table, where) if (new := change(row)) is not None]
-    work.lake.replace(table, work.lake.frame(kept, table.ddl).coalesce(1), where)
+    work.lake.replace_with(table, kept, Slices.where(key, keys))
 
 
 def clean_aliases(work: Work, source: Source, person: Person, erased: Erased) -> Audit | None:
@@ -79,17 +79,21 @@ def clean_aliases(work: Work, source: Source, person: Person, erased: Erased) ->
         theirs = f"source = {literal(name)} AND {person.is_in('user_key')}"
         hours = sorted(
             parse_time(row["start_hour"])
-            for row in work.lake.books.rows(
-                f"{table.area}/{table.name}", theirs, ("DISTINCT start_hour",)
-            )
+            for row in work.lake.book(table, theirs, ("DISTINCT start_hour",))
         )
         last = work.ledger.last(table, name)
         if not hours or last is None:
             return None
-        rows = work.lake.read(table).where(slices_where(table, name, hours))
-        kept = marked(rows, erased, ["user_key"]).where(f"not `{MARK}`")
+        where = slices_where(table, name, hours)
+        users = [row["user_key"] for row in work.lake.book(table, where, ("DISTINCT user_key",))]
+        gone = ", ".join(map(literal, sorted(erased.among(users)))) or "NULL"
         place = new_place(work, table, name)
-        work.lake.stage(kept.select(*table.column_names).coalesce(1), place)
+        work.lake.build(
+            f"SELECT * FROM {{rows}} WHERE {where} AND coalesce(user_key NOT IN ({gone}), true)",
+            place,
+            table.types,
+            rows=work.at(table, name),
+        )
         counts = by_slice(work, table, place)
         slices = {hour: counts[hour]["n"] if hour in counts else 0 for hour in hours}
         facts = {"rows": sum(slices.values()), "unaccounted": 0, "dangling": 0}

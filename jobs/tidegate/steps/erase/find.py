@@ -66,8 +66,8 @@ def find(work: Work, files: LakeFiles, source: Source, person: Person, since: in
         since: number of the person's erasure; landings that knew of it left the lines out. None: not asked for.
     """
     name = source.source
-    books, mine = work.lake.books, f"source = {literal(name)}"
-    [of_events] = books.rows(
+    reader, mine = work.lake.reader, f"source = {literal(name)}"
+    [of_events] = reader.rows(
         "warehouse/events",
         f"{mine} AND {person.is_of_event}",
         ("count(*) AS n", "list(DISTINCT dump_hour) AS hours", "list(DISTINCT file) AS files"),
@@ -75,7 +75,7 @@ def find(work: Work, files: LakeFiles, source: Source, person: Person, since: in
     owned = 0
     for table in (sessions.TABLE, session_aliases.TABLE):
         theirs = f"{mine} AND {person.is_in('user_key')}"
-        owned += books.rows(f"warehouse/{table.name}", theirs, ("count(*) AS n",))[0]["n"]
+        owned += reader.rows(f"warehouse/{table.name}", theirs, ("count(*) AS n",))[0]["n"]
     lines = quarantined(work, source, person, since)
     standing = candidates(work, files, source, person, since).standing()
     published = {parse_time(hour) for hour in of_events["hours"] or ()}
@@ -106,7 +106,7 @@ def find(work: Work, files: LakeFiles, source: Source, person: Person, since: in
 def strangers(work: Work, person: Person, known: Sequence[Source]) -> dict[str, int]:
     """Return how many events of a person there are of sources that have no file any more."""
     names = ", ".join(literal(source.source) for source in known) or "''"
-    rows = work.lake.books.rows(
+    rows = work.lake.reader.rows(
         "warehouse/events",
         f"source NOT IN ({names}) AND {person.is_of_event}",
         ("source",),
@@ -122,13 +122,13 @@ def mentions(work: Work, source: Source, person: Person) -> int:
         f"source = {literal(source.source)} AND NOT {person.is_of_event} "
         f"AND {person.is_named_in('properties')}"
     )
-    return int(work.lake.books.rows("warehouse/events", where, ("count(*) AS n",))[0]["n"])
+    return int(work.lake.reader.rows("warehouse/events", where, ("count(*) AS n",))[0]["n"])
 
 
 def quarantined(work: Work, source: Source, person: Person, since: int | None) -> list[Row]:
     """Return the lines in quarantine that are, or may be, a person's, but for those of landings that knew."""
     aware = {row["landing_id"] for row in _landings(work, source) if _aware(row, since)}
-    rows = work.lake.books.rows(
+    rows = work.lake.reader.rows(
         f"{QUARANTINE.area}/{QUARANTINE.name}",
         f"source = {literal(source.source)} AND {person.is_of_line(source, 'raw')}",
         ("dump_hour", "file", "line", "landing_id"),
@@ -163,7 +163,7 @@ def candidates(
         if "/_temporary/" in part.name
     }
     theirs = f"{person.is_of_event} OR {person.is_of_line(source, '_raw')}"
-    looked = work.lake.books.holding([*sorted(of_place), *sorted(begun)], theirs)
+    looked = work.lake.reader.holding([*sorted(of_place), *sorted(begun)], theirs)
     unfinished = [*looked.unreadable, *(each for each in looked.rows if each in begun)]
     every = {f"{STAGING}/{part.name}": part for parts in places.values() for part in parts}
     return Candidates(

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import EXIT_HELD
 from tidegate.hours import hours_text
-from tidegate.landing.erased import ID_COLUMNS, hashed_id
-from tidegate.landing.pii import HASH_DIGITS
+from tidegate.landing.erased import HASH_DIGITS, ID_COLUMNS, hashed_id
 from tidegate.quoting import literal
 from tidegate.steps.maintain.model import counted, size_text
 

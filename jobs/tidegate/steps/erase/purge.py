@@ -146,12 +146,12 @@ def _purge_table(
         for each in files.below(where)
         if each.name.endswith(".parquet") and not each.name.startswith("_")
     }
-    committed = work.lake.books.added(where, -1)
+    committed = work.lake.reader.added(where, -1)
     purged.scanned += len(listed)
     # `find` looks into what is published, row by row.
     earlier = _live(work, table, version)
     others = sorted(name for name, file in listed.items() if file.base not in earlier)
-    looked = work.lake.books.holding(others, _condition(table, person))
+    looked = work.lake.reader.holding(others, _condition(table, person))
     # Once more: what was committed meanwhile is not to be taken for something of earlier versions.
     live = _live(work, table, version)
     found = sorted({*looked.rows, *looked.unreadable})
@@ -177,7 +177,7 @@ def _live(work: Work, table: Table, version: int | None) -> set[str]:
     names = {_base(name) for name in work.lake.files(table)}
     if version is not None:
         names |= {_base(name) for name in work.lake.files(table, version)}
-        names |= work.lake.books.added(place(table), version)
+        names |= work.lake.reader.added(place(table), version)
     return names
 
 
@@ -224,9 +224,9 @@ def _purge_derived(work: Work, files: LakeFiles, who: Erasing, purged: Purged) -
                     alike.setdefault(folder, {})[f"{STAGING}/{part.name}"] = where
     holding: set[Place] = set()
     for of_place in alike.values():
-        theirs = of_columns(who.person, work.lake.books.columns(min(of_place)))
+        theirs = of_columns(who.person, work.lake.reader.columns(min(of_place)))
         holding |= {
-            of_place[name] for name in work.lake.books.holding(sorted(of_place), theirs).rows
+            of_place[name] for name in work.lake.reader.holding(sorted(of_place), theirs).rows
         }
     for where in holding:
         purged.remove(files, STAGING, places[where])
@@ -237,7 +237,7 @@ def _purge_reports(work: Work, files: LakeFiles, person: Person, purged: Purged)
     listed = {f"{REPORTS}/{each.name}": each for each in files.below(REPORTS)}
     pages = sorted(name for name in listed if name.endswith(".html"))
     purged.scanned += len(pages)
-    found = work.lake.books.naming(pages, person.page_pattern())
+    found = work.lake.reader.naming(pages, person.page_pattern())
     purged.remove(files, REPORTS, [listed[name] for name in found])
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from tidegate import engine
-from tidegate.lake import Compacted, literal, parse_time
+from tidegate.lake import literal, parse_time
+from tidegate.lake.model import Compacted
 from tidegate.steps.maintain.model import MANY, Freed, counted, shown
 from tidegate.steps.maintain.promise import place
 from tidegate.tables import OPS, WAREHOUSE, Table
@@ -37,8 +37,8 @@ def compact(work: Work, now: datetime, dry_run: bool) -> Iterator[Freed]:
             by_source[source] += [date.fromisoformat(each) for each in dates]
         for source, days in sorted(by_source.items()):
             mine = {p: n for p, n in crowded.items() if p[0] == source}
-            wheres = _wheres(table, source, sorted(days))
-            yield from _put_together(work, "compact", table, wheres, mine, dry_run)
+            parts = _partitions(table, source, sorted(days))
+            yield from _put_together(work, "compact", table, parts, mine, dry_run)
 
 
 def fold(work: Work, dry_run: bool) -> Iterator[Freed]:
@@ -47,11 +47,8 @@ def fold(work: Work, dry_run: bool) -> Iterator[Freed]:
         crowded = crowded_partitions(table, work.lake.files(table), frozenset())
         if not crowded:
             continue
-        where = "true"
-        for column in table.partition:  # one at most
-            names = ", ".join(literal(value) for (value,) in sorted(crowded))
-            where = f"{column} IN ({names})"
-        yield from _put_together(work, "fold", table, [where], crowded, dry_run)
+        parts = {column: [value for (value,) in sorted(crowded)] for column in table.partition}
+        yield from _put_together(work, "fold", table, [parts], crowded, dry_run)
 
 
 def busy(work: Work, table: Table, now: datetime) -> set[tuple[str, str]]:
@@ -92,14 +89,17 @@ def partition_of(file: str) -> Partition:
     return tuple(part.partition("=")[2] for part in file.split("/")[:-1])
 
 
-def _wheres(table: Table, source: str, days: Sequence[date]) -> list[str]:
-    """Return predicates of literals over a table's partition columns."""
-    mine = f"source = {literal(source)}"
+def _partitions(
+    table: Table, source: str, days: Sequence[date]
+) -> list[Mapping[str, Sequence[str]]]:
+    """Return by partition column the values of the partitions that are compacted, one commit each."""
     if len(table.partition) == 1:
-        return [mine]
+        return [{"source": [source]}]
     return [
-        f"{mine} AND {table.partition[1]} IN "
-        f"({', '.join(literal(day) for day in days[at : at + _DATES_AT_ONCE])})"
+        {
+            "source": [source],
+            table.partition[1]: [day.isoformat() for day in days[at : at + _DATES_AT_ONCE]],
+        }
         for at in range(0, len(days), _DATES_AT_ONCE)
     ]
 
@@ -108,7 +108,7 @@ def _put_together(
     work: Work,
     part: str,
     table: Table,
-    wheres: Sequence[str],
+    partitions: Sequence[Mapping[str, Sequence[str]]],
     crowded: dict[Partition, int],
     dry_run: bool,
 ) -> Iterator[Freed]:
@@ -120,9 +120,8 @@ def _put_together(
         return
     done: list[Compacted] = []
     skipped = 0
-    engine.fit(work.lake.spark, engine.LARGE_ROWS + 1 if part == "compact" else 0)
-    for where in wheres:
-        found = work.lake.compact(table, where)
+    for each in partitions:
+        found = work.lake.compact(table, each)
         skipped += found is None
         done += [found] if found else []
     before = sum(each.files_before for each in done)

@@ -154,12 +154,12 @@ def read_back(work: Work, releases: Sequence[Row]) -> Iterator[Need]:
                     same = work.ledger.same_rows(BY_NAME[name], source, version)
                     yield Need(name, same, f"{table.name} of {source} follows from there")
         yield from _of_aliases(work, source)
-    for row in foreign_commits(work, session_aliases.TABLE):
+    for commit in foreign_commits(work, session_aliases.TABLE):
         # `verify` takes from there which ids were ever published: no dump can tell.
         yield Need(
             session_aliases.TABLE.name,
-            row["version"] - 1,
-            f"version {row['version']} was not made by Tidegate",
+            commit.version - 1,
+            f"version {commit.version} was not made by Tidegate",
         )
 
 

@@ -108,7 +108,7 @@ def _unreferenced(work: Work, files: LakeFiles, kept: Kept, now: datetime) -> li
             got=f"{len(missing)} are not, such as {min(missing)}",
             todo="nothing was removed; see who else removes files of the lake, and bring them back",
         )
-    between = work.lake.books.added(kept.place, kept.version)
+    between = work.lake.reader.added(kept.place, kept.version)
     return unreferenced(listed, oldest | latest | between, now)
 
 

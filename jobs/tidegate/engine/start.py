@@ -1,0 +1,70 @@
+"""Open a lake for writing: claim it, start its engine, and give this process a folder for what it computes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tidegate.settings import Settings
+
+if TYPE_CHECKING:
+    from tidegate.lake import Lake
+
+
+@contextmanager
+def open_lake(settings: Settings, tell: Callable[[str], None] | None = None) -> Iterator[Lake]:
+    """Yield a lake that this process may write.
+
+    With the DuckDB engine any number of processes hold it together; a Spark server holds it alone.
+
+    Args:
+        settings: whose lake, and which engine.
+        tell: is given a line of progress at a time.
+
+    Raises:
+        TryAgainError: no Spark server answers, or it or S3 was lost in the middle of the work.
+        TidegateError: the lake is held by others, its kind can't be written by this engine, or memory, room or a file
+            was missing in the middle of the work.
+    """
+    import duckdb
+
+    from tidegate.engine.failures import query_failure
+    from tidegate.lake import Lake
+    from tidegate.lake.claim import claim
+
+    with ExitStack() as held:
+        if settings.engine == "duckdb":
+            claimed = held.enter_context(claim(settings, "shared"))
+            scratch: Path | None = held.enter_context(_scratch(settings))
+            spark, still_claimed = None, claimed.check
+        else:
+            from tidegate.engine import session
+
+            spark, still_claimed = held.enter_context(session.session(settings, tell))
+            scratch = held.enter_context(session.scratch(spark))
+        lake = Lake(settings.lake, settings.s3, scratch, spark, still_claimed)
+        held.callback(lake.close)
+        try:
+            yield lake
+        except duckdb.Error as error:
+            failure = query_failure(error, settings)
+            if failure is None:
+                raise
+            raise failure from error
+
+
+@contextmanager
+def _scratch(settings: Settings) -> Iterator[Path]:
+    """Yield a folder of this process's own; what a killed one left is removed by the next."""
+    from tidegate.stack.private import own_folder
+
+    parent = settings.home / "scratch"
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = own_folder(parent, "process")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,46 @@
+"""Failures: what goes wrong when a metric is computed is its value, unless it says nothing of the candidate."""
+
+from __future__ import annotations
+
+from tidegate.errors import TidegateError, TryAgainError
+from tidegate.lost import lost
+
+
+class Failure:
+    """Why a metric has no value.
+
+    Args:
+        error: what was raised when it was computed.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+def judged(error: Exception) -> Exception:
+    """Return an error that says something of the candidate.
+
+    Raises:
+        TryAgainError: it says that a connection was lost.
+        TidegateError: it says that the machine lacks something.
+    """
+    import duckdb
+
+    missing = lost(error)
+    if missing is not None:
+        raise TryAgainError(
+            f"{missing} did not answer during an audit",
+            got=str(error).partition("\n")[0],
+            todo="see whether it runs (tidegate status), then run this again; nothing was judged",
+        ) from error
+    if isinstance(error, TidegateError):
+        raise error
+    if isinstance(error, duckdb.OutOfMemoryException):
+        raise TidegateError(
+            "the audit needs more memory, or more room on the disk, than there is",
+            got=str(error).partition("\n")[0],
+            todo="give the process more of it, then run this again; nothing was judged",
+        ) from error
+    if isinstance(error, duckdb.InterruptException):
+        raise error
+    return error
