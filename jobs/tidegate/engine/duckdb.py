@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _THREADS = 2
 """Files that are landed at once."""
+_BATCH_ROWS = 65_536
+"""Rows that a query gives at a time: the next are computed while these are written."""
 
 
 class DuckDBEngine:
@@ -56,7 +58,7 @@ class DuckDBEngine:
         """See `Engine.replace`."""
         text = typed(self._reader.resolve(query, places), columns)
         with self._reader.cursor() as own:
-            rows = own.execute(text).to_arrow_reader()
+            rows = own.execute(text).to_arrow_reader(_BATCH_ROWS)
             self._tables.replace(table, rows, slices, record=dict(record), app=app, number=number)
 
     def add_columns(self, table: Table, wanted: Mapping[str, str]) -> None:

@@ -114,11 +114,11 @@ def _order(file: ActiveFile, layout: Layout) -> tuple[str, str]:
 
 
 def _put_together(table: CommittedTable, layout: Layout, group: _Group) -> list[DataFile]:
-    writer = DataWriter(table.files, layout)
-    for file in group.files:
-        for batch in read_batches(table.files, file["path"], layout):
-            writer.add_to(group.values, batch)
-    written = writer.close()
+    with DataWriter(table.files, layout) as writer:
+        for file in group.files:
+            for batch in read_batches(table.files, file["path"], layout):
+                writer.add_to(group.values, batch)
+        written = writer.close()
     counts = [file["num_records"] for file in group.files]
     rows = sum(file.rows for file in written)
     if None not in counts and rows != sum(counts):

@@ -352,13 +352,13 @@ class _Replacement:
         values = tuple(file[f"partition.{name}"] for name in self._layout.partition)
         if not self._has_replaced_rows(file):
             return None
-        writer = DataWriter(self._table.files, self._layout)
-        for batch in read_batches(self._table.files, file["path"], self._layout):
-            stays = pc.invert(self._where.mask(batch))
-            rows = batch.filter(stays)
-            if rows.num_rows:
-                writer.add_to(values, rows)
-        return writer.close()
+        with DataWriter(self._table.files, self._layout) as writer:
+            for batch in read_batches(self._table.files, file["path"], self._layout):
+                stays = pc.invert(self._where.mask(batch))
+                rows = batch.filter(stays)
+                if rows.num_rows:
+                    writer.add_to(values, rows)
+            return writer.close()
 
     def _has_replaced_rows(self, file: ActiveFile) -> bool:
         """Return whether any row of a file is replaced. It reads the columns that tell only."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import IO, Any
@@ -31,6 +33,8 @@ GROUP_BYTES = 64 * 2**20
 FILE_BYTES = 256 * 2**20
 """Bytes on the disk after which a slice goes on in another file."""
 _OPEN_FILES = 32
+_WRITERS = 2
+"""Threads that write row groups, and groups that wait for them or are written, which takes memory."""
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 Values = Mapping[str, str | None]
@@ -85,7 +89,7 @@ class DataWriter:
     """Writes rows into new data files of a table, a file a partition and slice.
 
     Rows may come in any order. Those that come slice by slice take the least memory, and no slice has more files
-    than its size needs.
+    than its size needs. Use it as a context, so that no thread of it stays.
 
     Args:
         files: of the table's folder.
@@ -95,8 +99,15 @@ class DataWriter:
     def __init__(self, files: TableFiles, layout: Layout) -> None:
         self._files = files
         self._layout = layout
+        self._threads = _Threads()
         self._open: dict[tuple[Any, ...], _OpenFile] = {}
         self._closed: list[DataFile] = []
+
+    def __enter__(self) -> DataWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.stop()
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Write rows, which have all columns of the table."""
@@ -113,7 +124,7 @@ class DataWriter:
         if key not in self._open:
             if len(self._open) >= _OPEN_FILES:
                 self._close(next(iter(self._open)))
-            self._open[key] = _OpenFile.created(self._files, self._layout, key)
+            self._open[key] = _OpenFile.created(self._files, self._layout, key, self._threads)
         file = self._open[key]
         with _reported(self._layout.where):
             file.add(rows.select(file.schema.names))
@@ -126,6 +137,9 @@ class DataWriter:
 
     def close(self) -> list[DataFile]:
         """Finish all files and return them."""
+        with _reported(self._layout.where):
+            for each in self._open.values():  # side by side, before one after another is finished
+                each.write_group()
         for key in list(self._open):
             self._close(key)
         return self._closed
@@ -157,6 +171,29 @@ class DataWriter:
             yield key, batch.filter(fits)
 
 
+class _Threads:
+    """Threads that compress and write row groups, beside the query that gives the rows."""
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+        self._running: deque[Future[None]] = deque()
+
+    def run(self, work: Callable[[], None]) -> Future[None]:
+        """Start a piece of work once few others run; an error of one of those is raised here."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_WRITERS)
+        while len(self._running) >= _WRITERS:
+            self._running.popleft().result()
+        future = self._pool.submit(work)
+        self._running.append(future)
+        return future
+
+    def stop(self) -> None:
+        """Wait for the threads' end."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+
 @dataclass
 class _OpenFile:
     """A data file that is being written."""
@@ -167,6 +204,8 @@ class _OpenFile:
     partition: Values
     sink: IO[bytes]
     writer: pq.ParquetWriter
+    threads: _Threads
+    writing: Future[None] | None = None
     waiting: list[pa.RecordBatch] = field(default_factory=list)
     waiting_bytes: int = 0
     rows: int = 0
@@ -174,7 +213,9 @@ class _OpenFile:
     nulls: dict[str, int] = field(default_factory=dict)
 
     @staticmethod
-    def created(files: TableFiles, layout: Layout, key: tuple[Any, ...]) -> _OpenFile:
+    def created(
+        files: TableFiles, layout: Layout, key: tuple[Any, ...], threads: _Threads
+    ) -> _OpenFile:
         """Return a new file of a partition."""
         values = dict(zip(layout.partition, map(partition_text, key), strict=False))
         path = "/".join([*map(_folder, values.items()), f"part-{uuid4()}.zstd.parquet"])
@@ -182,7 +223,7 @@ class _OpenFile:
         with _reported(layout.where):
             sink = files.create(path)
             writer = pq.ParquetWriter(sink, schema, compression="zstd")
-        return _OpenFile(layout, schema, path, values, sink, writer)
+        return _OpenFile(layout, schema, path, values, sink, writer, threads)
 
     def add(self, rows: pa.RecordBatch) -> None:
         """Take rows; they are written once they make a row group."""
@@ -197,15 +238,23 @@ class _OpenFile:
             self.write_group()
 
     def write_group(self) -> None:
-        """Write the rows that wait as a row group."""
+        """Write the rows that wait as a row group, in a thread: the file's groups one after another."""
         if self.waiting:
             table = pa.Table.from_batches(self.waiting, self.schema)
-            self.writer.write_table(table, row_group_size=GROUP_ROWS)
             self.waiting, self.waiting_bytes = [], 0
+            self._await()
+            self.writing = self.threads.run(
+                lambda: self.writer.write_table(table, row_group_size=GROUP_ROWS)
+            )
+
+    def _await(self) -> None:
+        if self.writing is not None:
+            self.writing.result()
 
     def close(self, files: TableFiles) -> DataFile:
         """Finish the file and return it."""
         self.write_group()
+        self._await()
         self.writer.close()
         size = files.store(self.path, self.sink)
         return DataFile(
@@ -255,13 +304,13 @@ def write_rows(
     Raises:
         TidegateError: a row must not be written, or the storage does not take it.
     """
-    writer = DataWriter(files, layout)
     batches = rows.to_batches() if isinstance(rows, pa.Table) else rows
-    for batch in batches:
-        whole = conform(batch, layout.schema, layout.where)
-        check(whole)
-        writer.add(whole)
-    return writer.close()
+    with DataWriter(files, layout) as writer:
+        for batch in batches:
+            whole = conform(batch, layout.schema, layout.where)
+            check(whole)
+            writer.add(whole)
+        return writer.close()
 
 
 def read_batches(
