@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import IO, Any
@@ -25,6 +24,7 @@ from tidegate.errors import TidegateError
 from tidegate.lake.schema import conform
 from tidegate.lake.storage import storage_error
 from tidegate.lake.table_files import TableFiles
+from tidegate.threads import BoundedThreads
 
 GROUP_ROWS = 122_880
 """Rows of a row group: readers read groups side by side."""
@@ -34,7 +34,7 @@ FILE_BYTES = 256 * 2**20
 """Bytes on the disk after which a slice goes on in another file."""
 _OPEN_FILES = 32
 _WRITERS = 2
-"""Threads that write row groups, and groups that wait for them or are written, which takes memory."""
+"""Threads that write row groups, and groups that they have at once."""
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 Values = Mapping[str, str | None]
@@ -99,7 +99,7 @@ class DataWriter:
     def __init__(self, files: TableFiles, layout: Layout) -> None:
         self._files = files
         self._layout = layout
-        self._threads = _Threads()
+        self._threads = BoundedThreads(_WRITERS, _WRITERS)
         self._open: dict[tuple[Any, ...], _OpenFile] = {}
         self._closed: list[DataFile] = []
 
@@ -171,29 +171,6 @@ class DataWriter:
             yield key, batch.filter(fits)
 
 
-class _Threads:
-    """Threads that compress and write row groups, beside the query that gives the rows."""
-
-    def __init__(self) -> None:
-        self._pool: ThreadPoolExecutor | None = None
-        self._running: deque[Future[None]] = deque()
-
-    def run(self, work: Callable[[], None]) -> Future[None]:
-        """Start a piece of work once few others run; an error of one of those is raised here."""
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(_WRITERS)
-        while len(self._running) >= _WRITERS:
-            self._running.popleft().result()
-        future = self._pool.submit(work)
-        self._running.append(future)
-        return future
-
-    def stop(self) -> None:
-        """Wait for the threads' end."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-
 @dataclass
 class _OpenFile:
     """A data file that is being written."""
@@ -204,7 +181,7 @@ class _OpenFile:
     partition: Values
     sink: IO[bytes]
     writer: pq.ParquetWriter
-    threads: _Threads
+    threads: BoundedThreads
     writing: Future[None] | None = None
     waiting: list[pa.RecordBatch] = field(default_factory=list)
     waiting_bytes: int = 0
@@ -214,7 +191,7 @@ class _OpenFile:
 
     @staticmethod
     def created(
-        files: TableFiles, layout: Layout, key: tuple[Any, ...], threads: _Threads
+        files: TableFiles, layout: Layout, key: tuple[Any, ...], threads: BoundedThreads
     ) -> _OpenFile:
         """Return a new file of a partition."""
         values = dict(zip(layout.partition, map(partition_text, key), strict=False))

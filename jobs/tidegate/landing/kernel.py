@@ -55,6 +55,11 @@ class Rules:
         """Return what is read from a record."""
         return Plan(self.source)
 
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Return the columns of staged rows."""
+        return staged_schema(self.source)
+
     def __getstate__(self) -> dict[str, Any]:
         return {"source": self.source, "key": self.key, "erased": self.erased}
 
@@ -105,7 +110,7 @@ class _Landing:
         self._rules = rules
         self._plan = rules.plan
         self._connection = connection
-        self._schema = staged_schema(rules.source)
+        self._schema = rules.schema
         self._treat = personal.treatment(rules.source, rules.key)
         self._nobody = personal.stand_ins(self._plan, self._treat)
         self._constants = {

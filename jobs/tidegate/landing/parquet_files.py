@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tidegate.landing.records import mask_of
+from tidegate.threads import BoundedThreads
 
 OUTCOMES = ("event", "quarantined")
 
@@ -159,19 +158,12 @@ class Behind:
 
     def __init__(self, writers: Writers) -> None:
         self._writers = writers
-        self._pool = ThreadPoolExecutor(max_workers=1)
-        self._waiting: deque[Future[None]] = deque()
+        self._thread = BoundedThreads(1, _BATCHES_BEHIND)
 
     def write(self, rows: pa.RecordBatch) -> None:
         """Write rows later; an error of rows before them is raised here."""
-        while len(self._waiting) >= _BATCHES_BEHIND:
-            self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(self._writers.write, rows))
+        self._thread.run(lambda: self._writers.write(rows))
 
     def close(self) -> None:
         """Wait until all is written."""
-        try:
-            while self._waiting:
-                self._waiting.popleft().result()
-        finally:
-            self._pool.shutdown(cancel_futures=True)
+        self._thread.finish()

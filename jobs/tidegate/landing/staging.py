@@ -27,7 +27,6 @@ from tidegate.landing.counts import Counts, FileCount
 from tidegate.landing.errors import UnreadableError
 from tidegate.landing.kernel import InputFile, Rules, parse_file
 from tidegate.landing.parquet_files import Behind, StagedFile, Writers
-from tidegate.landing.schema import staged_schema
 
 DUCKDB_MEMORY = "256MB"
 """Memory of each thread's DuckDB, for expressions and computed ids."""
@@ -207,8 +206,7 @@ class _Landing:
     ) -> Callable[[], None]:
         def work() -> None:
             place = f"_dump={self.task.hour:%Y%m%dT%H}"
-            schema = staged_schema(self.rules.source)
-            writers = Writers(self.folder, place, f"{self.attempt}-{number}", schema)
+            writers = Writers(self.folder, place, f"{self.attempt}-{number}", self.rules.schema)
             counts = Counts(self.rules.source)
             self.writers.append(writers)
             self.counts.append(counts)
