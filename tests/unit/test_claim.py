@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -374,6 +375,24 @@ def test_a_folder_that_another_holder_takes_away_meanwhile_is_made_again(
     with claim(settings, "shared"):
         assert failed
     assert left_behind(settings) == []
+
+
+def test_a_claim_that_a_full_disk_does_not_take_is_told_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(tmp_path, tmp_path, str(tmp_path / "lake"))
+
+    def pwrite(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.pwrite", pwrite)
+    with (
+        pytest.raises(TidegateError, match="the lake cannot be claimed") as caught,
+        claim(settings, "shared"),
+    ):
+        pass
+    assert caught.value.expected == "room on the disk"
+    assert list((tmp_path / "lake" / "_writer").iterdir()) == []
 
 
 @pytest.mark.parametrize("spark", [None, "sc://localhost:1/;token=secret"])

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import gc
+import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -660,3 +664,37 @@ def test_a_table_of_another_layout_is_written_all_the_same(tmp_path: Path) -> No
     lake.replace(table, hours_of(1, 3, "app"), slices(0, source="app"))
     lake.replace(table, hours_of(1, 1), slices(0))
     assert counts(tmp_path) == {("web", 0): 1, ("web", 1): 2, ("app", 0): 3}
+
+
+class FullDisk(io.FileIO):
+    """A file on a disk that has room for its first bytes only."""
+
+    def write(self, data: Any, /) -> int:
+        if self.tell() + len(data) > 64:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(data) or 0
+
+
+def test_a_full_disk_is_told_without_noise_and_the_next_run_finishes(
+    tables: DeltaTables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda each: noise.append(each.exc_value))
+    tables.replace(events.TABLE, hours_of(6, 100), slices(*range(6)))
+
+    def create(files: Any, path: str) -> FullDisk:
+        (files.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        return FullDisk(files.folder / path, "x")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tidegate.lake.table_files._LocalFiles.create", create)
+        with pytest.raises(TidegateError, match="a data file cannot be written") as caught:
+            tables.replace(events.TABLE, hours_of(6, 50), slices(*range(6)))
+    assert caught.value.expected == "room on the disk"
+    caught.value.__traceback__ = None  # what it holds is let go of now
+    del caught
+    gc.collect()
+    assert noise == []
+    assert counts(tmp_path) == {("web", n): 100 for n in range(6)}
+    tables.replace(events.TABLE, hours_of(6, 50), slices(*range(6)))
+    assert counts(tmp_path) == {("web", n): 50 for n in range(6)}

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import psutil
 
 from tidegate.errors import TidegateError
+from tidegate.lake.storage import storage_error
 from tidegate.settings import S3Access
 
 FOLDER = "_writer"
@@ -76,27 +77,43 @@ class LocalHolders:
 
     def announce(self, name: str, text: str) -> None:
         """Put the file of a holder there, locked, or replace what it says."""
-        if name in self._descriptors:
-            # In this order the file is never empty: what it says only grows.
-            os.pwrite(self._descriptors[name], text.encode(), 0)
-            os.ftruncate(self._descriptors[name], len(text.encode()))
-            return
-        for attempt in range(_ATTEMPTS):
-            # Under its name it is locked from the first: a file that is not locked belongs to a dead holder.
-            hidden = self._folder / f"{name}{_UNFINISHED}"
-            try:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-            except (FileNotFoundError, FileExistsError):
-                # The last holder took the folder away in between, or while `mkdir` looked whether it is one.
-                if attempt + 1 == _ATTEMPTS:
-                    raise
-                continue
+        try:
+            if name in self._descriptors:
+                # In this order the file is never empty: what it says only grows.
+                os.pwrite(self._descriptors[name], text.encode(), 0)
+                os.ftruncate(self._descriptors[name], len(text.encode()))
+            else:
+                self._descriptors[name] = self._create(name, text)
+        except OSError as error:
+            where = str(self._folder)
+            raise storage_error(error, "the lake cannot be claimed", where) from error
+
+    def _create(self, name: str, text: str) -> int:
+        """Put the locked file of a holder there, and return its descriptor."""
+        # Under its name it is locked from the first: a file that is not locked belongs to a dead holder.
+        hidden = self._folder / f"{name}{_UNFINISHED}"
+        descriptor = self._begin(hidden)
+        try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.pwrite(descriptor, text.encode(), 0)
             hidden.rename(self._folder / name)
-            self._descriptors[name] = descriptor
-            return
+        except OSError:
+            os.close(descriptor)
+            hidden.unlink(missing_ok=True)
+            raise
+        return descriptor
+
+    def _begin(self, file: Path) -> int:
+        left = _ATTEMPTS
+        while True:
+            left -= 1
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                return os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+            except (FileNotFoundError, FileExistsError):
+                # The last holder took the folder away in between, or while `mkdir` looked whether it is one.
+                if not left:
+                    raise
 
     def withdraw(self, name: str) -> None:
         """Take the file of a holder away."""

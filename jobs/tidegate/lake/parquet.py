@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import IO, Any
@@ -108,6 +109,8 @@ class DataWriter:
 
     def __exit__(self, *_: object) -> None:
         self._threads.stop()
+        for file in self._open.values():  # after an error
+            file.abandon()
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Write rows, which have all columns of the table."""
@@ -242,6 +245,14 @@ class _OpenFile:
             self._statistics(),
             int(time.time() * 1000),
         )
+
+    def abandon(self) -> None:
+        """Close the file as it is: no commit names it."""
+        # What stopped it stops this too, such as a full disk.
+        with suppress(OSError, pa.ArrowException):
+            self.writer.close()
+        with suppress(OSError):
+            self.sink.close()
 
     def _count(self, name: str, column: pa.Array) -> None:
         self.nulls[name] = self.nulls.get(name, 0) + column.null_count
