@@ -14,9 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernel import Row, rows_of, source_of
-from tidegate.landing.erased import Erased, hashed_id
+from tidegate.landing.erased import HASH_DIGITS, Erased, hashed, hashed_id
 from tidegate.landing.kernel import Rules
-from tidegate.landing.personal import HASH_DIGITS, hashed
 from tidegate.pii_key import PiiKey
 from tidegate.source import Source
 

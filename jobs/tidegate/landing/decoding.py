@@ -140,3 +140,12 @@ class Window:
             self.move(len(self.data))
             if self.is_final:
                 return
+
+
+def is_utf8(data: bytes) -> bool:
+    """Return whether bytes are text in UTF-8."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

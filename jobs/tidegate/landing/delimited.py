@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from tidegate.landing.body import json_objects
-from tidegate.landing.decoding import Window, utf8_chunks
+from tidegate.landing.decoding import Window, is_utf8, utf8_chunks
 from tidegate.landing.header import Header, read_header
 from tidegate.landing.plain_text import Ints, Layout, plain_layout
 from tidegate.landing.scanner import Scanned, Scanner
@@ -235,7 +235,7 @@ class _Batches:
             raw.cast(pa.string())
         except pa.ArrowInvalid:
             for at, text in enumerate(raw.to_pylist()):
-                if not _is_utf8(text):
+                if not is_utf8(text):
                     faults[at] = ("not_utf8", f"expected {self._form.encoding.upper()}")
         return faults
 
@@ -291,14 +291,6 @@ def _maybe_blank(raw: pa.Array) -> list[int]:
     blank = pa.array([b"", *(bytes([code]) for code in _BLANKS)], pa.binary())
     both = pc.and_(*(pc.is_in(end, value_set=blank) for end in ends))
     return np.flatnonzero(np.asarray(both)).tolist()
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _filtered(records: Records, keep: pa.Array) -> Records:

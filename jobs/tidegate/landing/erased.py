@@ -48,3 +48,18 @@ def hashed_id(key: PiiKey, value: str) -> str:
     """Return what is kept of the id of an erased person: 32 hex digits."""
     text = f"{_LABEL}{value}".encode()
     return hmac.new(key.secret, text, hashlib.sha256).hexdigest()[:HASH_DIGITS]
+
+
+def hashed(text: str, key: PiiKey) -> str:
+    """Return what a text to be hashed becomes.
+
+    The exact text counts, with spaces around it. Empty text stays empty, so that an empty id is still no id:
+    hashed, all who have none would be one person.
+
+    Args:
+        text: the value.
+        key: that it is hashed by.
+    """
+    if not text:
+        return text
+    return hmac.digest(key.secret, text.encode(), hashlib.sha256).hex()[:HASH_DIGITS]

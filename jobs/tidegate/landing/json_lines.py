@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tidegate.landing.decoding import is_utf8
 from tidegate.landing.json_exact import Fields, Treat, read_line
 from tidegate.landing.json_fast import Kinds, leaf, parse_lines
 from tidegate.landing.limits import MAX_LINE_BYTES, MAX_RAW_BYTES
@@ -236,7 +237,7 @@ class _Lines:
         try:
             self.raw = self.raw.cast(pa.string())
         except pa.ArrowInvalid:
-            valid = [_is_utf8(raw) for raw in self.raw.to_pylist()]
+            valid = [is_utf8(raw) for raw in self.raw.to_pylist()]
             plain &= np.array(valid, np.bool_)
             safe = pc.if_else(pa.array(plain), self.raw, pa.scalar(b"", pa.binary()))
             self.raw = safe.cast(pa.string())
@@ -267,11 +268,3 @@ class _Lines:
         if self._plain_ends is None or (self._plain_ends == self._stops).all():
             return self.raw
         return pc.utf8_rtrim(self.raw, characters=" \t\r")
-
-
-def _is_utf8(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

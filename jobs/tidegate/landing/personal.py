@@ -5,33 +5,16 @@ Keyed hashes are HMAC-SHA-256. They are computed here and not in SQL, so that no
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Mapping
 
 import pyarrow as pa
 
 from tidegate.landing import convert
-from tidegate.landing.erased import HASH_DIGITS, ID_COLUMNS, Erased, hashed_id
+from tidegate.landing.erased import ID_COLUMNS, Erased, hashed, hashed_id
 from tidegate.landing.plan import Names, Plan
 from tidegate.landing.records import Mask, mask_of
 from tidegate.pii_key import PiiKey
 from tidegate.source import FieldRef, Source
-
-
-def hashed(text: str, key: PiiKey) -> str:
-    """Return what a text to be hashed becomes.
-
-    The exact text counts, with spaces around it. Empty text stays empty, so that an empty id is still no id:
-    hashed, all who have none would be one person.
-
-    Args:
-        text: the value.
-        key: that it is hashed by.
-    """
-    if not text:
-        return text
-    return hmac.digest(key.secret, text.encode(), hashlib.sha256).hex()[:HASH_DIGITS]
 
 
 class Treatment:

@@ -14,6 +14,7 @@ from typing import Any
 
 from tidegate.dumps import DumpFile, Samples, read_manifest
 from tidegate.errors import TidegateError
+from tidegate.landing.decoding import is_utf8
 from tidegate.landing.errors import UnreadableError
 from tidegate.peek import HEAD_BYTES, describe
 from tidegate.propose.text import Dialect, guess_dialect, json_record, split_line
@@ -334,7 +335,7 @@ def _text_kind(head: _Head, first: bytes) -> str:
     try:
         clean.decode()
     except UnicodeDecodeError as error:
-        if all(not _is_utf8(line) for line in head.lines[:20]):
+        if all(not is_utf8(line) for line in head.lines[:20]):
             raise TidegateError(
                 "a sample is not text",
                 where=f"{head.file.uri}, line 1",
@@ -355,14 +356,6 @@ def _text_kind(head: _Head, first: bytes) -> str:
             todo="have the events written one a line, or mend the file's name if it is csv",
         )
     return "csv"
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _numbered(head: _Head) -> Iterator[tuple[int, bytes]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from tidegate.quoting import quoted
+
 _SIMPLE = {
     "string": "VARCHAR",
     "bigint": "BIGINT",
@@ -46,9 +48,7 @@ def duckdb_type(kind: str) -> str:
         return f"MAP({duckdb_type(parts[0])}, {duckdb_type(parts[1])})"
     if outer == "struct":
         fields = [part.partition(":") for part in parts]
-        return (
-            f"STRUCT({', '.join(f'{_quoted(name)} {duckdb_type(of)}' for name, _, of in fields)})"
-        )
+        return f"STRUCT({', '.join(f'{quoted(name.strip())} {duckdb_type(of)}' for name, _, of in fields)})"
     raise ValueError(f"unknown type {kind!r}")
 
 
@@ -61,7 +61,3 @@ def _split(text: str) -> list[str]:
             parts.append(text[start:at])
             start = at + 1
     return [*parts, text[start:]]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.strip().replace('"', '""') + '"'

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import html
 import json
 import re
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import EXIT_HELD
 from tidegate.hours import hours_text
-from tidegate.landing.erased import HASH_DIGITS, ID_COLUMNS, hashed_id
+from tidegate.landing.erased import ID_COLUMNS, hashed, hashed_id
 from tidegate.quoting import literal
 from tidegate.steps.maintain.model import counted, size_text
 
@@ -135,11 +133,7 @@ def person_of(ids: Sequence[str], key: PiiKey) -> Person:
     Hashed they are looked for too, and kept in mind, whether or not a source hashes: it may have, or may come to.
     """
     bare = [value.strip() for value in ids]
-    hashed = [
-        hmac.new(key.secret, value.encode(), hashlib.sha256).hexdigest()[:HASH_DIGITS]
-        for value in bare
-    ]
-    every = tuple(dict.fromkeys((*bare, *hashed)))
+    every = tuple(dict.fromkeys((*bare, *(hashed(value, key) for value in bare))))
     return Person(every, tuple(hashed_id(key, value) for value in every), key)
 
 
