@@ -57,7 +57,7 @@ def read(
             iter([data]),
             csv_format(**options),
             frozenset(wanted.split()),
-            needed=frozenset(needed.split()),
+            needed=[frozenset([name]) for name in needed.split()],
             private=private,
         )
     )

@@ -114,7 +114,8 @@ class Window:
             return
         parts = [self.data[self.at :]]
         count = len(parts[0])
-        while count < size:
+        # Some more, so that small chunks don't make it copy what is at hand again and again.
+        while count < size + size // 4:
             chunk = next(self._chunks, None)
             if chunk is None:
                 self.is_final = True

@@ -25,7 +25,15 @@ import pyarrow.csv
 
 from tidegate.landing.body import json_objects
 from tidegate.landing.decoding import Window, is_utf8, utf8_chunks
-from tidegate.landing.header import Header, read_header
+from tidegate.landing.extended_log import (
+    FIELDS,
+    extended_log,
+    is_extended_log,
+    is_other_fields,
+    next_fields,
+    read_fields,
+)
+from tidegate.landing.header import Header, named_columns, read_header
 from tidegate.landing.plain_text import Ints, Layout, plain_layout
 from tidegate.landing.scanner import Scanned, Scanner
 from tidegate.source.format import Format
@@ -75,7 +83,7 @@ def read_records(
     format: Format,  # noqa: A002 # what it is called everywhere
     wanted: frozenset[str],
     *,
-    needed: frozenset[str] = frozenset(),
+    needed: Sequence[frozenset[str]] = (),
     private: bool = False,
 ) -> Iterator[Records]:
     """Yield the records of a file of delimited text, some MiB at a time.
@@ -84,7 +92,7 @@ def read_records(
         chunks: the file's bytes, unpacked.
         format: how the file is written.
         wanted: names of the columns that are used; a header without any of them is taken for data.
-        needed: those of them without which no line is an event, such as the time's.
+        needed: groups of them; without a column of each group no line is an event.
         private: whether the file holds personal data: no `body` is made, and no error shows a value of it.
 
     Raises:
@@ -92,37 +100,79 @@ def read_records(
             is none, or the text ends within a character.
     """
     window = Window(utf8_chunks(chunks, format.encoding))
-    header = read_header(window, format, wanted, needed=needed, private=private)
-    if header is None:
-        return
-    yield from _merged(_parts(window, format, _Batches(header, format, private=private)))
+    for _ in range(format.skip):
+        window.skip_line()
+    is_log = is_extended_log(window)
+    form = extended_log(format) if is_log else format
+    if is_log and form.header is True:
+        parts = _log_parts(window, form, wanted, needed=needed, private=private)
+    else:
+        header = read_header(window, form, wanted, needed=needed, private=private)
+        if header is None:
+            return
+        parts = _parts(window, form, _Batches(header, form, private=private))
+    yield from _merged(parts)
 
 
-def _parts(window: Window, form: Format, batches: _Batches) -> Iterator[Records]:
+def _log_parts(
+    window: Window,
+    form: Format,
+    wanted: frozenset[str],
+    *,
+    needed: Sequence[frozenset[str]],
+    private: bool,
+) -> Iterator[Records]:
+    """Yield the records of an extended log, whose columns may change on the way."""
+    while (fields := read_fields(window)) is not None:
+        text, number = fields
+        names = [name.decode("utf-8", "replace") for name in text.removeprefix(FIELDS).split()]
+        header = named_columns(
+            names,
+            wanted,
+            needed=needed,
+            title=f"the line '{FIELDS.decode()}'",
+            line=number,
+            private=private,
+        )
+        yield from _parts(window, form, _Batches(header, form, private=private), text)
+
+
+def _parts(
+    window: Window, form: Format, batches: _Batches, fields: bytes | None = None
+) -> Iterator[Records]:
+    """Yield the records up to the file's end, or up to a `#Fields:` line that is not the one given."""
     scanner = Scanner(window, form, batches.width)
     span = _SPAN
     while True:
         window.fill(BLOCK_BYTES)
-        if not window.remaining:
+        stop = len(window.data)
+        if fields is not None:
+            stop = next_fields(window.data, window.at, fields)
+        if stop == window.at:
             return
-        data = window.data[window.at :]
-        layout = plain_layout(data, form, is_final=window.is_final)
+        data = window.data[window.at : stop]
+        is_final = window.is_final and stop == len(window.data)
+        layout = plain_layout(data, form, is_final=is_final)
         if len(layout.ends):
             yield batches.of_layout(data, layout, window.line)
             window.move(window.at + layout.stop)
         # Where plain stretches are short, the search for them costs more than it saves.
         span = _SPAN if layout.stop > span else min(2 * span, BLOCK_BYTES)
         if layout.stop < len(data):
-            yield from _scanned(window, scanner, batches, span)
+            yield from _scanned(window, scanner, batches, span, fields)
 
 
-def _scanned(window: Window, scanner: Scanner, batches: _Batches, span: int) -> Iterator[Records]:
+def _scanned(
+    window: Window, scanner: Scanner, batches: _Batches, span: int, fields: bytes | None
+) -> Iterator[Records]:
     """Yield records of about `span` bytes, one at least if there is any."""
     records: list[Scanned] = []
     count = 0
     while count < span:
-        window.fill(1)
+        window.fill(len(FIELDS))
         if not window.remaining:
+            break
+        if fields is not None and is_other_fields(window.data, window.at, fields):
             break
         record = scanner.read()
         if record is None:

@@ -19,7 +19,7 @@ from tidegate.landing.json_values import json_values
 from tidegate.landing.plan import Names, Plan, Tree, path_text
 from tidegate.landing.records import Mask, Records
 from tidegate.landing.unpack import unpacked
-from tidegate.source import join_path, split_path
+from tidegate.source import FieldRef, join_path, split_path
 
 _IN_MEMORY = 16 * 1024 * 1024
 """Bytes of a file that is not seekable before its copy goes to the disk."""
@@ -76,12 +76,13 @@ class _Delimited:
 
     def records(self, stream: BinaryIO, name: str) -> Iterator[Records]:
         source = self._plan.source
-        needed = [source.fields.event_time, source.fields.event_id]
+        refs = [source.fields.event_time, source.fields.event_id]
+        needed = [group for ref in refs if ref is not None for group in _needed(ref)]
         parts = read_records(
             unpacked(stream, name),
             source.format,
             frozenset(names[0] for names in self._plan.paths),
-            needed=frozenset(ref.names()[0] for ref in needed if ref is not None and ref.names()),
+            needed=needed,
             private=self._treat is not None,
         )
         for part in parts:
@@ -105,6 +106,14 @@ class _Delimited:
 
     def again(self, records: Records, which: Mask) -> None:  # noqa: ARG002 # all is text as it was
         return None
+
+
+def _needed(ref: FieldRef) -> list[frozenset[str]]:
+    """Return groups of columns: a value needs one of each. What an expression does without the others is unknown."""
+    columns = frozenset(split_path(path)[0] for path in ref.references())
+    if ref.sql is not None:
+        return [columns] if columns else []
+    return [frozenset([column]) for column in columns]
 
 
 class _Columnar:

@@ -39,23 +39,21 @@ def read_header(
     form: Format,
     wanted: frozenset[str],
     *,
-    needed: frozenset[str],
+    needed: Sequence[frozenset[str]],
     private: bool,
 ) -> Header | None:
     """Return the columns of a file and move the window to its first record, or None if the file has none.
 
     Args:
-        window: at the file's begin.
+        window: at the header, or at the first record of a file without one.
         form: how the file is written.
         wanted: names that are used.
-        needed: those of them without which no line is an event.
+        needed: groups of them; without a name of each group no line is an event.
         private: whether no message may show a value of the file.
 
     Raises:
         UnreadableError: the first line is no header, or lacks what is needed.
     """
-    for _ in range(form.skip):
-        window.skip_line()
     scanner = Scanner(window, form)
     if isinstance(form.header, tuple):
         return Header(form.header, {name: _place(form.header, name) for name in wanted})
@@ -66,7 +64,42 @@ def read_header(
         names = tuple(f"_c{at}" for at in range(len(record.fields)))
         return Header(names, {name: _place(names, name) for name in wanted})
     fields = _names(record, private=private)
-    _check(fields, wanted, needed, line=record.line, private=private)
+    if wanted and not wanted.intersection(fields) and not any(_alike(n, fields) for n in wanted):
+        raise UnreadableError(
+            "the first line names no column that the source file uses: it seems to be data, not a header",
+            expected=f"a header with {_listed(sorted(wanted))}",
+            got=_shown(fields, ",", private=private),
+            todo=f"upload the file with its header, or {_NAMES}",
+            line=record.line,
+        )
+    return named_columns(
+        fields, wanted, needed=needed, title="the header", line=record.line, private=private
+    )
+
+
+def named_columns(
+    fields: Sequence[str],
+    wanted: frozenset[str],
+    *,
+    needed: Sequence[frozenset[str]],
+    title: str,
+    line: int,
+    private: bool,
+) -> Header:
+    """Return the columns of the names that a file gives.
+
+    Args:
+        fields: the names.
+        wanted: names that are used.
+        needed: groups of them; without a name of each group no line is an event.
+        title: what messages call the line.
+        line: its number.
+        private: whether no message may show a value of the file.
+
+    Raises:
+        UnreadableError: a name that is needed is missing, or a name that is used is there twice.
+    """
+    _check(fields, wanted, needed, title=title, line=line, private=private)
     return Header(_unique(fields), {name: _place(fields, name) for name in wanted})
 
 
@@ -116,13 +149,13 @@ def _names(record: Scanned, *, private: bool) -> list[str]:
 def _check(
     fields: Sequence[str],
     wanted: frozenset[str],
-    needed: frozenset[str],
+    needed: Sequence[frozenset[str]],
     *,
+    title: str,
     line: int,
     private: bool,
 ) -> None:
-    """Raise an error where a header is none, lacks a column or has one twice."""
-    shown = "columns that are not shown, as the source has personal data" if private else None
+    """Raise an error where a header lacks a column or has one twice."""
     if any("\r" in name for name in fields):
         raise UnreadableError(
             "the names of the header hold carriage returns, as if lines ended in them",
@@ -130,33 +163,32 @@ def _check(
             todo="convert the file's line ends, and upload it again",
             line=line,
         )
-    if wanted and not wanted.intersection(fields) and not any(_alike(n, fields) for n in wanted):
-        raise UnreadableError(
-            "the first line names no column that the source file uses: it seems to be data, not a header",
-            expected=f"a header with {_listed(sorted(wanted))}",
-            got=shown or f"{','.join(fields)[:_SHOWN]!r}",
-            todo=f"upload the file with its header, or {_NAMES}",
-            line=line,
-        )
     missing = [name for name in sorted(wanted) if name not in fields]
-    refused = [name for name in missing if name in needed or _alike(name, fields)]
+    without = frozenset().union(*(group for group in needed if group.isdisjoint(fields)))
+    refused = [name for name in missing if name in without or _alike(name, fields)]
     if refused:
         names = [_with_nearest(name, fields) for name in refused]
         raise UnreadableError(
-            f"the header lacks {_listed(names)}",
-            expected=f"a header with {_listed(refused)}",
-            got=shown or _listed(fields)[:_SHOWN],
+            f"{title} lacks {_listed(names)}",
+            expected=f"the names {_listed(refused)}",
+            got=_shown(fields, ", ", private=private),
             todo="correct the name in the source file, or upload the file with the right header",
             line=line,
         )
     twice = sorted(name for name in wanted if fields.count(name) > 1)
     if twice:
         raise UnreadableError(
-            f"the header names {_listed(twice)} twice",
+            f"{title} names {_listed(twice)} twice",
             expected="one column of each name that the source file uses",
             todo=_NAMES,
             line=line,
         )
+
+
+def _shown(fields: Sequence[str], separator: str, *, private: bool) -> str:
+    if private:
+        return "columns that are not shown, as the source has personal data"
+    return repr(separator.join(fields)[:_SHOWN])
 
 
 def _with_nearest(name: str, fields: Iterable[str]) -> str:

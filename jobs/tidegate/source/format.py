@@ -24,6 +24,8 @@ ENCODINGS = {
 }
 """Names of encodings that a source file may give, and the one name that each is known by."""
 
+NO_VALUE = ("",)
+"""What stands for no value, where a source file does not say."""
 _MAX_SKIP = 10_000
 _NEXT_LINE = "\x85"
 
@@ -41,7 +43,7 @@ class Format(Model):
             itself within quotes; a quote, a delimiter, a line break or itself outside. Before others it
             is plain text. None where there is none. A doubled quote is a quote in any case.
         null: csv only: texts that stand for no value, quoted or not. They replace the default, which is
-            the empty text.
+            the empty text, and in an extended log `-` too.
         comment: csv only: how a line begins that is no record, or None where every line is one.
         skip: csv only: number of lines before the header, or before the first record, that are no records.
         encoding: csv only: of files without a byte order mark, one of `ENCODINGS`. A mark decides.
@@ -53,7 +55,7 @@ class Format(Model):
     header: bool | tuple[str, ...] = True
     quote: str | None = '"'
     escape: str | None = None
-    null: tuple[str, ...] = ("",)
+    null: tuple[str, ...] = NO_VALUE
     comment: str | None = None
     skip: Annotated[int, Field(ge=0, le=_MAX_SKIP)] = 0
     encoding: str = "utf-8"
@@ -152,6 +154,11 @@ class Format(Model):
                 f"comment: {self.comment!r} begins like a record, with the delimiter or the quote"
             )
         return self
+
+    @property
+    def may_be_extended_log(self) -> bool:
+        """Whether a file's first line decides if `-` is a value."""
+        return self.type == "csv" and self.delimiter in "\t " and self.null == NO_VALUE
 
     def definition(self) -> dict[str, Any]:
         """Return what decides rows, as JSON.

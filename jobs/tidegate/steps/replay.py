@@ -378,13 +378,14 @@ def _stands_alone(source: Source) -> bool:
     """Return whether a line can be read without its file.
 
     What a column is may stand in another line, and what a value is in the file's own types. What is kept of a line is
-    UTF-8, and of lines with personal data only a part was kept.
+    UTF-8, and of lines with personal data only a part was kept. Whether `-` is a value depends on the file's first
+    line, which may be a directive of an extended log.
     """
     form = source.format
     if source.pii or form.type == "parquet":
         return False
     has_names = isinstance(form.header, tuple) and not form.skip and form.encoding == "utf-8"
-    return form.type == "json" or has_names
+    return form.type == "json" or (has_names and not form.may_be_extended_log)
 
 
 def _landed_by(landings: Iterable[Row]) -> str:
