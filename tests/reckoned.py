@@ -25,7 +25,8 @@ def session_row(session: Session, own_id: str | None = None) -> Row:
     """Return the row of a session in `warehouse/sessions`."""
     first, last = session.events[0], session.events[-1]
     micros = (first.event_time - EPOCH) // MICROSECOND
-    about = [session.source, session.user_key, first.event_id, str(micros)]
+    kind = ["anonymous"] if session.user_key_kind == "anonymous" else []
+    about = [session.source, *kind, session.user_key, first.event_id, str(micros)]
     said = json.dumps(about, separators=(",", ":"))
     types = Counter(event.event_type or "" for event in session.events)
     return {
@@ -35,6 +36,7 @@ def session_row(session: Session, own_id: str | None = None) -> Row:
         "session_id": own_id or hashlib.sha256(said.encode()).hexdigest()[:32],
         "source_session_id": own_id,
         "user_key": session.user_key,
+        "user_key_kind": session.user_key_kind,
         "session_start": time_text(session.start),
         "session_end": time_text(session.end),
         "duration_s": float(session.duration_s),
@@ -90,6 +92,7 @@ def event_row(event: Event, own_id: str | None = None) -> Row:
     return {
         "source": event.source,
         "user_key": event.user_key,
+        "user_key_kind": None if event.user_key is None else event.user_key_kind,
         "source_session_id": own_id,
         "event_time": event.event_time,
         "event_id": event.event_id,
@@ -101,6 +104,7 @@ def event_row(event: Event, own_id: str | None = None) -> Row:
 EVENT_COLUMNS = {
     "source": "string",
     "user_key": "string",
+    "user_key_kind": "string",
     "source_session_id": "string",
     "event_time": "timestamp",
     "event_id": "string",

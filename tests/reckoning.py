@@ -35,6 +35,7 @@ class Event:
     user_key: str | None
     file: str
     line: int
+    user_key_kind: str = "user"
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class Session:
     source: str
     user_key: str
     events: tuple[Event, ...]
+    user_key_kind: str = "user"
 
     @property
     def start(self) -> datetime:
@@ -234,13 +236,15 @@ def _event(
         value = get(path)
         if value is not None and not fits(value):
             return "bad_value"
+    user = _id(get, about.user_id)
     return Event(
         source=about.source,
         dump_hour=dump_hour,
         event_id=event_id,
         event_time=time,
         event_type=None if about.event_type is None else get(about.event_type),
-        user_key=_id(get, about.user_id) or _id(get, about.anonymous_id),
+        user_key=user or _id(get, about.anonymous_id),
+        user_key_kind="user" if user else "anonymous",
         file=name,
         line=number,
     )
@@ -329,22 +333,22 @@ def sessions_of(events: Iterable[Event], gap_s: float, max_s: float) -> list[Ses
     without a user are in none.
     """
     gap, longest = timedelta(seconds=gap_s), timedelta(seconds=max_s)
-    by_user: dict[tuple[str, str], list[Event]] = defaultdict(list)
+    by_user: dict[tuple[str, str, str], list[Event]] = defaultdict(list)
     for event in events:
         if event.user_key is not None:
-            by_user[event.source, event.user_key].append(event)
+            by_user[event.source, event.user_key, event.user_key_kind].append(event)
     sessions = []
-    for (source, user), own in sorted(by_user.items()):
+    for (source, user, kind), own in sorted(by_user.items()):
         run: list[Event] = []
         for event in sorted(own, key=lambda e: (e.event_time, e.event_id)):
             if run and (
                 event.event_time - run[-1].event_time > gap
                 or event.event_time - run[0].event_time >= longest
             ):
-                sessions.append(Session(source, user, tuple(run)))
+                sessions.append(Session(source, user, tuple(run), kind))
                 run = []
             run.append(event)
-        sessions.append(Session(source, user, tuple(run)))
+        sessions.append(Session(source, user, tuple(run), kind))
     return sessions
 
 
@@ -389,4 +393,4 @@ def _day(events: Sequence[Event], sessions: Sequence[Session]) -> Day:
 
 
 def _users(events: Iterable[Event]) -> int:
-    return len({event.user_key for event in events if event.user_key is not None})
+    return len({(e.user_key_kind, e.user_key) for e in events if e.user_key is not None})

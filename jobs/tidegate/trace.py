@@ -584,11 +584,12 @@ def _dumps(look: _Look, table: Table, rows: Sequence[Row]) -> list[DumpHour]:
         counts = _counts(
             look,
             f"{who} = $2 AND event_time BETWEEN $3 AND $4"
-            + ("" if own else " AND source_session_id IS NULL"),
+            + ("" if own else " AND source_session_id IS NULL AND user_key_kind = $5"),
             source,
             row[who],
             row["session_start"],
             row["session_end"],
+            *([] if own else [row["user_key_kind"]]),
         )
         return look.dumps(
             source, {_utc(hour): counts.get(_utc(hour), {}) for hour in row["dump_hours"]}

@@ -63,6 +63,8 @@ def draw(chance: random.Random, user: str, size: int, span: int) -> History:
                 event_time=time,
                 event_type=chance.choice(["view", "click", None]),
                 user_key=user,
+                # A visitor of the same name is somebody else.
+                user_key_kind="anonymous" if chance.random() < 0.1 else "user",
                 file="f",
                 line=number,
             )

@@ -244,6 +244,11 @@ def _event(fields: _Fields, source: Source, place: Place) -> dict[str, Any]:
         "user_id": user,
         "anonymous_id": device,
         "user_key": user if user is not None else device,
+        "user_key_kind": "user"
+        if user is not None
+        else "anonymous"
+        if device is not None
+        else None,
         "source_session_id": _id(fields, source.sessions.id),
     }
     for name, column in source.columns.items():
@@ -299,8 +304,11 @@ def _numbered(fields: _Fields | None, source: Source) -> dict[str, Any]:
     return {"_producer": producer, "_number": number}
 
 
-def session_id(source: str, user_key: str, first_id: str, first_time: datetime) -> str:
+def session_id(
+    source: str, user_key: str, first_id: str, first_time: datetime, kind: str = "user"
+) -> str:
     """Return the id of a session by its first event: 32 hex digits."""
     micros = (first_time - datetime(1970, 1, 1, tzinfo=UTC)) // MICROSECOND
-    about = ",".join(map(quoted, (source, user_key, first_id, str(micros))))
+    whose = (user_key,) if kind == "user" else (kind, user_key)
+    about = ",".join(map(quoted, (source, *whose, first_id, str(micros))))
     return hashlib.sha256(f"[{about}]".encode()).hexdigest()[:32]

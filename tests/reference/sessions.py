@@ -25,26 +25,25 @@ def session_rows(events: Iterable[EventRow], gap: timedelta, longest: timedelta)
 
     Args:
         events: `source`, `user_key`, `event_time` and `dump_hour` (aware), `event_id`, `event_type`,
-            `source_session_id`, and `user_key_kind` where there are kinds. Events without a user are in none.
+            `source_session_id`, `user_key_kind`. Events without a user are in none.
         gap: an event later than that after the one before begins a session.
         longest: an event so long after the start of its session, or longer, begins one too.
     """
     own: dict[tuple[str, str], list[Event]] = defaultdict(list)
-    by_kind: dict[str | None, list[Event]] = defaultdict(list)
+    others: list[Event] = []
     for row in events:
         if row["user_key"] is None:
             continue
         own_id = row["source_session_id"]
-        group = by_kind[row.get("user_key_kind")] if own_id is None else own[row["source"], own_id]
+        group = others if own_id is None else own[row["source"], own_id]
         group.append(_event(row))
     rows = [
-        _row(Session(source, run[0].user_key or "", tuple(run)), own_id)
+        _row(Session(source, run[0].user_key or "", tuple(run), run[0].user_key_kind), own_id)
         for (source, own_id), unordered in own.items()
         for run in [sorted(unordered, key=lambda event: (event.event_time, event.event_id))]
     ]
-    for group in by_kind.values():
-        sessions = sessions_of(group, gap.total_seconds(), longest.total_seconds())
-        rows += [_row(session, None) for session in sessions]
+    sessions = sessions_of(others, gap.total_seconds(), longest.total_seconds())
+    rows += [_row(session, None) for session in sessions]
     return sorted(rows, key=lambda row: (row["source"], row["user_key"], row["session_start"]))
 
 
@@ -53,7 +52,11 @@ def _row(session: Session, own_id: str | None) -> Row:
     if own_id is None:  # `reckoned` knows no escapes but those of plain text
         first = session.events[0]
         row["session_id"] = session_id(
-            session.source, session.user_key, first.event_id, first.event_time
+            session.source,
+            session.user_key,
+            first.event_id,
+            first.event_time,
+            session.user_key_kind,
         )
     return row
 
@@ -69,6 +72,7 @@ def _event(row: EventRow) -> Event:
         event_time=time,
         event_type=row["event_type"],
         user_key=row["user_key"],
+        user_key_kind=row["user_key_kind"],
         file="",
         line=0,
     )

@@ -48,7 +48,7 @@ def test_its_rows_are_read_as_they_are_and_what_is_stale_is_named_with_the_reaso
     expected = expected_of(version_1)["warehouse"]["events"]
     assert published(version_1) == sorted((row["source"], row["event_id"]) for row in expected)
     told = tidegate("status")
-    assert "events of shop: it was built by version 1 of its code, this is 2" in told
+    assert "events of shop: it was built by version 1 of its code, this is 3" in told
     assert "tidegate rebuild events shop" in told
 
 

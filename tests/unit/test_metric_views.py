@@ -302,12 +302,13 @@ def test_a_lake_of_delta_tables_gives_the_numbers(tmp_path: Path) -> None:
     settings = write_lake(tmp_path, [definitions(*EVERY_KIND[:2])])
     place = Path(settings.lake) / "warehouse/events"
     shutil.rmtree(place)
-    users = ["a", "b", None]
+    users, kinds = ["a", "a", None], ["user", "anonymous", None]
     names = {
         "source": pa.array(["web"] * 3),
         "event_id": pa.array(["1", "2", "3"]),
         "event_time": pa.array([NOON] * 3, pa.timestamp("us", tz="UTC")),
         "user_key": pa.array(users, pa.string()),
+        "user_key_kind": pa.array(kinds, pa.string()),
         "dump_hour": pa.array([NOON] * 3, pa.timestamp("us", tz="UTC")),
         "properties": pa.array(["{}"] * 3),
     }

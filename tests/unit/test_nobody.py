@@ -68,3 +68,9 @@ def test_only_a_list_of_its_own_is_part_of_a_sources_definition() -> None:
     assert own.definition()["nobody"] == ["guest"]
     assert plain.defined_as(own.definition()).nobody == ("guest",)
     assert own.defined_as(plain.definition()).nobody == NOBODY
+
+
+def test_a_user_and_a_visitor_of_one_name_are_told_apart_by_the_kind() -> None:
+    lines = [line("42"), line("null", "42"), line("")]
+    rows = rows_of(source_of(columns={}), lines)
+    assert [row["user_key_kind"] for row in rows] == ["user", "anonymous", None]

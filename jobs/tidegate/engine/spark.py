@@ -176,6 +176,10 @@ class SparkEngine:
         if at.version is not None:
             reader = reader.option("versionAsOf", at.version)
         rows = reader.load(f"{self._root}/{at.table.path}")
+        if at.version is not None:  # columns that the table did not have at that version are NULL
+            schema = ", ".join(f"`{name}` {kind}" for name, kind in at.table.types.items())
+            nothing = self._spark.createDataFrame([], schema)
+            rows = rows.unionByName(nothing, allowMissingColumns=True)
         within = at.within
         if within is None:
             return rows

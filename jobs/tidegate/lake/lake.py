@@ -160,6 +160,11 @@ class Lake:
             self.tables.add_columns(table, table.types)
             self._complete.add(table.name)
 
+    def complete_published(self) -> None:
+        """Add the columns that published tables lack, since an older version created them; rows have NULL there."""
+        for table in WAREHOUSE:
+            self.add_columns(table, table.types)
+
     def exists(self) -> bool:
         """Return whether all tables are there."""
         return self.tables.exists(OPS[-1])

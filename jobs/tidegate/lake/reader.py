@@ -218,15 +218,19 @@ class LakeReader:
         if at.version is None:
             return self._latest(table)
         paths = self._paths(table, at.version, at)
+        # Columns that the table did not have at that version are NULL.
+        nothing = _no_row(at.table.types)
         if not paths:
-            return f"(SELECT * FROM {self._scan(table, at.version)} WHERE false)"
+            rows = f"SELECT * FROM {self._scan(table, at.version)} WHERE false"
+            return f"({rows} UNION ALL BY NAME SELECT * FROM {nothing} n)"
         listed = ", ".join(literal(f"{self._base}/{table}/{path}") for path in paths)
         types = {column.name: duckdb_type(column.type) for column in at.table.partition_columns}
         hive = ", ".join(f"{literal(name)}: {kind}" for name, kind in types.items())
-        return (
-            f"read_parquet([{listed}], union_by_name = true, hive_partitioning = {bool(types)}"
+        rows = (
+            f"SELECT * FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = {bool(types)}"
             f"{f', hive_types = {{{hive}}}' if types else ''})"
         )
+        return f"({rows} UNION ALL BY NAME SELECT * FROM {nothing} n)"
 
     def _paths(self, table: str, version: int, at: At) -> list[str]:
         """Return the data files of a table at a version that may hold what is asked for."""

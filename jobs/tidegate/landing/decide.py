@@ -78,6 +78,10 @@ def values_of(
         if column.type == "timestamp":
             cut.append(convert.is_cut(inputs[name]))
     typed["user_key"] = pc.coalesce(typed["user_id"], typed["anonymous_id"])
+    typed["user_key_kind"] = pc.coalesce(
+        pc.if_else(typed["user_id"].is_valid(), "user", None),
+        pc.if_else(typed["anonymous_id"].is_valid(), "anonymous", None),
+    )
     masks = [mask.astype(np.int64) for mask in cut if mask is not None]
     total = sum(masks[1:], masks[0]) if masks else None
     return Values(inputs, typed, failed, cut=total, stand_ins=stand_ins)

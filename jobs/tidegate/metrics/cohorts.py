@@ -1,7 +1,8 @@
 """New users and retention: what follows from the first event of each user.
 
-A user is a `user_key`, whatever source its events came by. The first of a user's events that fit the metric's
-sources and `where`, by (event_time, event_id, source), says when it was first seen and which group it belongs to.
+A user is a `user_key` of one kind, whatever source its events came by. The first of a user's events that fit the
+metric's sources and `where`, by (event_time, event_id, source), says when it was first seen and which group it
+belongs to.
 
 Retention: a cohort is the users first seen in one day or week (`interval`). A user has returned n periods later if
 one of its events that fit `returns` lies in that day or week of the calendar; n = 0 is the cohort's own.
@@ -11,6 +12,7 @@ A cohort is followed up to the last period that has events, which may not be ove
 from __future__ import annotations
 
 from tidegate.metrics.sql import Rows, result
+from tidegate.tables.events import USER
 from tidegate.user_sql import read_expression
 
 _DAYS = {"day": 1, "week": 7}
@@ -67,7 +69,7 @@ def retention(rows: Rows) -> str:
 
 def _first(rows: Rows, select: dict[str, str]) -> list[str]:
     """Return the CTEs up to `_first`: of each user the first event."""
-    every = {"_user": "user_key", "_id": "event_id", "_source": "source", **select}
+    every = {"_user": USER, "_id": "event_id", "_source": "source", **select}
     return [
         rows.timed(every, ["user_key IS NOT NULL"]),
         "_first AS (SELECT * FROM _timed QUALIFY row_number() OVER "

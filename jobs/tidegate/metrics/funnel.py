@@ -4,8 +4,8 @@
   one, and so on. Later is by (event_time, event_id), strictly: one event is never two steps of an attempt.
 - An attempt's steps lie at most `window` after its first one; exactly `window` is within.
 - An attempt belongs to the period of its first step, and to the group of its first step's event.
-- A user (`by: user`: a `user_key`, whatever source its events came by) or session counts once a period and group,
-  by the attempt that got furthest: it has entered each step up to there.
+- A user (`by: user`: a `user_key` of one kind, whatever source its events came by) or session counts once a period and
+  group, by the attempt that got furthest: it has entered each step up to there.
 - `by: session`: all steps in one session of `sessions`, as the release has it. Events without a user are in none.
 
 The earliest next step is the best one: whatever a later one could still reach, it can too. So an attempt has one way.
@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from tidegate.metrics.sql import Rows, micros, result
 from tidegate.quoting import literal
+from tidegate.tables.events import USER
+from tidegate.tables.sessions import KEY
 from tidegate.user_sql import read_expression
 
-_KEY = "coalesce('i:' || {0}source_session_id, 'u:' || {0}user_key)"
-"""What ties events to sessions, as `tables.sessions` has it."""
 _OVER = 2**63 - 1
 
 
@@ -33,9 +33,9 @@ def funnel(rows: Rows) -> str:
     window = micros(metric.window)
     steps = [read_expression(step.where).sql for step in metric.steps]
     flags = {f"_s{at}": f"coalesce({step}, false)" for at, step in enumerate(steps, start=1)}
-    select = {"_id": "event_id", "_source": "source", "_user": "user_key", **flags}
+    select = {"_id": "event_id", "_source": "source", "_user": USER, **flags}
     if metric.by == "session":
-        select["_key"] = _KEY.format("")
+        select["_key"] = KEY
     ctes = [
         rows.timed(select, ["user_key IS NOT NULL", f"({' OR '.join(flags.values())})"]),
         _entities(metric.by),
@@ -82,7 +82,7 @@ def _entities(by: str) -> str:
         return "_entities AS (SELECT *, _user AS _entity FROM _timed)"
     # Sessions of a key are disjoint: an event can only lie in the last one that began before it.
     return (
-        f"_sessions AS (SELECT source, {_KEY.format('')} AS key, epoch_us(session_start) AS starts, "
+        f"_sessions AS (SELECT source, {KEY} AS key, epoch_us(session_start) AS starts, "
         "epoch_us(session_end) AS ends, session_id FROM main.sessions), "
         "_entities AS (SELECT t.*, s.session_id AS _entity FROM _timed t ASOF JOIN _sessions s "
         "ON t._source = s.source AND t._key = s.key AND t._at >= s.starts WHERE t._at <= s.ends)"

@@ -20,6 +20,7 @@ from datetime import timedelta
 
 from tidegate.metrics.model import UTC, ZERO_OF_NOTHING, Metric, percentile_name
 from tidegate.quoting import literal, quoted
+from tidegate.tables.events import USER
 from tidegate.user_sql import Expression, read_expression
 
 SCHEMA = "metrics"
@@ -189,7 +190,7 @@ def _aggregate(rows: Rows) -> str:
     value = read_expression(metric.value) if metric.value is not None else None
     select = {"_v": value.sql} if value is not None else {}
     if metric.kind == "unique" and value is None:
-        select = {"_v": "user_key"}
+        select = {"_v": USER}
     grouped = ["_start", "_local", *rows.groups]
     ctes = (
         f"{rows.timed(select)}, _values AS (SELECT {', '.join(grouped)}, "

@@ -44,6 +44,7 @@ RESERVED_COLUMNS = frozenset(
         "user_id",
         "anonymous_id",
         "user_key",
+        "user_key_kind",
         "source_session_id",
         "properties",
         "file",

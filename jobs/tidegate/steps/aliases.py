@@ -33,7 +33,12 @@ if TYPE_CHECKING:
 _ALIASES = session_aliases.TABLE
 IN = {"session_id": "string", "event_id": "string", "t": "bigint"}
 """What `session_aliases.members` gives."""
-_SESSION_COLUMNS = (*session_aliases.ABOUT, "source_session_id", "dump_hours")
+_SESSION_COLUMNS = (
+    *session_aliases.ABOUT,
+    "user_key_kind",
+    "source_session_id",
+    "dump_hours",
+)
 """What is asked of sessions."""
 _SESSIONS = sessions.TABLE.types_of(_SESSION_COLUMNS)
 LOST = "SELECT o.* FROM {old} o ANTI JOIN {new} n ON o.session_id = n.session_id"

@@ -306,7 +306,7 @@ def _differing(
     first = [hour for hour in hours if _is_first(why[hour])]
     mine = f"source = {literal(source)}"
     # What the metrics are made of.
-    said = "event_id, event_time, event_type, user_key, dump_hour"
+    said = "event_id, event_time, event_type, user_key, user_key_kind, dump_hour"
     rows = work.lake.look(
         f"""
         WITH states AS (

@@ -189,7 +189,9 @@ def working(
     with ExitStack() as held:
         with _timed("start engine", took):
             lake = held.enter_context(open_lake(settings, tell))
-            if not lake.exists():
+            if lake.exists():
+                lake.complete_published()
+            else:
                 lake.create_tables()
         yield Work(settings, lake, run_id or f"cli-{new_id()}", tell, runs or {}, took)
 

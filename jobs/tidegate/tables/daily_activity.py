@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tidegate.tables.events import USER
 from tidegate.tables.model import Column, Table
 
 TABLE = Table(
@@ -29,23 +30,24 @@ TABLE = Table(
     statistics=("date",),
     meaning="a source's day",
     built_from=("events", "sessions"),
+    version=2,
 )
 
 _DAY_US = 86_400_000_000
 
 QUERY = f"""
     WITH users AS (
-        SELECT source, day, user_key, count(*) AS n
+        SELECT source, day, who, count(*) AS n
         FROM (
-            SELECT source, user_key, epoch_us(event_time) - mod(mod(epoch_us(event_time), {_DAY_US})
+            SELECT source, {USER} AS who, epoch_us(event_time) - mod(mod(epoch_us(event_time), {_DAY_US})
                 + {_DAY_US}, {_DAY_US}) AS day
             FROM {{events}}
         ) e
-        GROUP BY source, day, user_key
+        GROUP BY source, day, who
     ),
     days AS (
         SELECT source, CAST(make_timestamp(day) AS DATE) AS date, CAST(sum(n) AS BIGINT) AS events,
-            count(user_key) AS users, theta_sketch_agg(user_key) AS users_sketch
+            count(who) AS users, theta_sketch_agg(who) AS users_sketch
         FROM users GROUP BY source, day
     ),
     lengths AS (
@@ -64,7 +66,7 @@ QUERY = f"""
     FROM days d LEFT JOIN lengths l ON d.source = l.source AND d.date = l.date"""
 """The query of the rows of some days; a day without events has no row.
 
-- `events`: `source`, `event_time`, `user_key` of all events of the days wanted.
+- `events`: `source`, `event_time`, `user_key`, `user_key_kind` of all events of the days wanted.
 - `sessions`: `source`, `start_date`, `session_start`, `session_end`, `is_bounce` of all sessions that start on
   those days.
 

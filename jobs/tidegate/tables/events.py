@@ -19,6 +19,7 @@ TABLE = Table(
         Column("user_id", "string", "id of a known user"),
         Column("anonymous_id", "string", "id of a device or visitor"),
         Column("user_key", "string", "the user id, or else the anonymous id; NULL for no user"),
+        Column("user_key_kind", "string", "which of the two: user or anonymous; NULL for no user"),
         Column("source_session_id", "string", "the source's own session id, where it has one"),
         Column(
             "properties",
@@ -33,8 +34,11 @@ TABLE = Table(
     partition=("source", "dump_date"),
     statistics=("dump_hour", "event_time"),
     meaning="an event",
-    version=2,
+    version=3,
 )
+
+USER = "(CASE WHEN user_key_kind = 'anonymous' THEN 'a:' ELSE 'u:' END || user_key)"
+"""The expression of whose event, or session, a row is: user 42 and visitor 42 are two; NULL for no user."""
 
 BASE_COLUMNS = frozenset(TABLE.column_names)
 """Columns of every source; a source file's own columns come after them."""

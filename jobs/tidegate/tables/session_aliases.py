@@ -52,8 +52,8 @@ def members(of: str = "true") -> str:
     It is a query of these rows:
 
     - `events`: `sessions.EVENT_COLUMNS`, all that the sessions were made of, others too.
-    - `sessions`: `session_id`, `source`, `source_session_id`, `user_key`, `session_start` and `session_end` of
-      sessions. Those of one key lie apart in time.
+    - `sessions`: `session_id`, `source`, `source_session_id`, `user_key`, `user_key_kind`, `session_start` and
+      `session_end` of sessions. Those of one key lie apart in time.
 
     Args:
         of: predicate of the events that are wanted.

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from tidegate.tables.events import USER
 from tidegate.tables.model import Column, Table
 
 TABLE = Table(
@@ -23,10 +24,15 @@ TABLE = Table(
         Column(
             "session_id",
             "string",
-            "hash of source, user and first event (id and time); or the source's own",
+            "hash of source, user (of which kind, too) and first event (id and time); or the source's own",
         ),
         Column("source_session_id", "string", "the source's own session id, where it has one"),
         Column("user_key", "string", "whose session it is"),
+        Column(
+            "user_key_kind",
+            "string",
+            "whether that is a user id or an anonymous id: user or anonymous",
+        ),
         Column("session_start", "timestamp", "time of the first event, UTC"),
         Column("session_end", "timestamp", "time of the last event, UTC"),
         Column("duration_s", "double", "seconds from the first event to the last"),
@@ -45,11 +51,13 @@ TABLE = Table(
     statistics=("start_hour", "session_start", "session_end"),
     meaning="a session",
     built_from=("events",),
+    version=2,
 )
 
 EVENT_COLUMNS = (
     "source",
     "user_key",
+    "user_key_kind",
     "source_session_id",
     "event_time",
     "event_id",
@@ -58,7 +66,7 @@ EVENT_COLUMNS = (
 )
 """What of an event a session is computed from."""
 
-KEY = "coalesce('i:' || source_session_id, 'u:' || user_key)"
+KEY = f"coalesce('i:' || source_session_id, {USER})"
 """What ties events, and sessions, together: the source's own session id, else the user."""
 
 UNTYPED = ""
@@ -162,8 +170,8 @@ def _runs(rules: Rules) -> str:
     paused = f"(NOT own AND {{}} > {rules.gap_us})"
     return f"""
     keyed AS (
-        SELECT source, {KEY} AS k, source_session_id IS NOT NULL AS own, user_key, event_id, event_type,
-            dump_hour, epoch_us(event_time) AS t
+        SELECT source, {KEY} AS k, source_session_id IS NOT NULL AS own, user_key, user_key_kind, event_id,
+            event_type, dump_hour, epoch_us(event_time) AS t
         FROM {{events}} WHERE user_key IS NOT NULL
     ),
     neighbours AS (
@@ -186,6 +194,7 @@ _ENDS = (
     ("first_event_id", "is_first", "event_id"),
     ("first_event_type", "is_first", "event_type"),
     ("first_user_key", "is_first", "user_key"),
+    ("first_user_kind", "is_first", "user_key_kind"),
     ("last_event_id", "is_last", "event_id"),
     ("last_event_type", "is_last", "event_type"),
 )
@@ -204,10 +213,13 @@ _COLLAPSED = f"""
     SELECT source, CAST(make_timestamp(s) AS DATE) AS start_date,
         make_timestamptz(s - mod(mod(s, {_HOUR_US}) + {_HOUR_US}, {_HOUR_US})) AS start_hour,
         coalesce(source_session_id, left(sha256(CAST(to_json(
-            [source, first_user_key, first_event_id, CAST(s AS VARCHAR)]
+            CASE WHEN first_user_kind = 'anonymous'
+                THEN [source, first_user_kind, first_user_key, first_event_id, CAST(s AS VARCHAR)]
+                ELSE [source, first_user_key, first_event_id, CAST(s AS VARCHAR)] END
         ) AS VARCHAR)), 32)) AS session_id,
-        source_session_id, first_user_key AS user_key, make_timestamptz(s) AS session_start,
-        make_timestamptz(e) AS session_end, CAST(e - s AS DOUBLE) / CAST(1000000 AS DOUBLE) AS duration_s,
+        source_session_id, first_user_key AS user_key, first_user_kind AS user_key_kind,
+        make_timestamptz(s) AS session_start, make_timestamptz(e) AS session_end,
+        CAST(e - s AS DOUBLE) / CAST(1000000 AS DOUBLE) AS duration_s,
         event_count, counts_by_value(types) AS events_by_type, first_event_id, first_event_type,
         last_event_id, last_event_type, event_count = 1 AS is_bounce, dump_hours
     FROM named"""
@@ -251,7 +263,7 @@ def affected(rules: Rules) -> str:
         ),
         islands AS (
             SELECT *, max(
-                CASE WHEN reach IS NULL OR (k LIKE 'u:%' AND lo - reach > {rules.gap_us}) THEN lo END
+                CASE WHEN reach IS NULL OR (k NOT LIKE 'i:%' AND lo - reach > {rules.gap_us}) THEN lo END
             ) OVER (PARTITION BY k ORDER BY lo, hi) AS island
             FROM reached
         ),
@@ -264,7 +276,7 @@ def affected(rules: Rules) -> str:
         whole AS (
             SELECT k, island, lo_touched, hi_touched, max(hi) AS hi,
                 max(CASE WHEN NOT is_touched AND lo <= lo_touched THEN lo END) AS anchor,
-                count(CASE WHEN NOT is_touched AND lo > hi_touched AND k LIKE 'u:%' THEN 1 END) AS after
+                count(CASE WHEN NOT is_touched AND lo > hi_touched AND k NOT LIKE 'i:%' THEN 1 END) AS after
             FROM spans
             WHERE lo_touched IS NOT NULL
             GROUP BY k, island, lo_touched, hi_touched
@@ -281,7 +293,7 @@ RESUMED = """
     LEFT JOIN (
         SELECT o.k, o.lo FROM {old} o
         SEMI JOIN {fresh} f ON o.k = f.k AND o.lo = f.lo AND o.session_id = f.session_id
-    ) s ON r.k = s.k AND r.k LIKE 'u:%' AND s.lo > r.last AND s.lo BETWEEN r.lo AND r.hi
+    ) s ON r.k = s.k AND r.k NOT LIKE 'i:%' AND s.lo > r.last AND s.lo BETWEEN r.lo AND r.hi
     GROUP BY r.k, r.lo, r.hi"""
 """The query of ranges that end where the old sessions go on as they were.
 
