@@ -415,7 +415,7 @@ def test_a_line_becomes_what_it_should(name: str, outcome: dict[str, Row]) -> No
 
 def test_every_reason_has_a_case() -> None:
     reasons = {case.reason for case in CASES.values()} - {None}
-    assert reasons | {"wrong_columns", "bad_quotes", "erased"} == set(REASONS)
+    assert reasons | {"wrong_columns", "bad_quotes", "not_access_log", "erased"} == set(REASONS)
 
 
 def test_a_line_at_the_limit_of_length_is_an_event_and_one_byte_more_is_not() -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidegate.landing import personal
+from tidegate.landing.access_log import AccessLog
 from tidegate.landing.body import json_text, objects_of
 from tidegate.landing.columnar import Rows, read_rows
 from tidegate.landing.delimited import read_records
@@ -53,6 +54,8 @@ def reader_of(plan: Plan, treat: personal.Treatment | None) -> Reader:
     kind = plan.source.format.type
     if kind == "csv":
         return _Delimited(plan, treat)
+    if kind == "access_log":
+        return _AccessLog(plan, treat)
     return _Columnar(plan, treat) if kind == "parquet" else _Json(plan, treat)
 
 
@@ -103,6 +106,20 @@ class _Delimited:
                 self._plan,
                 self._treat,
             )
+
+    def again(self, records: Records, which: Mask) -> None:  # noqa: ARG002 # all is text as it was
+        return None
+
+
+class _AccessLog:
+    def __init__(self, plan: Plan, treat: personal.Treatment | None) -> None:
+        self._log = AccessLog(plan.paths, private=treat is not None)
+        self._plan = plan
+        self._treat = treat
+
+    def records(self, stream: BinaryIO, name: str) -> Iterator[Records]:
+        for records in self._log.records(unpacked(stream, name)):
+            yield _private(records, self._plan, self._treat)
 
     def again(self, records: Records, which: Mask) -> None:  # noqa: ARG002 # all is text as it was
         return None

@@ -196,15 +196,8 @@ class _Lines:
         self._stops: Ints = feeds
         self.lengths: Ints = feeds - self._starts
         self.numbers: Ints = np.arange(block.first, block.first + self.count)
-        offsets = np.empty(self.count + 1, np.int32)
-        offsets[0] = 0
-        offsets[1:] = feeds - np.arange(self.count)
         self._plain_ends: Ints | None = None
-        self.raw = pa.Array.from_buffers(
-            pa.binary(),
-            self.count,
-            [None, pa.py_buffer(offsets), pa.py_buffer(data.replace(b"\n", b""))],
-        )
+        self.raw = block.raw
 
     def some(self, places: Ints) -> list[tuple[int, bytes]]:
         """Return lines by their places: number and bytes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tidegate.landing.delimited import FAULTS
+from tidegate.landing import access_line, delimited
 from tidegate.landing.erased import REASON
 from tidegate.landing.limits import MAX_LINE_BYTES
 
@@ -15,7 +15,8 @@ REASONS: Mapping[str, str] = {
     "not_json": "the line is not one JSON value and nothing else",
     "not_object": "the line is JSON, but not an object",
     "wrong_columns": "the line has more or fewer columns than the header",
-    **FAULTS,
+    **delimited.FAULTS,
+    **access_line.FAULTS,
     "missing_event_id": "the event has no id",
     "missing_event_time": "the event has no time",
     "bad_event_time": "the event's time can't be understood",

@@ -16,7 +16,16 @@ from tidegate.landing.plan import Names
 Mask = npt.NDArray[np.bool_]
 
 UNREADABLE = frozenset(
-    ["not_utf8", "too_long", "blank_line", "not_json", "not_object", "wrong_columns", "bad_quotes"]
+    [
+        "not_utf8",
+        "too_long",
+        "blank_line",
+        "not_json",
+        "not_object",
+        "wrong_columns",
+        "bad_quotes",
+        "not_access_log",
+    ]
 )
 """Reasons of records whose values could not be told apart."""
 

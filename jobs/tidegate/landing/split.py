@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from tidegate.landing.limits import MAX_LINE_BYTES, MAX_RAW_BYTES
 
@@ -32,6 +34,17 @@ class Block:
     first: int
     data: bytes
     feeds: npt.NDArray[np.int64]
+
+    @cached_property
+    def raw(self) -> pa.Array:
+        """The lines without their line feeds, as binary."""
+        count = len(self.feeds)
+        offsets = np.zeros(count + 1, np.int32)
+        offsets[1:] = self.feeds - np.arange(count)
+        text = self.data.replace(b"\n", b"")
+        return pa.Array.from_buffers(
+            pa.binary(), count, [None, pa.py_buffer(offsets), pa.py_buffer(text)]
+        )
 
 
 @dataclass(frozen=True)

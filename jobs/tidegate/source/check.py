@@ -46,7 +46,7 @@ def reference_faults(refs: Mapping[str, FieldRef], form: Format) -> Iterator[str
     for key, ref in refs.items():
         for path in sorted(ref.references()):
             users.setdefault(split_path(path), []).append(key)
-    if form.type == "csv":
+    if form.is_flat:
         yield from _flat_faults(users, form)
     elif form.type == "json":
         yield from _prefix_faults(users)
@@ -66,16 +66,16 @@ def expression_faults(refs: Mapping[str, FieldRef], others: Iterable[str]) -> It
 
 
 def _flat_faults(users: Mapping[tuple[str, ...], list[str]], form: Format) -> Iterator[str]:
-    names = form.header if isinstance(form.header, tuple) else None
+    of = "format.header" if form.type == "csv" else f"files of {form.type}"
     for path, keys in users.items():
         dotted = join_path(path)
         if len(path) > 1:
             yield (
-                f"{keys[0]}: '{dotted}' is a nested path, but the columns of csv are flat; "
+                f"{keys[0]}: '{dotted}' is a nested path, but the columns of {form.type} are flat; "
                 f"for a column of that very name write `{dotted}` in backticks"
             )
-        elif names is not None and path[0] not in names:
-            yield f"{keys[0]}: no column '{path[0]}' in format.header; {hint(path[0], names)}"
+        elif form.names is not None and path[0] not in form.names:
+            yield f"{keys[0]}: no column '{path[0]}' in {of}; {hint(path[0], form.names)}"
 
 
 def _prefix_faults(users: Mapping[tuple[str, ...], list[str]]) -> Iterator[str]:
@@ -111,7 +111,7 @@ def pii_names_faults(
 ) -> Iterator[str]:
     """Yield paths of `pii` that csv can't have, or that Spark can't tell from another one."""
     users = {split_path(path): [f"pii.{path}"] for path in pii}
-    if form.type == "csv":
+    if form.is_flat:
         yield from _flat_faults(users, form)
     read: dict[tuple[str, ...], list[str]] = {}
     for key, ref in refs.items():
@@ -175,7 +175,7 @@ def _whole_faults(
     form: Format,
 ) -> Iterator[str]:
     """Yield a value that is an object with personal data in it."""
-    if form.type == "csv":
+    if form.is_flat:
         return
     for long, action in named.items():
         if len(long) > len(names) and long[: len(names)] == names:

@@ -24,6 +24,23 @@ ENCODINGS = {
 }
 """Names of encodings that a source file may give, and the one name that each is known by."""
 
+ACCESS_LOG = (
+    "vhost",
+    "host",
+    "ident",
+    "user",
+    "time",
+    "request",
+    "method",
+    "path",
+    "protocol",
+    "status",
+    "bytes",
+    "referer",
+    "agent",
+    "rest",
+)
+"""The columns of access logs."""
 NO_VALUE = ("",)
 """What stands for no value, where a source file does not say."""
 _MAX_SKIP = 10_000
@@ -34,7 +51,7 @@ class Format(Model):
     r"""How a file is written.
 
     Attributes:
-        type: json is one JSON object a line; csv is delimited text.
+        type: json is one JSON object a line; csv is delimited text; access_log is what Apache and nginx write.
         delimiter: csv only: one character.
         header: csv only: True if the first line names the columns, False if they have no names
             (they are then _c0, _c1, …), or the names themselves where the files don't have them.
@@ -50,7 +67,7 @@ class Format(Model):
 
     """
 
-    type: Literal["json", "csv", "parquet"] = "json"
+    type: Literal["json", "csv", "parquet", "access_log"] = "json"
     delimiter: str = ","
     header: bool | tuple[str, ...] = True
     quote: str | None = '"'
@@ -70,7 +87,9 @@ class Format(Model):
             return {("null" if key is None else key): value for key, value in data.items()}
         if isinstance(data, Format):
             return data
-        raise ValueError(f"expected json, csv, parquet or {{type: csv, …}}, got {shown(data)}")
+        raise ValueError(
+            f"expected json, csv, parquet, access_log or {{type: csv, …}}, got {shown(data)}"
+        )
 
     @field_validator("delimiter")
     @classmethod
@@ -154,6 +173,18 @@ class Format(Model):
                 f"comment: {self.comment!r} begins like a record, with the delimiter or the quote"
             )
         return self
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether a record has columns of text, and no objects."""
+        return self.type in ("csv", "access_log")
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The names of all columns, where no file has to be read to know them."""
+        if self.type == "access_log":
+            return ACCESS_LOG
+        return self.header if isinstance(self.header, tuple) else None
 
     @property
     def may_be_extended_log(self) -> bool:

@@ -79,6 +79,9 @@ def parse_source(data: dict[str, Any], path: Path) -> Source:
     known = {
         key: value for key, value in data.items() if isinstance(key, str) and key not in _NO_KEYS
     }
+    form = _part(Format, known.get("format", "json"))
+    if form is not None and form.type == "access_log":
+        known["fields"] = _with_time(known.get("fields", {}))
     source = None
     try:
         source = Source.model_validate({**known, "path": path}, context={"path": path})
@@ -237,6 +240,11 @@ def _agreement_faults(data: dict[str, Any], path: Path) -> Iterator[str]:
     complete = COMPLETE if "complete" not in data else complete
     if fresh is not None and complete is not None:
         yield from fresh_faults(fresh, complete)
+
+
+def _with_time(fields: Any) -> Any:
+    """Return the fields of an access log, whose lines have one time only."""
+    return {"event_time": "time", **fields} if isinstance(fields, dict) else fields
 
 
 def _pii(value: object) -> dict[str, PiiAction]:

@@ -376,7 +376,7 @@ def _check_lines(
         staged = sum(file.rows for file in results[dump.hour].files)
         kept = sum(count.records for count in counts)
         numbered = kept
-        if source.format.type == "json":  # the only one whose records are lines
+        if source.format.type in ("json", "access_log"):  # those whose records are lines
             last = (max((group.last for group in count.groups), default=0) for count in counts)
             numbered = sum(last)
         if staged != kept or numbered != kept:

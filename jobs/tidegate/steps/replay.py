@@ -385,7 +385,7 @@ def _stands_alone(source: Source) -> bool:
     if source.pii or form.type == "parquet":
         return False
     has_names = isinstance(form.header, tuple) and not form.skip and form.encoding == "utf-8"
-    return form.type == "json" or (has_names and not form.may_be_extended_log)
+    return form.type in ("json", "access_log") or (has_names and not form.may_be_extended_log)
 
 
 def _landed_by(landings: Iterable[Row]) -> str:

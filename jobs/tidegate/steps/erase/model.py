@@ -67,7 +67,7 @@ class Person:
         """
         refs = [source.fields.user_id, source.fields.anonymous_id]
         known = [ref for ref in refs if ref is not None]
-        if source.format.type == "csv" or any(ref.path is None for ref in known):
+        if source.format.is_flat or any(ref.path is None for ref in known):
             return self.is_named_in(text)
         places = ["$" + "".join(f'."{name}"' for name in ref.names()) for ref in known]
         values = [f"trim(json_extract_string({text}, {literal(place)}))" for place in places]
