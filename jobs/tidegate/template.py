@@ -71,6 +71,11 @@ _SAMPLES = (
 )
 """Hours at which templates that may take each other's files have the same names."""
 
+PLACEHOLDERS = ("dump_hour", "dump_hour_end")
+"""What a placeholder may name: the hour's start, or its end, which is the next hour's start."""
+_END = "end:"
+"""What directives of the hour's end begin with, as parts of a text."""
+
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _DIRECTIVE = re.compile(r"%-?.")
 _SCHEMES = ("s3://", "s3a://", "file://")
@@ -90,8 +95,8 @@ class HourText:
 
     Attributes:
         text: as written.
-        parts: what it is made of: directives (each beginning with `%`) and texts (each beginning
-            with `=`).
+        parts: what it is made of: directives of the hour's start (each beginning with `%`), of its
+            end (each beginning with `end:%`), and texts (each beginning with `=`).
 
     """
 
@@ -101,7 +106,7 @@ class HourText:
     def render(self, hour: datetime) -> str:
         """Return the text for an hour, in UTC."""
         utc = hour.astimezone(UTC)
-        return "".join(p[1:] if p[0] == "=" else _RENDER[p](utc) for p in self.parts)
+        return "".join(_rendered(part, utc) for part in self.parts)
 
     def names_hour(self) -> bool:
         """Return whether no two hours have the same text, or match one name where it has `*`."""
@@ -140,7 +145,16 @@ class HourText:
             if part[0] == "=":
                 yield from part[1:]
             else:
-                yield part
+                # From an hour's end its start is known, also where the two are named in parts.
+                yield part.removeprefix(_END)
+
+
+def _rendered(part: str, hour: datetime) -> str:
+    if part[0] == "=":
+        return part[1:]
+    if part.startswith(_END):
+        return _RENDER[part.removeprefix(_END)](hour + HOUR)
+    return _RENDER[part](hour)
 
 
 @dataclass(frozen=True)
@@ -161,7 +175,7 @@ class Template:
     def relative(self, hour: datetime) -> str:
         """Return the hour's path relative to the root.
 
-        It is a file, a folder (`…/`), or a pattern with `*` in its last part.
+        It is a file, a folder with all folders below it (`…/`), or a pattern with `*` in its last part.
         """
         return self.inner.render(hour)
 
@@ -198,15 +212,20 @@ def may_share_files(one: Template, other: Template) -> bool:
     return any(_meet(_taken(one, hour), _taken(other, hour)) for hour in _SAMPLES)
 
 
+_BELOW = "\0"
+"""Stands for the rest of a name, `/` included."""
+_WILD = re.compile(f"[*{_BELOW}]")
+
+
 def _taken(template: Template, hour: datetime) -> str:
-    """Return the pattern of the files of an hour: `*` stands for any text without a `/`."""
+    """Return the pattern of the files of an hour: `*` is any text without a `/`, `_BELOW` any text."""
     pattern = template.pattern(hour).replace("s3a://", "s3://", 1)
-    return pattern + "*" if pattern.endswith("/") else pattern
+    return pattern + _BELOW if pattern.endswith("/") else pattern
 
 
 def _meet(one: str, other: str) -> bool:
     """Return whether a text fits two patterns."""
-    heads = one.partition("*")[0], other.partition("*")[0]
+    heads = _WILD.split(one, 1)[0], _WILD.split(other, 1)[0]
     if not heads[0].startswith(heads[1]) and not heads[1].startswith(heads[0]):
         return False  # as nearly always
     end = len(one), len(other)
@@ -220,17 +239,22 @@ def _meet(one: str, other: str) -> bool:
         seen.add(at)
         i, j = at
         a, b = one[i : i + 1], other[j : j + 1]
-        if a == "*":
+        if _may_be(a, ""):
             waiting.append((i + 1, j))
-        if b == "*":
+        if _may_be(b, ""):
             waiting.append((i, j + 1))
-        if a == "*" and b not in ("", "/"):
+        if b and _may_be(a, b):
             waiting.append((i, j + 1))
-        if b == "*" and a not in ("", "/"):
+        if a and _may_be(b, a):
             waiting.append((i + 1, j))
         if a and a == b:
             waiting.append((i + 1, j + 1))
     return False
+
+
+def _may_be(wild: str, char: str) -> bool:
+    """Return whether a part of a pattern stands for a text with that character in it, or for none."""
+    return wild == _BELOW or (wild == "*" and char != "/")
 
 
 def normalize_root(uri: str, folder: Path) -> str:
@@ -293,7 +317,8 @@ def parse_hour_text(text: str) -> HourText:
     end = 0
     for found in _PLACEHOLDER.finditer(text):
         parts += _literal(text[end : found.start()])
-        parts += _directives(found[1].partition(":")[2])
+        name, _, form = found[1].partition(":")
+        parts += _directives(form, _END if name == "dump_hour_end" else "")
         end = found.end()
     parts += _literal(text[end:])
     return HourText(text, tuple(parts))
@@ -303,12 +328,12 @@ def _literal(text: str) -> list[str]:
     return [f"={text}"] if text else []
 
 
-def _directives(form: str) -> list[str]:
+def _directives(form: str, of: str) -> list[str]:
     parts: list[str] = []
     end = 0
     for found in _DIRECTIVE.finditer(form):
         parts += _literal(form[end : found.start()])
-        parts.append(found[0])
+        parts.append(of + found[0])
         end = found.end()
     return parts + _literal(form[end:])
 
@@ -326,11 +351,12 @@ def _brace_faults(text: str) -> list[str]:
     faults = []
     for found in _PLACEHOLDER.finditer(text):
         name, _, form = found[1].partition(":")
-        if name.strip() != "dump_hour":
-            faults.append(f"unknown placeholder '{{{name}}}'; {hint(name, ['dump_hour'])}")
+        if name.strip() not in PLACEHOLDERS:
+            faults.append(f"unknown placeholder '{{{name}}}'; {hint(name, PLACEHOLDERS)}")
             continue
-        if name != "dump_hour":
-            faults.append(f"write the placeholder without spaces: '{{dump_hour:{form.strip()}}}'")
+        if name != name.strip():
+            whole = f"{{{name.strip()}:{form.strip()}}}"
+            faults.append(f"write the placeholder without spaces: '{whole}'")
         if "%" not in form:
             faults.append(
                 f"placeholder '{found[0]}' has no format; write for instance {{dump_hour:%Y-%m-%d}}"

@@ -14,6 +14,7 @@ from tidegate.template import (
     DIRECTIVES,
     HourText,
     TemplateError,
+    may_share_files,
     parse_hour_text,
     parse_template,
 )
@@ -37,6 +38,12 @@ HERE = Path("/project/dags/sources")
         ("{dump_hour:%s}.json", "/project/dags/sources/", "1425445200.json"),
         ("/var/d/{dump_hour:%Y-%-m-%-d-%-H}.csv", "/var/d/", "2015-3-4-5.csv"),
         ("file:///var/d/{dump_hour:%Y%-j-%H}", "/var/d/", "201563-05"),
+        ("/d/{dump_hour:%Y-%m-%dT%H}-{dump_hour_end:%H}.csv", "/d/", "2015-03-04T05-06.csv"),
+        (
+            "s3://b/events_{dump_hour:%Y%m%d%H}_{dump_hour_end:%Y%m%d%H}.gz",
+            "s3://b/",
+            "events_2015030405_2015030406.gz",
+        ),
     ],
 )
 def test_a_template_is_a_root_and_a_path_below_it(text: str, root: str, relative: str) -> None:
@@ -60,6 +67,44 @@ def test_every_documented_directive_is_rendered() -> None:
 def test_an_hour_of_another_zone_is_rendered_in_utc() -> None:
     there = datetime(2015, 3, 4, 1, tzinfo=timezone(timedelta(hours=-4)))
     assert parse_hour_text("{dump_hour:%d %H}").render(there) == "04 05"
+
+
+def test_the_end_of_an_hour_is_the_start_of_the_next() -> None:
+    last = datetime(2015, 12, 31, 23, tzinfo=UTC)
+    text = parse_hour_text("{dump_hour:%Y-%m-%dT%H}_{dump_hour_end:%Y-%m-%dT%H}")
+    assert text.render(last) == "2015-12-31T23_2016-01-01T00"
+
+
+@given(
+    st.lists(st.sampled_from(["dump_hour", "dump_hour_end"]), min_size=4, max_size=4),
+    st.integers(0, 365 * 24 - 1),
+    st.sampled_from([1, 23, 24, 25, 720, 744, 8760]),
+)
+def test_hours_are_told_apart_by_parts_of_their_start_and_their_end(
+    names: list[str], at: int, later: int
+) -> None:
+    forms = zip(names, ("%Y", "%m", "%d", "%H"), strict=True)
+    text = parse_hour_text("-".join(f"{{{name}:{form}}}" for name, form in forms))
+    assert text.names_hour()
+    hour = datetime(2015, 1, 1, tzinfo=UTC) + timedelta(hours=at)
+    assert text.render(hour) != text.render(hour + timedelta(hours=later))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "share"),
+    [
+        ("{dump_hour:%Y/%m/%d/%H}/", "{dump_hour:%Y/%m/%d/%H}/clicks/*.gz", True),
+        ("{dump_hour:%Y/%m/%d/%H}/", "{dump_hour:%Y/%m/%d/%H}/clicks/", True),
+        ("{dump_hour:%Y/%m/%d/%H}/*.gz", "{dump_hour:%Y/%m/%d/%H}/clicks/*.gz", False),
+        ("{dump_hour:%Y/%m/%d/%H}/", "{dump_hour:%Y/%m/%d/%H}*.gz", False),
+        ("{dump_hour:%Y/%m/%d/%H}/a/", "{dump_hour:%Y/%m/%d/%H}/b/", False),
+        ("{dump_hour:%Y/%m/%d/%H}/a*.gz", "{dump_hour:%Y/%m/%d/%H}/*b.gz", True),
+    ],
+)
+def test_a_folder_shares_files_with_what_lies_below_it(one: str, other: str, share: bool) -> None:
+    first, second = (parse_template(f"s3://b/{text}", HERE) for text in (one, other))
+    assert may_share_files(first, second) is share
+    assert may_share_files(second, first) is share
 
 
 def test_another_root_keeps_the_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +143,9 @@ def test_the_folder_of_an_hour_is_known() -> None:
         ("s3://b/{dump_hour:}.json", "has no format"),
         ("s3://b/{ dump_hour:%s}.json", "without spaces"),
         ("s3://b/{dump_huor:%s}.json", "did you mean 'dump_hour'?"),
+        ("s3://b/{dump_hour_ends:%s}.json", "did you mean 'dump_hour_end'?"),
+        ("s3://b/{dump_hour_end:%s }-{ dump_hour_end:%H}", "'{dump_hour_end:%H}'"),
+        ("s3://b/{dump_hour_end:%Y-%m-%d}.json", "the template has no hour"),
         ("s3://b/{dump_hour:%F-%H}.json", "unknown directive '%F'"),
         ("s3://b/{dump_hour:%s%}.json", "unknown directive '%'"),
         ("s3://b/{dump_hour:%s", "without its other half"),
