@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -23,11 +21,14 @@ from urllib.parse import urlsplit
 
 from tidegate.durations import duration_text
 from tidegate.errors import TidegateError, TryAgainError
+from tidegate.hour_files import DumpFile, HourFiles, HourNames, Repeated, is_hidden, is_visible
 from tidegate.hours import HOUR, hour_text
 from tidegate.landing.errors import UnreadableError
 from tidegate.landing.unpack import unpacked
+from tidegate.local_dumps import LAND_AGAIN, LocalStore, replaced
 from tidegate.nearest import hint
 from tidegate.peek import HEAD_BYTES, file_fault
+from tidegate.repeated_files import left_out, same_bytes
 from tidegate.settings import S3Access
 from tidegate.source import Format, Source
 
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import PaginatorConfigTypeDef
 
-_HIDDEN = ("_", ".")
-_UNFINISHED = (".tmp", ".part", ".partial", ".inprogress", "._COPYING_")
 _CHUNK = 65_536
 _MAX_MANIFEST = 1 << 26
 _MAX_COUNT = 1 << 53
@@ -44,29 +43,6 @@ _MAX_COUNT = 1 << 53
 _LOOKERS = 8
 _PAGE = 1000
 """Files a page of a listing: the most that S3 gives."""
-
-
-@dataclass(frozen=True)
-class DumpFile:
-    """One data file of an hour.
-
-    Attributes:
-        uri: `s3a://…` or an absolute local path, unescaped.
-        name: the path relative to the template's root: the same for dumps on S3 and for a local
-            copy.
-        size: bytes.
-        etag: S3's ETag without quotes; of a local file the MD5 of its content in hex, which is what
-            S3 gives a file that was uploaded in one part: a copy of such a file counts as the same
-            file.
-        modified: when it was last written; aware, UTC.
-
-    """
-
-    uri: str
-    name: str
-    size: int
-    etag: str
-    modified: datetime
 
 
 @dataclass(frozen=True)
@@ -132,18 +108,24 @@ class Dumps:
         self._store = _open_store(self.template.root, s3)
 
     def files(self, hour: datetime) -> list[DumpFile]:
-        """Return the data files of an hour, by name; none where the hour has no files.
+        """Return the files of an hour's dump; see `hour_files`."""
+        return list(self.hour_files(hour).read)
 
-        Markers, manifests, hidden (`_`, `.`) and unfinished (`.tmp`, `.part`, …) files are no data.
+    def hour_files(self, hour: datetime) -> HourFiles:
+        """Return the files of an hour's dump, by name, and what else is there; none where the hour has none.
+
+        Markers, manifests, hidden (`_`, `.`) and unfinished (`.tmp`, `.part`, …) files are no data. A
+        file that can't be read has its fault. So has the hour's folder, in place of its files, where
+        that can't be listed. Where the source reads repeated files once, the others are left out.
 
         Raises:
             TidegateError: the bucket or folder can't be listed.
 
         """
-        return self._data(hour, etags=True)
+        return self._with_etags(hour, self._hour_files(hour, self._listing(self._prefix(hour))))
 
     def files_by_hour(self, hours: Iterable[datetime]) -> dict[datetime, list[DumpFile]]:
-        """Return the data files of each hour; see `files`.
+        """Return the files of each hour's dump; see `hour_files`.
 
         Hours whose files lie under one prefix are listed together, however many keys there are.
 
@@ -154,11 +136,25 @@ class Dumps:
         listed = sorted(set(hours))
         prefixes = sorted({self._prefix(hour) for hour in listed})
         with ThreadPoolExecutor(max_workers=_LOOKERS) as pool:
-            found = dict(zip(prefixes, pool.map(self._store.listing, prefixes), strict=True))
+            found = dict(zip(prefixes, pool.map(self._listing, prefixes), strict=True))
         return {
-            hour: self._store.with_etags(self._of_hour(hour, found[self._prefix(hour)]))
+            hour: list(
+                self._with_etags(hour, self._hour_files(hour, found[self._prefix(hour)])).read
+            )
             for hour in listed
         }
+
+    def with_repeated(self, files: HourFiles) -> HourFiles:
+        """Return files with those that have the same bytes as another one, where they are read all the same.
+
+        Raises:
+            TidegateError: the storage can't be reached.
+        """
+        if not files.repeats_are_read:
+            return files
+        groups = same_bytes(files.read, self._store.open)
+        repeated = [Repeated(each.name, group[0].name) for group in groups for each in group[1:]]
+        return replace(files, repeated=tuple(sorted(repeated, key=lambda each: each.name)))
 
     def completeness(self, hour: datetime, now: datetime) -> Completeness:
         """Return whether an hour's dump is complete, by the way that its source names.
@@ -173,23 +169,27 @@ class Dumps:
             TidegateError: the bucket or folder can't be read.
 
         """
-        files = self._data(hour, etags=False)
+        listed = self._hour_files(hour, self._listing(self._prefix(hour)))
+        files = list(listed.read)
         ways = self.source.complete
         if ways.marker is not None:
             return self._by_marker(hour, files)
         if ways.manifest is not None:
-            return self._by_manifest(hour, files)
+            return self._by_manifest(hour, listed)
         if not files:
             return Completeness(False, self._none(hour))
         # Nobody vouches for these: what holds a place for a file that is still to come looks the same.
-        hollow = [file.name for file in files if not file.size]
+        hollow = [file.name for file in files if not file.size and file.fault is None]
         if hollow:
             more = f" and {len(hollow) - 1} more" if len(hollow) > 1 else ""
             return Completeness(
                 False, f"{hollow[0]}{more} of {_count(files)}: not a byte in it yet"
             )
         if ways.files is not None:
-            what = f"{len(files)} of {ways.files} files"
+            if len(files) > ways.files and self.source.repeated_files == "once":
+                files = list(self._with_etags(hour, listed).read)
+            faults = "".join(f"; {file.name}: {file.fault}" for file in files if file.fault)
+            what = f"{len(files)} of {ways.files} files{faults}"
             if len(files) > ways.files:
                 return Completeness(False, f"{what}: more than the source says")
             return Completeness(len(files) == ways.files, what)
@@ -207,21 +207,29 @@ class Dumps:
         return Completeness(quiet >= ways.after, what, max(since + ways.after - now, now - now))
 
     def fault(self, file: DumpFile, form: Format | None = None) -> str | None:
-        """Return in what a file is not what its name says, or None: a look at its beginning only.
+        """Return why a file can't be read or in what it is not what its name says, or None.
+
+        It is a look at the beginning only.
 
         Args:
             file: the file.
             form: how its files are written; the source's format unless given.
 
         Raises:
-            TidegateError: the file can't be read.
+            TidegateError: the storage can't be reached.
 
         """
+        if file.fault is not None:
+            return f"{file.name}: {file.fault}"
         kind = form or self.source.format
-        head = self._store.read(file.name, 0, _CHUNK) if file.size else b""
-        tail = b""
-        if kind.type == "parquet" and file.size >= 4:
-            tail = self._store.read(file.name, file.size - 4, 4)
+        head = tail = b""
+        try:
+            if file.size:
+                head = self._store.read(file.name, 0, _CHUNK)
+            if kind.type == "parquet" and file.size >= 4:
+                tail = self._store.read(file.name, file.size - 4, 4)
+        except UnreadableError as error:
+            return f"{file.name}: {error.reason}"
         return file_fault(file.name, file.size, head[:HEAD_BYTES], kind, tail)
 
     def download(self, file: DumpFile, to: Path) -> None:
@@ -230,8 +238,11 @@ class Dumps:
         Raises:
             TidegateError: it can't be read.
         """
-        with closing(self._store.stream(file.name)) as chunks, to.open("wb") as copy:
-            copy.writelines(chunks)
+        try:
+            with closing(self._store.stream(file.name)) as chunks, to.open("wb") as copy:
+                copy.writelines(chunks)
+        except UnreadableError as error:
+            raise _file_error(error, file) from error
 
     def opener(self, files: Iterable[DumpFile]) -> Opener:
         """Return what opens data files as streams, by name: each is the one that was listed, or an error."""
@@ -265,14 +276,21 @@ class Dumps:
             return None
         try:
             found = read_manifest(self._store.read(name, 0, _MAX_MANIFEST))
-        except ValueError as error:
+        except (ValueError, UnreadableError) as error:
             raise ManifestError(
                 f"the manifest {name} can't be read: {error}",
                 where=self.template.root + name,
                 todo="upload it again; it is read when the hour is",
             ) from error
-        folder = self.template.folder(hour)
-        return replace(found, files={folder + file: each for file, each in found.files.items()})
+        names = self._names(hour)
+        return replace(
+            found,
+            files={
+                names.folder + file: declared
+                for file, declared in found.files.items()
+                if not names.is_excluded(names.folder + file)
+            },
+        )
 
     def _named(self, hour: datetime) -> str:
         """Return the name of an hour's marker or manifest."""
@@ -280,21 +298,56 @@ class Dumps:
         assert named is not None, "asked only of sources that have one"
         return self.template.folder(hour) + named.render(hour)
 
-    def _data(self, hour: datetime, *, etags: bool) -> list[DumpFile]:
-        found = self._of_hour(hour, self._store.listing(self._prefix(hour)))
-        return self._store.with_etags(found) if etags else found
+    def _names(self, hour: datetime) -> HourNames:
+        """Return which names are those of an hour's dump."""
+        return HourNames(
+            self.template.relative(hour),
+            self._named(hour) if self.source.complete.named() is not None else None,
+            self.source.exclude,
+            self.template.prefix_names_hour,
+        )
+
+    def _listing(self, prefix: str) -> list[DumpFile] | UnreadableError:
+        """Return what is listed below a prefix, or why its folder can't be listed."""
+        try:
+            return self._store.listing(prefix, deep=self.template.is_deep)
+        except UnreadableError as error:
+            return error
 
     def _prefix(self, hour: datetime) -> str:
         """Return what the names of an hour's files begin with, as far as that is known."""
         return self.template.relative(hour).partition("*")[0]
 
-    def _of_hour(self, hour: datetime, listed: Iterable[DumpFile]) -> list[DumpFile]:
-        """Return those of listed files that are an hour's data, by name."""
-        relative = self.template.relative(hour)
-        named = self.source.complete.named()
-        apart = self.template.folder(hour) + named.render(hour) if named is not None else None
-        found = [file for file in listed if file.name != apart and _is_data(file.name, relative)]
-        return sorted(found, key=lambda file: file.name)
+    def _hour_files(
+        self, hour: datetime, listed: Iterable[DumpFile] | UnreadableError
+    ) -> HourFiles:
+        """Return those of listed files that are an hour's dump, and what else is there; no ETags."""
+        names = self._names(hour)
+        if not isinstance(listed, UnreadableError):
+            return names.sorted_out(listed)
+        start = datetime.fromtimestamp(0, UTC)
+        uri, name = self.template.root + names.folder, names.folder.rstrip("/") or "."
+        return HourFiles((DumpFile(uri, name, 0, "", start, listed.reason),), names.folder)
+
+    def _with_etags(self, hour: datetime, files: HourFiles) -> HourFiles:
+        """Return files with their ETags, and each that is repeated once where the source says so."""
+        files = replace(files, read=tuple(self._store.with_etags(list(files.read))))
+        if self.source.repeated_files == "all":
+            return files
+        groups = same_bytes(files.read, self._store.open)
+        declared = self._declared(hour) if groups else frozenset()
+        repeated = sorted(left_out(groups, declared), key=lambda each: each.name)
+        names = {each.name for each in repeated}
+        read = tuple(file for file in files.read if file.name not in names)
+        return replace(files, read=read, repeated=tuple(repeated), repeats_are_read=False)
+
+    def _declared(self, hour: datetime) -> frozenset[str]:
+        """Return the files that an hour's manifest names; none where it can't be understood."""
+        try:
+            manifest = self.manifest(hour)
+        except ManifestError:
+            return frozenset()  # that holds the hour
+        return frozenset(manifest.files) if manifest is not None else frozenset()
 
     def _by_marker(self, hour: datetime, files: list[DumpFile]) -> Completeness:
         name = self._named(hour)
@@ -304,8 +357,9 @@ class Dumps:
             return Completeness(False, f"the marker {name} is there, but {self._none(hour)}")
         return Completeness(True, f"the marker {name} is there, {_count(files)}")
 
-    def _by_manifest(self, hour: datetime, files: list[DumpFile]) -> Completeness:
+    def _by_manifest(self, hour: datetime, listed: HourFiles) -> Completeness:
         name = self._named(hour)
+        files = list(listed.read)
         try:
             manifest = self.manifest(hour)
         except ManifestError as error:
@@ -316,6 +370,10 @@ class Dumps:
             )
         if not files:
             return Completeness(False, f"the manifest {name} is there, but {self._none(hour)}")
+        if self.source.repeated_files == "once" and any(
+            file.name not in manifest.files for file in files
+        ):
+            files = list(self._with_etags(hour, listed).read)
         there = {file.name: file.size for file in files}
         wanted = {entry: declared.size for entry, declared in manifest.files.items()}
         wrong = [f"{entry} is missing" for entry in wanted if entry not in there]
@@ -398,8 +456,8 @@ class Samples:
         else:
             whole = inner.rstrip("/") + "/" if inner else ""
             listed = near = [file for file in listed if file.name.startswith(whole)]
-        self.files = [file for file in listed if _is_visible(file.name)]
-        self.beside = [file for file in near if file.name.rpartition("/")[2].startswith(_HIDDEN)]
+        self.files = [file for file in listed if is_visible(file.name)]
+        self.beside = [file for file in near if is_hidden(file.name)]
 
     def stream(self, file: DumpFile) -> Iterator[bytes]:
         """Yield what a file holds, unpacked where its name says so, a bounded piece at a time.
@@ -413,7 +471,10 @@ class Samples:
 
     def read(self, file: DumpFile, start: int, length: int) -> bytes:
         """Return a part of a file as it is stored; fewer bytes where it ends earlier."""
-        return self._store.read(file.name, start, length) if length else b""
+        try:
+            return self._store.read(file.name, start, length) if length else b""
+        except UnreadableError as error:
+            raise _file_error(error, file) from error
 
     def fault(self, file: DumpFile, form: Format) -> str | None:
         """Return in what a file is not what its name says, or None: a look at both its ends only."""
@@ -422,9 +483,10 @@ class Samples:
         return file_fault(file.name, file.size, head, form, tail)
 
 
-def _is_visible(name: str) -> bool:
-    parts = name.split("/")
-    return not any(part.startswith(_HIDDEN) for part in parts) and not name.endswith(_UNFINISHED)
+def _file_error(error: UnreadableError, file: DumpFile) -> TidegateError:
+    return TidegateError(
+        error.what, where=file.uri, expected=error.expected, got=error.got, todo=error.todo
+    )
 
 
 def _no_sample(path: Path) -> TidegateError:
@@ -586,16 +648,6 @@ def _declared(said: Mapping[str, object]) -> Declared:
     return Declared(*counts)
 
 
-def _is_data(name: str, relative: str) -> bool:
-    last = name.rpartition("/")[2]
-    if not last or last.startswith(_HIDDEN) or last.endswith(_UNFINISHED):
-        return False
-    if relative.endswith("/"):
-        return name == relative + last
-    shape = "[^/]*".join(re.escape(part) for part in relative.split("*"))
-    return re.fullmatch(shape, name, flags=re.DOTALL) is not None
-
-
 def _count(files: list[DumpFile]) -> str:
     return f"{len(files)} file{'' if len(files) == 1 else 's'}"
 
@@ -603,20 +655,30 @@ def _count(files: list[DumpFile]) -> str:
 class _Store(Protocol):
     """A folder of dumps, on S3 or on disk. Names are relative to it."""
 
-    def listing(self, prefix: str) -> list[DumpFile]:
-        """Return the files right in the prefix's folder that begin with it; ETags may be empty."""
+    def listing(self, prefix: str, *, deep: bool = False) -> list[DumpFile]:
+        """Return what lies right in the prefix's folder and begins with it; ETags may be empty.
+
+        That is files, and folders with a `/` at the end of their names; with `deep` all files below instead.
+
+        Raises:
+            UnreadableError: a folder can't be listed.
+        """
 
     def walk(self, prefix: str, most: int) -> list[DumpFile]:
         """Return files whose names begin with the prefix, however deep, the first `most`; no ETags."""
 
     def with_etags(self, files: list[DumpFile]) -> list[DumpFile]:
-        """Return the files with their ETags."""
+        """Return the files with their ETags; a file that can't be read with its fault."""
 
     def clock(self) -> datetime | None:
         """Return the time of the last listing by the clock that dates files; None if it told none."""
 
     def read(self, name: str, start: int, length: int) -> bytes:
-        """Return a part of a file; fewer bytes where it ends earlier."""
+        """Return a part of a file; fewer bytes where it ends earlier.
+
+        Raises:
+            UnreadableError: it can't be read.
+        """
 
     def stream(self, name: str) -> Generator[bytes, None, None]:
         """Yield a file's content piece by piece."""
@@ -629,98 +691,7 @@ def _open_store(root: str, s3: S3Access) -> _Store:
     if root.startswith(("s3://", "s3a://")):
         bucket, _, prefix = root.split("://", 1)[1].partition("/")
         return _S3Store(bucket, prefix, s3)
-    return _LocalStore(Path(root))
-
-
-class _LocalStore:
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def listing(self, prefix: str) -> list[DumpFile]:
-        if not self._root.is_dir():
-            raise TidegateError(
-                "no such folder of dumps",
-                where=str(self._root),
-                expected="a folder that holds the dumps",
-                todo="mend 'dumps' in the source file, or give the folder by --dumps",
-            )
-        folder, slash, begin = prefix.rpartition("/")
-        found = []
-        try:
-            for path in (self._root / folder).iterdir():
-                if path.name.startswith(begin) and path.is_file():
-                    found.append(self._file(path, folder + slash + path.name))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        except OSError as error:
-            raise _local_error(error, self._root / folder) from error
-        return found
-
-    def walk(self, prefix: str, most: int) -> list[DumpFile]:
-        found: list[DumpFile] = []
-        try:
-            if prefix:
-                return [self._file(self._root / prefix, prefix)]
-            for folder, inner, names in os.walk(self._root, onerror=_raise):
-                inner.sort()
-                for name in sorted(names):
-                    path = Path(folder) / name
-                    if path.is_file():
-                        found.append(self._file(path, path.relative_to(self._root).as_posix()))
-                if len(found) >= most:
-                    break
-        except OSError as error:
-            raise _local_error(error, self._root / prefix) from error
-        return found[:most]
-
-    def with_etags(self, files: list[DumpFile]) -> list[DumpFile]:
-        return [replace(file, etag=self._md5(file)) for file in files]
-
-    def clock(self) -> None:
-        """Return None: a folder's files are dated by this machine, as far as anybody can tell."""
-
-    def read(self, name: str, start: int, length: int) -> bytes:
-        try:
-            with (self._root / name).open("rb") as data:
-                data.seek(start)
-                return data.read(length)
-        except OSError as error:
-            raise _local_error(error, self._root / name) from error
-
-    def stream(self, name: str) -> Generator[bytes, None, None]:
-        try:
-            with (self._root / name).open("rb") as data:
-                while chunk := data.read(_CHUNK):
-                    yield chunk
-        except OSError as error:
-            raise _local_error(error, self._root / name) from error
-
-    @contextmanager
-    def open(self, file: DumpFile) -> Iterator[BinaryIO]:
-        try:
-            stream = (self._root / file.name).open("rb")
-        except OSError as error:
-            raise _unreadable(error) from error
-        with stream:
-            try:
-                yield stream
-            except OSError as error:
-                raise _unreadable(error) from error
-            now = (self._root / file.name).stat()
-            modified = datetime.fromtimestamp(now.st_mtime, UTC)
-            if (now.st_size, modified) != (file.size, file.modified):
-                raise _replaced()
-
-    def _file(self, path: Path, name: str) -> DumpFile:
-        stat = path.stat()
-        modified = datetime.fromtimestamp(stat.st_mtime, UTC)
-        return DumpFile(uri=str(path), name=name, size=stat.st_size, etag="", modified=modified)
-
-    def _md5(self, file: DumpFile) -> str:
-        digest = hashlib.md5(usedforsecurity=False)
-        for chunk in self.stream(file.name):
-            digest.update(chunk)
-        return digest.hexdigest()
+    return LocalStore(Path(root))
 
 
 class _S3Store:
@@ -738,8 +709,8 @@ class _S3Store:
         # A client can't be pickled, and another process has one of its own.
         return {name: value for name, value in self.__dict__.items() if name != "_client"}
 
-    def listing(self, prefix: str) -> list[DumpFile]:
-        return self._listed(prefix, "/", {"PageSize": _PAGE})
+    def listing(self, prefix: str, *, deep: bool = False) -> list[DumpFile]:
+        return self._listed(prefix, "" if deep else "/", {"PageSize": _PAGE})
 
     def walk(self, prefix: str, most: int) -> list[DumpFile]:
         return self._listed(prefix, "", {"PageSize": _PAGE, "MaxItems": most})
@@ -758,6 +729,10 @@ class _S3Store:
             for page in pages:
                 told = page["ResponseMetadata"]["HTTPHeaders"].get("date")
                 self._clock = parsedate_to_datetime(told) if told else None
+                for folder in page.get("CommonPrefixes", []):
+                    uri = f"s3a://{self._bucket}/{folder['Prefix']}"
+                    name = folder["Prefix"].removeprefix(self._prefix)
+                    found.append(DumpFile(uri, name, 0, "", _NO_TIME))
                 for item in page.get("Contents", []):
                     name = item["Key"].removeprefix(self._prefix)
                     found.append(
@@ -805,10 +780,10 @@ class _S3Store:
             except ClientError as error:
                 code = str(error.response.get("Error", {}).get("Code", ""))
                 if code in ("PreconditionFailed", "412"):
-                    raise _replaced() from error
+                    raise replaced() from error
                 if code in ("NoSuchKey", "404"):
                     raise UnreadableError(
-                        "the file is gone", expected="the file that was listed", todo=_LAND_AGAIN
+                        "the file is gone", expected="the file that was listed", todo=LAND_AGAIN
                     ) from error
                 raise
         with closing(answer["Body"]) as body:
@@ -824,7 +799,33 @@ class _S3Store:
             yield
         except (BotoCoreError, ClientError, ValueError) as error:
             where = f"s3://{self._bucket}/{self._prefix}{name}"
-            raise s3_error(error, self._s3, self._bucket, doing, where) from error
+            told = s3_error(error, self._s3, self._bucket, doing, where)
+            if doing == "read" and _is_of_object(error):
+                raise UnreadableError(
+                    told.what, expected=told.expected, got=told.got, todo=told.todo
+                ) from error
+            raise told from error
+
+
+_NO_TIME = datetime.fromtimestamp(0, UTC)
+_OF_THE_BUCKET = (
+    "NoSuchBucket",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "InvalidToken",
+    "ExpiredToken",
+    "RequestTimeTooSkewed",
+    "SlowDown",
+)
+
+
+def _is_of_object(error: Exception) -> bool:
+    """Return whether an error says something of one object only, such as that it is gone or archived."""
+    answer = getattr(error, "response", {})
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0
+    code = str(answer.get("Error", {}).get("Code", ""))
+    broke_off = type(error).__name__ == "IncompleteReadError"
+    return broke_off or (400 <= status < 500 and status != 429 and code not in _OF_THE_BUCKET)
 
 
 class _S3Stream:
@@ -965,39 +966,4 @@ def s3_error(error: Exception, s3: S3Access, bucket: str, doing: str, where: str
         where=at,
         got=f"{code + ': ' if code else ''}{error}",
         todo="mend 'dumps' in the source file, AWS_REGION or AWS_ENDPOINT_URL, and run again",
-    )
-
-
-def _raise(error: OSError) -> None:
-    raise error
-
-
-_LAND_AGAIN = "land the hour again: it takes the files that are there then"
-
-
-def _replaced() -> UnreadableError:
-    return UnreadableError(
-        "the file was replaced while it was read",
-        expected="the file that was listed",
-        got="another one",
-        todo=_LAND_AGAIN,
-    )
-
-
-def _unreadable(error: OSError) -> UnreadableError:
-    return UnreadableError(
-        "the file can't be read",
-        expected="a file that is there and that this user may read",
-        got=error.strerror or str(error),
-        todo=_LAND_AGAIN,
-    )
-
-
-def _local_error(error: OSError, path: Path) -> TidegateError:
-    return TidegateError(
-        "a dump can't be read",
-        where=str(path),
-        expected="a folder or file that this user may read",
-        got=error.strerror or str(error),
-        todo="mend its rights, or run the hour again if the file was moved meanwhile",
     )

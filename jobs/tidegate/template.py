@@ -198,6 +198,22 @@ class Template:
         """
         return replace(self, root=normalize_root(uri, Path.cwd()))
 
+    @property
+    def is_deep(self) -> bool:
+        """Whether the hour's path is a folder, whose folders are read too."""
+        return self.inner.text.endswith("/")
+
+    @cached_property
+    def prefix_names_hour(self) -> bool:
+        """Whether what begins like an hour's path, up to a `*`, belongs to that hour."""
+        parts: list[str] = []
+        for part in self.inner.parts:
+            literal, star, _ = part.partition("*") if part[0] == "=" else (part, "", "")
+            parts.append(literal)
+            if star:
+                break
+        return HourText("", (*parts, "=*")).names_hour()
+
     @cached_property
     def folder_names_hour(self) -> bool:
         """Whether each hour has a folder of its own."""

@@ -19,7 +19,6 @@ import pytest
 from s3server import free_ports, s3_client, s3_server
 from tidegate.dumps import (
     Declared,
-    DumpFile,
     Dumps,
     Manifest,
     ManifestError,
@@ -28,6 +27,7 @@ from tidegate.dumps import (
     read_manifest,
 )
 from tidegate.errors import TidegateError, TryAgainError
+from tidegate.hour_files import DumpFile
 from tidegate.settings import S3Access
 from tidegate.source import Format, Source, parse_source
 
@@ -156,11 +156,159 @@ def test_markers_manifests_hidden_and_unfinished_files_are_no_data(place: Place)
     assert [f.name for f in found] == [f"{HERE}/data", f"{HERE}/e e"]
 
 
-def test_a_folder_template_takes_no_files_of_subfolders(place: Place) -> None:
+def test_a_folder_template_takes_the_files_of_folders_below(place: Place) -> None:
+    for name in (
+        "a.json",
+        "country=DE/b.json",
+        "x/y/z/c.json",
+        "x/_temporary/0/d.json",
+        "x/_SUCCESS",
+    ):
+        place.put(f"{HERE}/{name}", LINE)
+    found = place.dumps(f"{FOLDERS}/").hour_files(HOUR)
+    assert [f.name.removeprefix(f"{HERE}/") for f in found.read] == [
+        "a.json",
+        "country=DE/b.json",
+        "x/y/z/c.json",
+    ]
+    assert found.notes() == [
+        "1 file was not read: x/_temporary/0/d.json (names that begin with '_' or '.' are no data)"
+    ]
+
+
+def test_what_is_there_and_not_read_is_told_with_its_reason(place: Place) -> None:
+    names = (
+        *("a.json", "b.csv", "c.json.tmp", "_d.json", "deep/e.json", "f.keys.json", "g.keys.json"),
+        *("_SUCCESS", "_manifest", ".a.json.crc", "_committed_12", "h_$folder$"),
+    )
+    for name in names:
+        place.put(f"{HERE}/{name}", LINE)
+    dumps = place.dumps(
+        f"{FOLDERS}/*.json", exclude="*.keys.json", complete={"manifest": "_manifest"}
+    )
+    found = dumps.hour_files(HOUR)
+    assert [file.name for file in found.read] == [f"{HERE}/a.json"]
+    assert {each.name.removeprefix(f"{HERE}/"): each.reason for each in found.unread} == {
+        "_d.json": "names that begin with '_' or '.' are no data",
+        "b.csv": "does not match *.json",
+        "c.json.tmp": "unfinished by its name",
+        "deep/": "a folder: only 'dumps' that end in '/' read the folders below",
+        "f.keys.json": "excluded",
+        "g.keys.json": "excluded",
+    }
+    [note] = found.notes()
+    assert note.startswith("6 files or folders were not read: _d.json (")
+    assert note.endswith(" and 3 more")
+    assert "excluded" not in note
+
+
+def test_other_hours_of_a_folder_are_none_of_an_hours_business(place: Place) -> None:
+    for name in ("a-2015-01-01-12.json", "a-2015-01-01-13.json", "_b-2015-01-01-12.json", "other"):
+        place.put(name, LINE)
+    found = place.dumps("*-{dump_hour:%Y-%m-%d-%H}.json").hour_files(HOUR)
+    assert [file.name for file in found.read] == ["a-2015-01-01-12.json"]
+    assert [each.name for each in found.unread] == ["_b-2015-01-01-12.json"]
+    place.put("2015-01-01-12.csv", LINE)
+    place.put("2015-01-01-12.json", LINE)
+    place.put("2015-01-01-13.csv", LINE)
+    found = place.dumps("{dump_hour:%Y-%m-%d-%H}*.json").hour_files(HOUR)
+    assert [file.name for file in found.read] == ["2015-01-01-12.json"]
+    assert [each.name for each in found.unread] == ["2015-01-01-12.csv"]
+
+
+def test_what_is_not_read_is_named_up_to_a_hundred_and_counted_beyond(place: Place) -> None:
+    for number in range(103):
+        place.put(f"{HERE}/{number:03d}.csv", LINE)
     place.put(f"{HERE}/a.json", LINE)
-    place.put(f"{HERE}/deeper/b.json", LINE)
-    found = place.dumps(f"{FOLDERS}/").files(HOUR)
-    assert [f.name for f in found] == [f"{HERE}/a.json"]
+    found = place.dumps(f"{FOLDERS}/*.json").hour_files(HOUR)
+    assert (len(found.unread), found.unread_count) == (100, 103)
+    assert found.notes() == [
+        "103 files were not read: 000.csv (does not match *.json), 001.csv (does not match *.json), "
+        "002.csv (does not match *.json) and 100 more"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("exclude", "left"),
+    [
+        ("*.keys.json", ["a.json", "keys/b.json"]),
+        ("keys/*", ["a.json", "c.keys.json"]),
+        (["*.keys.json", "keys/*"], ["a.json"]),
+        ("b.json", ["a.json", "c.keys.json"]),
+        ("[a]*", ["a.json", "c.keys.json", "keys/b.json"]),
+        ("?.json", ["a.json", "c.keys.json", "keys/b.json"]),
+    ],
+)
+def test_files_are_excluded_by_their_name_or_their_path_below_the_hour(
+    place: Place, exclude: object, left: list[str]
+) -> None:
+    for name in ("a.json", "keys/b.json", "c.keys.json"):
+        place.put(f"{HERE}/{name}", LINE)
+    found = place.dumps(f"{FOLDERS}/", exclude=exclude).files(HOUR)
+    assert [file.name.removeprefix(f"{HERE}/") for file in found] == left
+
+
+def test_completeness_counts_the_files_that_are_read(place: Place) -> None:
+    for name in ("a.json", "a.keys.json", "b.csv", "sub/c.json"):
+        place.put(f"{HERE}/{name}", LINE)
+    keys = {"exclude": "*.keys.json"}
+    assert (
+        place.dumps(f"{FOLDERS}/*.json", complete={"files": 1}, **keys)
+        .completeness(HOUR, LATER)
+        .complete
+    )
+    assert (
+        place.dumps(f"{FOLDERS}/", complete={"files": 3}, **keys).completeness(HOUR, LATER).complete
+    )
+    entries = ["a.json", "a.keys.json", "b.csv", "sub/c.json"]
+    place.put(f"{HERE}/_manifest", json.dumps(entries).encode())
+    dumps = place.dumps(f"{FOLDERS}/", complete={"manifest": "_manifest"}, **keys)
+    assert dumps.completeness(HOUR, LATER).complete
+
+
+def test_repeated_files_are_read_once_where_the_source_says_so(place: Place) -> None:
+    bodies = {"a": b"1\n", "b": b"2\n", "c": b"1\n", "d": b"1\n", "e": b"", "f": b""}
+    for name, body in bodies.items():
+        place.put(f"{HERE}/{name}.json", body)
+    every = place.dumps(f"{FOLDERS}/*.json")
+    found = every.with_repeated(every.hour_files(HOUR))
+    assert len(found.read) == 6
+    assert found.notes() == [
+        "2 files have the same bytes as another one, landed too ('repeated_files: once' lands them "
+        "once): c.json (as a.json), d.json (as a.json)"
+    ]
+    once = place.dumps(f"{FOLDERS}/*.json", repeated_files="once")
+    found = once.hour_files(HOUR)
+    assert [file.name.removeprefix(f"{HERE}/")[0] for file in found.read] == list("abef")
+    assert [each.same_as for each in found.repeated] == [f"{HERE}/a.json"] * 2
+    assert found.notes() == [
+        "2 files have the same bytes as another one, landed once: c.json (as a.json), d.json (as a.json)"
+    ]
+    assert once.with_repeated(found) == found
+    assert once.files_by_hour([HOUR]) == {HOUR: list(found.read)}
+
+
+def test_a_repeated_file_that_a_manifest_names_is_read(place: Place) -> None:
+    for name in "abcd":
+        place.put(f"{HERE}/{name}.json", LINE)
+    place.put(f"{HERE}/_manifest", b'["b.json", "d.json"]')
+    dumps = place.dumps(
+        f"{FOLDERS}/*.json", repeated_files="once", complete={"manifest": "_manifest"}
+    )
+    found = dumps.hour_files(HOUR)
+    assert [file.name.removeprefix(f"{HERE}/")[0] for file in found.read] == ["b", "d"]
+    assert [each.same_as for each in found.repeated] == [f"{HERE}/b.json"] * 2
+    assert dumps.completeness(HOUR, LATER).complete
+
+
+def test_completeness_counts_a_repeated_file_once_where_it_is_read_once(place: Place) -> None:
+    for name in "abc":
+        place.put(
+            f"{HERE}/{name}.json.gz", gzip.compress(LINE if name != "b" else LINE * 2, mtime=0)
+        )
+    assert "3 of 2 files" in _incomplete(place.dumps(complete={"files": 2}))
+    dumps = place.dumps(complete={"files": 2}, repeated_files="once")
+    assert dumps.completeness(HOUR, LATER).complete
 
 
 def test_the_placeholder_object_of_a_folder_is_no_file(server: S3Access) -> None:
@@ -533,11 +681,13 @@ def test_missing_credentials_are_told(server: S3Access, monkeypatch: pytest.Monk
     assert "no S3 credentials" in _refused(S3Access(server.endpoint), "s3://events/x")
 
 
-def test_a_file_that_went_away_is_told(place: Place) -> None:
+def test_a_file_that_went_away_is_a_fault_of_its_own(place: Place) -> None:
     dumps = place.dumps(f"{FOLDERS}/", format="csv")
     gone = DumpFile("", f"{HERE}/gone.csv", 5, "", HOUR)
-    with pytest.raises(TidegateError, match="run the hour again"):
-        dumps.fault(gone)
+    there = f"{HERE}/there.csv"
+    place.put(there, b"a\n1\n")
+    assert list(dumps.faults([gone, *dumps.files(HOUR)])) == [gone.name]
+    assert "expected" in (dumps.fault(gone) or "")
 
 
 def test_a_local_root_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from handmade_books import Books
-from tidegate.dumps import DumpFile, Dumps
+from tidegate.dumps import Dumps
+from tidegate.hour_files import DumpFile
 from tidegate.hours import HOUR
 from tidegate.orchestration import tasks
 from tidegate.orchestration.runs import Run
@@ -184,7 +185,7 @@ def test_a_bucket_of_a_hundred_thousand_keys_is_listed_once(
     keys = [file(f"{n % 100}-{NOON + n // 100 * HOUR:%Y-%m-%d-%H}.json") for n in range(100_000)]
     asked: list[str] = []
 
-    def listing(prefix: str) -> list[DumpFile]:
+    def listing(prefix: str, **_: object) -> list[DumpFile]:
         asked.append(prefix)
         return keys
 

@@ -249,6 +249,37 @@ def test_a_reference_to_a_name_that_a_given_header_lacks_is_a_fault() -> None:
     assert source(format=form, fields={"event_time": "time"}).format.header == ("time", "host")
 
 
+@pytest.mark.parametrize(
+    ("exclude", "told"),
+    [
+        ([1], "exclude: expected names, none empty, got 1"),
+        ("", "exclude: expected names, none empty, got ''"),
+        (3, "exclude: expected a name such as '*.keys.json', or a list, got 3"),
+        ("*", "exclude: '*' would leave out every file"),
+        (["*.a", "**"], "exclude: '**' would leave out every file"),
+        ("s3://b/x", "below the hour's folder, got 's3://b/x'"),
+        ("../x", "below the hour's folder, got '../x'"),
+    ],
+)
+def test_names_that_can_not_be_excluded_are_faults(exclude: object, told: str) -> None:
+    assert told in faults(exclude=exclude)[0]
+
+
+def test_what_decides_which_files_are_read_is_in_the_definition_unless_it_is_the_default() -> None:
+    plain = source().definition()
+    assert not {"exclude", "repeated_files"} & plain.keys()
+    chosen = source(exclude="*.keys.json", repeated_files="once")
+    assert chosen.definition() == {
+        **plain,
+        "exclude": ["*.keys.json"],
+        "repeated_files": "once",
+    }
+    assert chosen.defined_as(plain).definition() == plain
+    assert source().defined_as(chosen.definition()).exclude == ("*.keys.json",)
+    assert source(exclude=[]).definition() == plain
+    assert "repeated_files" in faults(repeated_files="one")[0]
+
+
 def test_one_marker_for_many_hours_is_a_fault() -> None:
     shared = {"dumps": "s3://b/{dump_hour:%Y-%m-%d-%H}.gz"}
     assert "the same file for every hour" in faults(**shared, complete={"marker": "_SUCCESS"})[0]
@@ -785,3 +816,18 @@ def test_options_at_their_defaults_leave_a_fingerprint_as_it_was() -> None:
     assert (
         source().defined_as(source(format="csv").definition()).format == source(format="csv").format
     )
+
+
+def test_a_source_below_the_folder_of_another_must_be_excluded_there(tmp_path: Path) -> None:
+    hour = "s3://b/{dump_hour:%Y/%m/%d/%H}"
+    write(tmp_path, "a.yml", source="a", dumps=f"{hour}/")
+    for below in (f"{hour}/clicks/*.gz", f"{hour}/clicks/"):
+        write(tmp_path, "b.yml", source="b", dumps=below)
+        with pytest.raises(SourceError, match=r"a\.yml takes too"):
+            load_sources(tmp_path)
+    for exclude in ("clicks/*", ["x", "clicks*"]):
+        write(tmp_path, "a.yml", source="a", dumps=f"{hour}/", exclude=exclude)
+        assert len(load_sources(tmp_path)) == 2
+    write(tmp_path, "a.yml", source="a", dumps=f"{hour}/", exclude="click/*")
+    with pytest.raises(SourceError, match=r"a\.yml takes too"):
+        load_sources(tmp_path)

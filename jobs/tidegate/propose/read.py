@@ -12,8 +12,9 @@ from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any
 
-from tidegate.dumps import DumpFile, Samples, read_manifest
+from tidegate.dumps import Samples, read_manifest
 from tidegate.errors import TidegateError
+from tidegate.hour_files import DumpFile
 from tidegate.landing.decoding import is_utf8
 from tidegate.landing.errors import UnreadableError
 from tidegate.peek import HEAD_BYTES, describe

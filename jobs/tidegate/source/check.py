@@ -8,6 +8,7 @@ from datetime import timedelta
 from itertools import combinations
 
 from tidegate.durations import duration_text
+from tidegate.hour_files import HourNames
 from tidegate.nearest import hint
 from tidegate.source.format import Format
 from tidegate.source.model import (
@@ -260,8 +261,17 @@ def between_faults(sources: Iterable[Source]) -> Iterator[str]:
                     "the sources share the table warehouse/events"
                 )
     for one, other in combinations(sources, 2):
-        if one.source != other.source and may_share_files(one.dumps, other.dumps):
+        is_apart = _is_left_out(one, other) or _is_left_out(other, one)
+        if one.source != other.source and not is_apart and may_share_files(one.dumps, other.dumps):
             yield (
                 f"{other.path.name}: dumps: {other.dumps.text!r} takes files that {one.path.name} "
                 f"takes too, by {one.dumps.text!r}; a file belongs to one source"
             )
+
+
+def _is_left_out(inner: Source, outer: Source) -> bool:
+    """Return whether what one source takes lies below another's folder, and is excluded there."""
+    hour = outer.since
+    taken = inner.dumps.pattern(hour) + ("*" if inner.dumps.is_deep else "")
+    names = HourNames(outer.dumps.pattern(hour), exclude=outer.exclude)
+    return taken.startswith(names.folder) and names.is_excluded(taken)

@@ -304,10 +304,16 @@ NOBODY = (
 """Texts that producers write for no user, where a source file does not say."""
 
 
+_UNLESS_DEFAULT = ("exclude", "repeated_files", "nobody", "pii", "pii_key")
+"""Keys that a definition has only where they are not the default."""
+
+
 class Source(Model):
     """One source, as its file describes it.
 
     Attributes:
+        exclude: names of files to leave out; `*` is any text.
+        repeated_files: whether of files with the same bytes all are landed, or one.
         nobody: exact texts that are no user and no visitor; the list of a source file replaces the default.
         fresh: how long after its end an hour is to be readable, released; None where nothing is promised.
         pii: what is done with personal data, by path; with any, nothing undeclared is kept.
@@ -319,6 +325,8 @@ class Source(Model):
     source: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
     since: Annotated[datetime, BeforeValidator(_parse_since)]
     dumps: Annotated[Template, BeforeValidator(_parse_dumps)]
+    exclude: tuple[str, ...] = ()
+    repeated_files: Literal["all", "once"] = "all"
     format: Format = Format()
     complete: Complete = COMPLETE
     fresh: Duration | None = None
@@ -332,6 +340,25 @@ class Source(Model):
     pii: dict[str, PiiAction] = Field(default_factory=dict)
     pii_key: str | None = None
     path: Path
+
+    @field_validator("exclude", mode="before")
+    @classmethod
+    def _excluded(cls, value: Any) -> tuple[str, ...]:
+        patterns = [value] if isinstance(value, str) else value
+        if not isinstance(patterns, list | tuple):
+            raise ValueError(
+                f"expected a name such as '*.keys.json', or a list, got {shown(value)}"
+            )
+        for pattern in patterns:
+            if not isinstance(pattern, str) or not pattern.strip():
+                raise ValueError(f"expected names, none empty, got {shown(pattern)}")
+            if pattern.startswith("/") or "://" in pattern or ".." in pattern.split("/"):
+                raise ValueError(
+                    f"expected a file's name, or its path below the hour's folder, got {pattern!r}"
+                )
+            if not pattern.strip("*"):
+                raise ValueError(f"{pattern!r} would leave out every file")
+        return tuple(patterns)
 
     @field_validator("nobody", mode="before")
     @classmethod
@@ -406,6 +433,10 @@ class Source(Model):
         said["format"] = self.format.definition()
         said["names"] = self.dumps.inner.text
         # What a source without personal data is known by must not change for those who have none.
+        if self.exclude:
+            said["exclude"] = list(self.exclude)
+        if self.repeated_files != "all":
+            said["repeated_files"] = self.repeated_files
         if self.nobody != NOBODY:
             said["nobody"] = list(self.nobody)
         if self.pii:
@@ -427,9 +458,7 @@ class Source(Model):
         fixed = {name: getattr(self, name) for name in kept}
         mine = self.definition()
         if "names" in definition:  # of events: what it has not got, they have not
-            mine = {
-                key: value for key, value in mine.items() if key not in ("pii", "pii_key", "nobody")
-            }
+            mine = {key: value for key, value in mine.items() if key not in _UNLESS_DEFAULT}
         whole = {**mine, **said}
         del whole["names"]
         made = Source.model_validate({**fixed, **whole, "dumps": dumps})

@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from tidegate.at import Parts
-from tidegate.dumps import DumpFile, Dumps, Manifest, ManifestError, fingerprint
+from tidegate.dumps import Dumps, Manifest, ManifestError, fingerprint
 from tidegate.errors import TidegateError
+from tidegate.hour_files import DumpFile, HourFiles
 from tidegate.hours import hour_text, hours_text
 from tidegate.lake import Row, Slices, literal, parse_time, slices_where
 from tidegate.landing import numbers
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from tidegate.landing.erased import Erased
     from tidegate.source import Source
     from tidegate.steps.work import Work
+
+_FAULTS = 20
+"""Files that can't be read of which a landing gives the reasons."""
 
 Outcome = Literal["landed", "unchanged", "unreadable", "missing"]
 
@@ -47,6 +51,7 @@ class Landed:
         quarantined: lines by the reason for which they could not become events.
         error: what made it unreadable or missing.
         absent: declared fields and columns that no event of the dump had a value for.
+        there: the files of the hour: what was not read, and what is there twice.
     """
 
     hour: datetime
@@ -58,9 +63,14 @@ class Landed:
     quarantined: dict[str, int] = field(default_factory=dict)
     error: str | None = None
     absent: tuple[str, ...] = ()
+    there: HourFiles | None = None
 
     def describe(self) -> str:
         """Return it in one line."""
+        notes = self.there.notes() if self.there is not None else []
+        return "; ".join([self._outcome(), *notes])
+
+    def _outcome(self) -> str:
         head = f"{hour_text(self.hour)} {self.outcome}"
         if self.outcome in ("unreadable", "missing"):
             return f"{head}: {self.error}"
@@ -78,12 +88,16 @@ class Landed:
 
 @dataclass(frozen=True)
 class Dump:
-    """The files of an hour, their fingerprint, and what a manifest declares of them."""
+    """The files of an hour that are read, their fingerprint, and what a manifest declares of them.
+
+    `there` is what else the hour's folder has.
+    """
 
     hour: datetime
     files: tuple[DumpFile, ...]
     fingerprint: str
     manifest: Manifest | None = None
+    there: HourFiles | None = None
 
 
 def land(
@@ -152,13 +166,12 @@ def land_as(
         erased = erased_from(work, source.source)
         unaware = outdated(work, source, before.values())
     for hour in sorted(set(hours)):
-        files = dumps.files(hour)
-        if not files:
-            results[hour] = Landed(
-                hour, "missing", error=f"no files at {dumps.template.pattern(hour)}"
-            )
+        there = dumps.hour_files(hour)
+        if not there.read:
+            error = f"no files at {dumps.template.pattern(hour)}"
+            results[hour] = Landed(hour, "missing", error=error, there=there)
             continue
-        dump = Dump(hour, tuple(files), fingerprint(files))
+        dump = Dump(hour, there.read, fingerprint(there.read), there=there)
         try:
             dump = replace(dump, manifest=dumps.manifest(hour))
         except ManifestError as error:
@@ -181,9 +194,9 @@ def land_as(
     for dump in fresh:
         told = [fault for fault in dumps.faults(list(dump.files)).values() if fault]
         if told:
-            results[dump.hour] = _unreadable(work, source, dump, "; ".join(told))
-        else:
-            batch.append(dump)
+            results[dump.hour] = _unreadable(work, source, dump, _some(told))
+        elif dump.there is not None:
+            batch.append(replace(dump, there=dumps.with_repeated(dump.there)))
     lost = [hour for hour in sorted(results) if results[hour].outcome in ("missing", "unreadable")]
     if whole and lost:
         return [results[hour] for hour in lost]
@@ -216,6 +229,7 @@ def _same(source: Source, row: Row | None, dump: Dump) -> Landed | None:
         duplicates=row["duplicates"],
         quarantined=row["quarantined_by_reason"] or {},
         absent=tuple(row["absent"] or ()),
+        there=dump.there,
     )
 
 
@@ -435,6 +449,7 @@ def _landing(
         duplicates=repeated,
         quarantined=dict(reasons),
         absent=absent,
+        there=dump.there,
     )
     row = {
         "landing_id": landing_id,
@@ -455,6 +470,7 @@ def _landing(
         **_by_manifest(dump, {file.name: lines_of.get(file.name, 0) for file in dump.files}),
         "unnumbered": unnumbered if source.sequence is not None else None,
         "staged": [file.path for file in outcome.files if file.outcome == "event"],
+        **(dump.there.as_row() if dump.there is not None else {}),
     }
     return result, row
 
@@ -583,10 +599,17 @@ def _unreadable(work: Work, source: Source, dump: Dump, error: str) -> Landed:
                 "configuration": work.fingerprint(source, events.TABLE),
                 "run_id": work.run_of(dump.hour),
                 "landed_at": now(),
+                **(dump.there.as_row() if dump.there is not None else {}),
             }
         ],
     )
-    return Landed(dump.hour, "unreadable", landing_id=landing_id, error=error)
+    return Landed(dump.hour, "unreadable", landing_id=landing_id, error=error, there=dump.there)
+
+
+def _some(faults: Sequence[str]) -> str:
+    """Return the first faults of a dump's files, and how many more there are."""
+    more = len(faults) - _FAULTS
+    return "; ".join(faults[:_FAULTS]) + (f"; and {more:,} more files" if more > 0 else "")
 
 
 # -- where candidates lie ---------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tidegate.hours import HOUR, floor_hour, hour_text
 
 if TYPE_CHECKING:
-    from tidegate.dumps import DumpFile
+    from tidegate.hour_files import DumpFile
     from tidegate.settings import Settings
     from tidegate.source import Source
 

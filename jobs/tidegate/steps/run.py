@@ -59,6 +59,7 @@ class Ran:
                     "quarantined": each.quarantined,
                     "absent": each.absent,
                     "error": each.error,
+                    **(each.there.as_row() if each.there is not None else {}),
                 }
                 for each in self.landed
             ],

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from tidegate.at import Parts
-from tidegate.dumps import DumpFile
+from tidegate.hour_files import DumpFile
 from tidegate.lake import Row, literal, parse_time
 from tidegate.landing.columns import event_columns, staged_columns
 from tidegate.landing.counts import FileCount, Group, declared

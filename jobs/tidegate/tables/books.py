@@ -52,6 +52,18 @@ LANDINGS = Table(
             "array<string>",
             "files of its candidate events, below the candidate's folder; NULL: all that are there",
         ),
+        Column(
+            "unread",
+            "array<struct<name:string,reason:string>>",
+            "files and folders (`/` at the end) of the hour that were not read, and why; the first 100",
+        ),
+        Column("unread_count", "bigint", "how many there were; NULL: unknown"),
+        Column(
+            "repeated",
+            "array<struct<name:string,same_as:string>>",
+            "files with the same bytes as another one; those not in files were left out; the first 100",
+        ),
+        Column("repeated_count", "bigint", "how many there were; NULL: unknown"),
     ),
     key=("landing_id",),
     slice=(),
