@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 
 import pyarrow.parquet as pq
@@ -223,6 +224,50 @@ expectations:
     facts = [row["facts"] for row in project.table(AUDITS) if row["facts"]]
     assert len(facts) == 6
     assert '"rows": 2' in facts[0]
+
+
+EMPTIED = """table: events
+owner: tests
+expectations:
+  - type: expect_column_values_to_be_between
+    of: facts
+    args: {column: emptied, max_value: 99}
+    severity: critical
+    why: A test empties a dump.
+"""
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize(("rows", "held"), [(99, False), (100, True)])
+def test_an_empty_dump_right_after_an_hour_of_a_hundred_rows_is_held(
+    rows: int, held: bool, at_once: bool, project: Project
+) -> None:
+    project.suite("events", EMPTIED)
+    source = project.source()
+    hours = [NOON, NOON + HOUR]
+    project.put_hour(NOON, [event(n, NOON) for n in range(rows)])
+    project.put_hour(NOON + HOUR, [])
+    for some in [hours] if at_once else [[each] for each in hours]:
+        found = go(project, source, some)
+    assert [each.slices for each in found.held] == ([(hours[1],)] if held else [])
+    if held:
+        usual = project.source(may_be_empty=True)
+        assert not go(project, usual, hours).held
+
+
+def test_what_users_are_doubtful_and_how_much_of_an_hour_one_has_are_facts(
+    project: Project,
+) -> None:
+    project.suite("events", EMPTIED)
+    source = project.source()
+    users = [*["0"] * 60, "NaN", *(f"u{n}" for n in range(39))]
+    project.put_hour(NOON, [event(n, NOON, user=user) for n, user in enumerate(users)])
+    project.put_hour(NOON + HOUR, [event(f"x{n}", NOON, user="0") for n in range(99)])
+    go(project, source, [NOON, NOON + HOUR])
+    rows = sorted(project.table(AUDITS), key=lambda row: row["slices"])
+    found = [json.loads(row["facts"]) for row in rows]
+    assert [each["doubtful_users"] for each in found] == [61, 99]
+    assert [each["largest_user_share"] for each in found] == [0.6, None]
 
 
 def test_a_usual_value_of_rows_under_a_condition_with_quotes_is_known_from_audits_before(

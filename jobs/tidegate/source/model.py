@@ -315,6 +315,7 @@ class Source(Model):
         exclude: names of files to leave out; `*` is any text.
         repeated_files: whether of files with the same bytes all are landed, or one.
         nobody: exact texts that are no user and no visitor; the list of a source file replaces the default.
+        may_be_empty: whether a dump without any line is usual, whatever the hour before had.
         fresh: how long after its end an hour is to be readable, released; None where nothing is promised.
         pii: what is done with personal data, by path; with any, nothing undeclared is kept.
         pii_key: fingerprint of the key that they are hashed by, once it is known; no key of the file.
@@ -330,6 +331,7 @@ class Source(Model):
     format: Format = Format()
     complete: Complete = COMPLETE
     fresh: Duration | None = None
+    may_be_empty: bool = False
     fields: Fields
     columns: dict[str, Column] = Field(default_factory=dict)
     sessions: Sessions = Sessions()
@@ -454,7 +456,7 @@ class Source(Model):
         dumps = self.dumps
         if names != dumps.inner.text:
             dumps = replace(dumps, text=dumps.root + names, inner=parse_hour_text(names))
-        kept = ("source", "since", "complete", "fresh", "sequence", "path")
+        kept = ("source", "since", "complete", "fresh", "may_be_empty", "sequence", "path")
         fixed = {name: getattr(self, name) for name in kept}
         mine = self.definition()
         if "names" in definition:  # of events: what it has not got, they have not

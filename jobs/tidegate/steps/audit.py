@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +16,9 @@ from tidegate.errors import HeldError
 from tidegate.hours import hours_text
 from tidegate.lake import Row, Rows, literal, parse_time, table_named
 from tidegate.steps import approvals
-from tidegate.steps.erasures import erased_lines
+from tidegate.steps.facts import OF_MORE, facts_of
 from tidegate.steps.history import history
 from tidegate.steps.in_force import in_force
-from tidegate.steps.loss import OF_OTHERS, loss_facts
 from tidegate.steps.plan import Plan, PlannedSlice, make_plan, rows_of
 from tidegate.suites import Entry, Suite, load_suite
 from tidegate.tables import Table, events
@@ -55,16 +55,22 @@ class Audit:
         return any(each.holds for each in self.results)
 
     def describe(self) -> str:
-        """Return how many expectations were met, and those that were not, a line each."""
+        """Return how many expectations were met or have too little history, and those that failed, a line each."""
         head = f"{self.table} {self.source} {hours_text(self.slices)}"
-        others = [each for each in self.results if each.status != "met"]
-        lines = [
+        counts = Counter(each.status for each in self.results)
+        lines = []
+        if counts["met"]:
+            lines.append(f"{head}: {counts['met']} of {len(self.results)} expectations met")
+        if counts["warming up"]:
+            lines[-1:] = [
+                f"{(lines or [head])[-1]}; {counts['warming up']} compare with earlier hours, of which there are "
+                f"too few yet (warming up)"
+            ]
+        lines += [
             f"{head}: {each.severity if each.status == 'failed' else each.status}: {each.describe()}"
-            for each in others
+            for each in self.results
+            if each.status in ("failed", "approved")
         ]
-        if len(others) < len(self.results):
-            met = len(self.results) - len(others)
-            lines.insert(0, f"{head}: {met} of {len(self.results)} expectations met")
         return "\n".join(lines)
 
 
@@ -112,11 +118,10 @@ def audit_plan(work: Work, plan: Plan) -> list[Audit]:
     if fresh:
         hours = hours_text(each.hour for each in fresh)
         work.tell(f"auditing {plan.source.source} {hours}")
-        source = plan.source.source
         facts, found = judge(
             work,
-            source,
-            suite.entries_for(source),
+            plan.source,
+            suite.entries_for(plan.source.source),
             fresh,
             lambda slices: rows_of(work, plan, slices),
             landings,
@@ -142,7 +147,7 @@ Facts = Mapping[str, Any]
 
 def judge(
     work: Work,
-    source: str,
+    source: Source,
     entries: Sequence[Entry],
     slices: Sequence[PlannedSlice],
     rows: Callable[[Sequence[PlannedSlice]], Query],
@@ -167,16 +172,8 @@ def judge(
         The facts of each slice, and the results, by hour.
     """
     query = rows(slices)
-    counted = _counted(work, query)
-    loss = loss_facts(work, source, slices, landings)
-    facts: dict[datetime, Facts] = {
-        each.hour: {
-            **_facts(each, landings[each.standing.landing_id], counted.get(each.hour)),
-            **loss[each.hour],
-        }
-        for each in slices
-    }
-    past = history(work, entries, source, [each.hour for each in slices], before)
+    facts = facts_of(work, source, slices, query, landings, before)
+    past = history(work, entries, source.source, [each.hour for each in slices], before)
     hours = [each.hour for each in slices]
     with candidate_rows(work, query.select(), query.columns, query.of) as candidate:
         found = gate.audit_slices(
@@ -186,7 +183,7 @@ def judge(
             candidate,
             events.TABLE.slice_time,
             past,
-            published(work, source, versions),
+            published(work, source.source, versions),
         )
     return facts, found
 
@@ -292,9 +289,7 @@ def _known(work: Work, plan: Plan, suite: Suite, landings: Mapping[str, Row]) ->
     for row in rows:
         by_audit.setdefault(row["audit_id"], []).append(row)
     fickle = {
-        entry.name
-        for entry in suite.entries
-        if entry.usual or OF_OTHERS.intersection(entry.columns)
+        entry.name for entry in suite.entries if entry.usual or OF_MORE.intersection(entry.columns)
     }
     audits = {
         found[0]["content"]: audit_of(found)
@@ -329,53 +324,6 @@ def audit_of(rows: Sequence[Row]) -> Audit:
             for row in rows
         ),
     )
-
-
-def _counted(work: Work, query: Query) -> dict[datetime, Row]:
-    """Return by slice how many rows (`n`) there are, how many different `ids`, how many of their `own` dump's hour.
-
-    To tell ids apart by 64 bits of their hash is several times as fast, so ids themselves are compared only in
-    slices where some hashes are alike.
-    """
-
-    def by(ident: str, where: str = "true") -> dict[datetime, Row]:
-        own = "CASE WHEN epoch_us(event_time) - epoch_us(dump_hour) BETWEEN 0 AND 3599999999 THEN 1 ELSE 0 END"
-        rows = work.lake.look(
-            f"SELECT dump_hour, count(*) AS n, count(DISTINCT {ident}) AS ids, CAST(sum({own}) AS bigint) AS own "
-            f"FROM ({query.select('dump_hour', 'event_id', 'event_time')}) r WHERE {where} GROUP BY dump_hour",
-            **query.of,
-        )
-        return {parse_time(row["dump_hour"]): row for row in rows}
-
-    counted = by("hash(event_id)")
-    alike = [literal(hour) for hour, row in counted.items() if row["ids"] < row["n"]]
-    if alike:
-        counted |= by("event_id", f"dump_hour IN ({', '.join(alike)})")
-    return counted
-
-
-def _facts(each: PlannedSlice, landing: Row, counted: Row | None) -> dict[str, float | None]:
-    """Return the facts of a slice of events (`suites.FACTS`); of no row nothing was `counted`."""
-    # What is left out on a person's own wish speaks neither for nor against the dump.
-    erased = erased_lines(landing)
-    lines, candidates = landing["lines"] - erased, landing["events"]
-    duplicates, quarantined = landing["duplicates"], landing["quarantined"] - erased
-    rows, distinct = (counted["n"], counted["ids"]) if counted else (0, 0)
-    return {
-        "lines": lines,
-        "candidates": candidates,
-        "duplicates": duplicates,
-        "withheld": each.withheld,
-        "withheld_share": each.withheld / candidates if candidates else None,
-        "quarantined": quarantined,
-        "quarantined_share": quarantined / lines if lines else None,
-        "unaccounted": abs(lines - candidates - duplicates - quarantined)
-        + abs(candidates - rows - each.withheld),
-        "rows": rows,
-        "repeated": rows - distinct,
-        "own_hour_share": counted["own"] / rows if counted else None,
-        "absent": len(landing["absent"] or ()),
-    }
 
 
 def suite_of(work: Work, table: Table) -> Suite:

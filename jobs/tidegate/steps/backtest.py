@@ -106,7 +106,7 @@ def backtest(work: Work, suite: Suite, sources: Sequence[Source], last: int) -> 
     for each in made:
         work.tell(f"{each.source} {hours_text(s.slice for s in each.slices)}")
         if table is events.TABLE:
-            yield from _of_events(work, suite, each)
+            yield from _of_events(work, suite, known[each.source], each)
         elif each.slices:
             yield _of_derived(work, suite, each)
     if table is events.TABLE:
@@ -114,7 +114,7 @@ def backtest(work: Work, suite: Suite, sources: Sequence[Source], last: int) -> 
             yield from _held(work, suite, source)
 
 
-def _of_events(work: Work, suite: Suite, made: Publication) -> Iterator[Retried]:
+def _of_events(work: Work, suite: Suite, source: Source, made: Publication) -> Iterator[Retried]:
     slices = [
         PlannedSlice(
             each.slice,
@@ -136,7 +136,7 @@ def _of_events(work: Work, suite: Suite, made: Publication) -> Iterator[Retried]
 
     _, found = judge(
         work,
-        made.source,
+        source,
         suite.entries_for(made.source),
         slices,
         rows,
@@ -194,7 +194,7 @@ def _held(work: Work, suite: Suite, source: Source) -> Iterator[Retried]:
         return
     _, found = judge(
         work,
-        source.source,
+        source,
         suite.entries_for(source.source),
         mine,
         lambda slices: rows_of(work, plan, slices),
