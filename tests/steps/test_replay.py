@@ -305,3 +305,22 @@ def describe(project: Project) -> None:
         "dumps": f"{project.dumps}/{{dump_hour:%Y-%m-%d-%H}}*.json*",
     }
     (project.settings.sources / "web.yml").write_text(json.dumps(said))
+
+
+@pytest.mark.parametrize("records", [None, "Records"])
+def test_lines_that_look_like_another_layout_are_tried_as_the_records_that_they_were(
+    make_project: MakeProject, records: str | None
+) -> None:
+    project = make_project()
+    late = [event(f"late{n}", NOON - 3 * HOUR + n * MINUTE, "u1") for n in range(2)]
+    good = [event(f"{n}", NOON + n * MINUTE, "u1") for n in range(8)]
+    texts = ["[1, 2]", *map(json.dumps, [*late, *good])]
+    body = "[" + ",\n".join(texts) + "]"
+    form = {"type": "json", **({"records": records} if records else {})}
+    project.put(f"{NOON:%Y-%m-%d-%H}.json", f'{{"{records}": {body}}}' if records else body)
+    land(project.work(), project.source(**NARROW, format=form), [NOON])
+    trial = try_lines(project.work(), project.source(**{**NARROW, **MENDED}, format=form))
+    assert {(each.reason, each.lines, each.becomes) for each in trial.outcomes} == {
+        ("not_object", 1, "stays"),
+        ("too_late", 2, "fits"),
+    }

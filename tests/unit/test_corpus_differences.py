@@ -18,6 +18,7 @@ import pytest
 import corpus
 from corpus.kernel_rows import rows_of
 from tidegate.landing.exact import decimal
+from tidegate.landing.json_layout import is_lines
 from tidegate.landing.times import iso_micros
 from tidegate.source.model import NOBODY
 
@@ -38,6 +39,7 @@ class Difference:
         is_hashed: whether the source hashes, so that values do not show what they are made of.
         form: format of the source.
         unread: why the file could not be read now.
+        is_of_lines: whether the file is one of lines.
     """
 
     line: bytes
@@ -47,6 +49,7 @@ class Difference:
     is_hashed: bool
     form: str
     unread: str | None
+    is_of_lines: bool
 
     @property
     def text(self) -> str:
@@ -268,6 +271,10 @@ def records_are_those_of_rfc_4180(d: Difference) -> bool:
     )
 
 
+def a_file_of_json_may_have_another_layout(d: Difference) -> bool:
+    return not d.is_of_lines and (d.before is None or d.was("_reason") == "not_json")
+
+
 def values_of_parquet_have_types(d: Difference) -> bool:
     return d.form == "parquet"
 
@@ -307,6 +314,7 @@ EXPLANATIONS: tuple[Callable[[Difference], bool], ...] = (
     placeholders_are_no_users,
     control_characters_are_text,
     records_are_those_of_rfc_4180,
+    a_file_of_json_may_have_another_layout,
     values_of_parquet_have_types,
     kept_fields_are_as_they_were,
     erased_persons_are_known_by_a_trimmed_id_too,
@@ -354,6 +362,7 @@ def differences(name: str) -> list[tuple[Any, Difference]]:
                         bool(group.source.get("pii")),
                         str(form),
                         unread.get(place[0]),
+                        form != "json" or is_lines(group.files[place[0]]),
                     ),
                 )
             )

@@ -1,4 +1,4 @@
-"""Lines of JSON to records: most by Arrow's reader, the others one by one."""
+"""JSON to records: most by Arrow's reader, the others one by one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 from tidegate.landing.decoding import is_utf8
 from tidegate.landing.json_exact import Fields, Treat, read_line
 from tidegate.landing.json_fast import Kinds, leaf, parse_lines
+from tidegate.landing.json_layout import json_blocks
 from tidegate.landing.limits import MAX_LINE_BYTES, MAX_RAW_BYTES
 from tidegate.landing.plan import Names, Plan
 from tidegate.landing.records import Mask, Records, mask_of
-from tidegate.landing.split import Block, LongLine, split
+from tidegate.landing.split import Block, LongLine
 
 Ints = npt.NDArray[np.int64]
 
@@ -35,7 +36,7 @@ _TRAPS = (b"NaN", b"Inf", b"\0")
 
 
 class JsonLines:
-    """Reads the lines of a file.
+    """Reads the records of a file.
 
     Args:
         plan: what is wanted of a line.
@@ -55,7 +56,7 @@ class JsonLines:
         Args:
             chunks: the file's content.
         """
-        for block in split(chunks):
+        for block in json_blocks(chunks, self._plan.source.format.path):
             if isinstance(block, LongLine):
                 yield self._long(block)
             else:

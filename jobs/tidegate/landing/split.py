@@ -74,7 +74,7 @@ def split(chunks: Iterable[bytes], size: int = BLOCK_BYTES) -> Iterator[Block | 
         size: about how many bytes a block has.
     """
     splitter = _Splitter(size)
-    for chunk in _without_marks(chunks):
+    for chunk in without_marks(chunks):
         yield from splitter.take(chunk)
     yield from splitter.end()
 
@@ -86,7 +86,7 @@ class _Splitter:
         self._pieces: list[bytes] = []
         self._held = 0
         self._tail = 0  # bytes held since the last line feed
-        self._long: _Long | None = None
+        self._long: LongText | None = None
 
     def take(self, chunk: bytes) -> Iterator[Block | LongLine]:
         if self._long is not None:
@@ -116,7 +116,7 @@ class _Splitter:
         if data:
             yield self._block(data)
         if len(rest) > MAX_LINE_BYTES:
-            self._long = _Long()
+            self._long = LongText()
             self._long.add(rest)
             rest = b""
         self._pieces = [rest] if rest else []
@@ -136,23 +136,27 @@ class _Splitter:
         return block
 
 
-class _Long:
+class LongText:
+    """Takes the pieces of a text that is too long, and keeps what `LongLine` has of it."""
+
     def __init__(self) -> None:
         self._head = b""
         self._length = 0
         self._digest = hashlib.sha256()
 
     def add(self, piece: bytes) -> None:
+        """Take the next piece."""
         if len(self._head) < MAX_RAW_BYTES:
             self._head += piece[: MAX_RAW_BYTES - len(self._head)]
         self._length += len(piece)
         self._digest.update(piece)
 
     def line(self, number: int) -> LongLine:
+        """Return what is known of the text, as the line of a number."""
         return LongLine(number, self._head, self._length, self._digest.hexdigest())
 
 
-def _without_marks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def without_marks(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield chunks without byte order marks at the start."""
     start: bytes | None = b""
     for chunk in chunks:

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tidegate.nearest import hint
 from tidegate.source.base import Model, shown
+from tidegate.source.paths import split_path
 
 ENCODINGS = {
     "utf-8": "utf-8",
@@ -51,7 +52,8 @@ class Format(Model):
     r"""How a file is written.
 
     Attributes:
-        type: json is one JSON object a line; csv is delimited text; access_log is what Apache and nginx write.
+        type: json is JSON objects, in any layout; csv is delimited text; access_log is what Apache and nginx write.
+        records: json only: the path of the list that holds the records, in each object of a file.
         delimiter: csv only: one character.
         header: csv only: True if the first line names the columns, False if they have no names
             (they are then _c0, _c1, …), or the names themselves where the files don't have them.
@@ -68,6 +70,7 @@ class Format(Model):
     """
 
     type: Literal["json", "csv", "parquet", "access_log"] = "json"
+    records: str | None = None
     delimiter: str = ","
     header: bool | tuple[str, ...] = True
     quote: str | None = '"'
@@ -90,6 +93,13 @@ class Format(Model):
         raise ValueError(
             f"expected json, csv, parquet, access_log or {{type: csv, …}}, got {shown(data)}"
         )
+
+    @field_validator("records")
+    @classmethod
+    def _is_path(cls, path: str | None) -> str | None:
+        if path is not None:
+            split_path(path)
+        return path
 
     @field_validator("delimiter")
     @classmethod
@@ -157,7 +167,10 @@ class Format(Model):
 
     @model_validator(mode="after")
     def _agrees(self) -> Format:
-        extra = sorted(self.model_fields_set - {"type"})
+        given = self.model_fields_set - {"type"}
+        if self.type != "json" and "records" in given:
+            raise ValueError(f"only json takes records; this is {self.type}")
+        extra = sorted(given - {"records"})
         if self.type != "csv" and extra:
             raise ValueError(f"only csv takes {', '.join(extra)}; this is {self.type}")
         if self.type == "csv" and self.delimiter == self.quote:
@@ -191,6 +204,11 @@ class Format(Model):
         """Whether a file's first line decides if `-` is a value."""
         return self.type == "csv" and self.delimiter in "\t " and self.null == NO_VALUE
 
+    @property
+    def path(self) -> tuple[str, ...] | None:
+        """The names of `records`, or None where each object of a file is a record."""
+        return split_path(self.records) if self.records is not None else None
+
     def definition(self) -> dict[str, Any]:
         """Return what decides rows, as JSON.
 
@@ -198,8 +216,8 @@ class Format(Model):
         is known by must not change.
         """
         if self.type != "csv":
-            return {"type": self.type}
+            return {"type": self.type, **({"records": self.records} if self.records else {})}
         options = self.model_dump(mode="json")
         default = Format().model_dump(mode="json")
-        later = ("escape", "null", "comment", "skip", "encoding")
+        later = ("records", "escape", "null", "comment", "skip", "encoding")
         return {k: v for k, v in options.items() if k not in later or v != default[k]}

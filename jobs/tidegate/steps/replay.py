@@ -344,6 +344,7 @@ def _parsed_again(
 ) -> Iterator[tuple[str, str, str | None, str | None]]:
     """Yield of quarantined lines: hour, reason then, reason now (None for an event), and detail."""
     from tidegate.landing.kernel import InputFile, UnreadableError, parse_file
+    from tidegate.source import Format
 
     rows = work.lake.book(
         QUARANTINE,
@@ -353,13 +354,16 @@ def _parsed_again(
     by_hour: dict[str, list[Row]] = {}
     for row in rows:
         by_hour.setdefault(row["dump_hour"], []).append(row)
+    # What the first line of a file may begin with is no part of these, nor does any of them say how they lie in it.
+    first = b"\n"
+    if source.format.type == "json":
+        first, source = b"null\n", source.model_copy(update={"format": Format()})
     with work.lake.reader.cursor() as own:
         for hour, lines in by_hour.items():
             data = [bytes.fromhex(line["bytes"]) for line in lines]
-            # A blank line first: what the first line of a file may begin with is no part of these.
             starts = [2, *(2 + n for n in accumulate(text.count(b"\n") + 1 for text in data))]
             reasons = {start: line["reason"] for start, line in zip(starts, lines, strict=False)}
-            stream = io.BytesIO(b"\n" + b"\n".join(data))
+            stream = io.BytesIO(first + b"\n".join(data))
             # Not their file's own name: by that, what was unpacked once would be unpacked again.
             file = InputFile(parse_time(hour), "quarantined")
             try:
