@@ -254,6 +254,14 @@ def test_a_first_line_of_data_is_not_taken_for_a_header() -> None:
     assert "e3" not in refused("e3,x\n", "id at", private=True).reason
 
 
+@pytest.mark.parametrize("other", [";", "\t", "|", ","])
+def test_a_header_with_another_delimiter_is_refused_with_that_one(other: str) -> None:
+    delimiter = ";" if other == "," else ","
+    error = refused(f"id{other}at\n1{other}2\n", "id", delimiter=delimiter)
+    assert error.what.startswith(f"the columns are separated by {other!r}")
+    assert error.todo == f"write delimiter: {json.dumps(other)} in the source's format"
+
+
 def test_a_header_that_lacks_what_every_event_needs_is_refused_with_the_nearest_name() -> None:
     spaced = refused("id, at,n\n1,2,3\n", "id at")
     assert spaced.what == "the header lacks 'at' (the nearest is ' at')"

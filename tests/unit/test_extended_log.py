@@ -137,7 +137,7 @@ def test_names_that_lack_what_every_event_needs_make_the_file_unreadable() -> No
         5,
         "the line '#Fields:' lacks 'c-ip' (the nearest is 'c_ip')",
     )
-    assert error.expected == "the names c-ip"
+    assert error.expected == "a column named c-ip"
     error = refused("#Fields:\n1\n", "date", needed="date", **LOG)
     assert (error.line, error.what) == (1, "the line '#Fields:' lacks 'date'")
     assert "secret" not in refused("#Fields: secret\n", "a", needed="a", private=True, **LOG).reason

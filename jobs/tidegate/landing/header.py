@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from tidegate.landing.decoding import Window
 from tidegate.landing.errors import UnreadableError
@@ -13,6 +15,7 @@ from tidegate.source.format import Format
 
 _SHOWN = 100
 """Characters of a header that a message shows."""
+_DELIMITERS = ",;\t| "
 _NAMES = "give the names by 'header: [...]' in the source's format"
 
 
@@ -65,15 +68,33 @@ def read_header(
         return Header(names, {name: _place(names, name) for name in wanted})
     fields = _names(record, private=private)
     if wanted and not wanted.intersection(fields) and not any(_alike(n, fields) for n in wanted):
-        raise UnreadableError(
-            "the first line names no column that the source file uses: it seems to be data, not a header",
-            expected=f"a header with {_listed(sorted(wanted))}",
-            got=_shown(fields, ",", private=private),
-            todo=f"upload the file with its header, or {_NAMES}",
-            line=record.line,
-        )
+        _raise_no_header(fields, wanted, line=record.line, private=private)
     return named_columns(
         fields, wanted, needed=needed, title="the header", line=record.line, private=private
+    )
+
+
+def _raise_no_header(
+    fields: Sequence[str], wanted: frozenset[str], *, line: int, private: bool
+) -> NoReturn:
+    """Raise the error of a first line without any column that is used."""
+    expected = f"a header with {_listed(sorted(wanted))}"
+    got = _shown(fields, ",", private=private)
+    other = next((d for d in _DELIMITERS if wanted.intersection(fields[0].split(d))), None)
+    if other is not None:
+        raise UnreadableError(
+            f"the columns are separated by {other!r}, which is not the delimiter of the source's format",
+            expected=expected,
+            got=got,
+            todo=f"write delimiter: {json.dumps(other)} in the source's format",
+            line=line,
+        )
+    raise UnreadableError(
+        "the first line names no column that the source file uses: it seems to be data, not a header",
+        expected=expected,
+        got=got,
+        todo=f"upload the file with its header, or {_NAMES}",
+        line=line,
     )
 
 
@@ -170,7 +191,7 @@ def _check(
         names = [_with_nearest(name, fields) for name in refused]
         raise UnreadableError(
             f"{title} lacks {_listed(names)}",
-            expected=f"the names {_listed(refused)}",
+            expected=f"{'a column' if len(refused) == 1 else 'columns'} named {_listed(refused)}",
             got=_shown(fields, ", ", private=private),
             todo="correct the name in the source file, or upload the file with the right header",
             line=line,
