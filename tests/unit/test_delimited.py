@@ -97,6 +97,8 @@ def test_a_byte_order_mark_is_dropped_at_the_files_begin_only() -> None:
     assert read("\ufeffid\n1\n")[0]["values"] == {"id": "1"}
     # The header is one block, so that the mark begins the next.
     assert read("id\n\ufeff1\n")[0]["values"] == {"id": "\ufeff1"}
+    # The same holds where all records before it have a fault.
+    assert read("id,n\nx\n\ufeff1,2\n")[1]["values"] == {"id": "\ufeff1"}
 
 
 @pytest.mark.parametrize(
@@ -455,3 +457,11 @@ def test_both_ways_of_reading_agree_on_any_text(data: bytes, block: int) -> None
         assert outcome() == whole
         patch.setattr(delimited, "plain_layout", nothing_plain)
         assert outcome() == whole
+
+
+def test_a_backslash_that_is_text_does_not_slow_down_a_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delimited, "_scanned", lambda *_: pytest.fail("read record by record"))
+    rows = read("id,n\n" + '1,\\N\n2,"a\\d"\n' * 5, "id n", escape="\\", null=["\\N"])
+    assert [row["values"]["n"] for row in rows] == [None, "a\\d"] * 5

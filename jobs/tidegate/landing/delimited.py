@@ -44,6 +44,7 @@ BLOCK_BYTES = 4 * 1024 * 1024
 """Bytes of text that are read at once."""
 _SPAN = 64 * 1024
 _BLANKS = b" \t\r"
+_MARK = b"\xef\xbb\xbf"
 
 FAULTS: Mapping[str, str] = {
     "bad_quotes": "text follows a closing quote within a field",
@@ -249,6 +250,8 @@ class _Batches:
         names = [str(at) for at in range(self._header.width)]
         if not data:
             return [pa.array([], pa.string())] * len(names)
+        if data.startswith(_MARK):  # it is text here, and Arrow's reader drops one
+            data = _MARK + data
         table = pa.csv.read_csv(
             pa.py_buffer(data),
             pa.csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),

@@ -18,7 +18,6 @@ from tidegate.source.format import Format
 
 Ints = npt.NDArray[np.int64]
 _LF, _CR = 10, 13
-_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -82,13 +81,12 @@ def _first_unusual(data: bytes, form: Format) -> int:
     """Return where the first thing stands that has to be read record by record, or the block's end."""
     if not (form.delimiter + (form.quote or "") + (form.escape or "")).isascii():
         return 0
-    # A mark that is not the file's own is text, which Arrow's reader would drop.
-    if data.startswith(_BOM):
-        return 0
     limit = len(data)
     if form.escape is not None:
-        place = data.find(form.escape.encode())
-        limit = min(limit, place if place >= 0 else limit)
+        # Before any other character it is text, such as in \N.
+        marks = re.escape((form.escape + form.delimiter + (form.quote or "")).encode())
+        escape = re.search(re.escape(form.escape.encode()) + rb"(?:[\r\n" + marks + rb"]|\Z)", data)
+        limit = min(limit, escape.start() if escape else limit)
     # A carriage return within a value is text, which Arrow's reader would take for a line's end.
     lone = re.search(rb"\r(?!\n|\Z)", data) if b"\r" in data else None
     limit = min(limit, lone.start() if lone else limit)
