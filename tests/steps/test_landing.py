@@ -106,6 +106,27 @@ def test_a_changed_hour_replaces_itself_only_and_its_quarantine_with_it(project:
     assert [row["dump_hour"][11:13] for row in project.table(QUARANTINE)] == ["13"]
 
 
+def test_what_is_noted_of_times_is_recorded_and_shown(project: Project) -> None:
+    source = project.source(
+        fields={"event_id": "id", "event_time": {"path": "at", "zone": "America/New_York"}},
+        columns={"t": {"path": "t", "type": "timestamp", "zone": "America/New_York"}},
+    )
+    at = "2024-03-01T07:00:00"
+    lines = [
+        {"id": "1", "at": f"{at}.1234567", "t": "2023-11-05T01:30:00"},
+        {"id": "2", "at": at, "t": "2023-03-12T02:30:00"},
+    ]
+    project.put_hour(NOON, lines)
+    for outcome in ("landed", "unchanged"):
+        [landed], _ = publish(project, source, 0)
+        assert landed.outcome == outcome
+        assert landed.describe().endswith(
+            "; 1 times cut to microseconds, 1 ambiguous local times, 1 local times that do not exist"
+        )
+    [row] = project.table(LANDINGS)
+    assert row["notes"] == {"cut_times": 1, "ambiguous_times": 1, "nonexistent_times": 1}
+
+
 def test_an_hour_without_files_is_missing_and_one_with_empty_files_is_published_empty(
     project: Project,
 ) -> None:

@@ -57,6 +57,24 @@ def test_faults_of_all_files_are_told_together_each_with_its_file(settings: Sett
     assert all(".yml" in each for each in wrong)
 
 
+@pytest.mark.parametrize(
+    ("gap", "is_short"), [("", True), ("{gap: 59m}", True), ("{gap: 1h}", False)]
+)
+def test_sessions_that_end_with_every_hour_are_warned_of(
+    settings: Settings, gap: str, is_short: bool
+) -> None:
+    (settings.sources / "views.yml").write_text(
+        "source: views\nsince: 2024-01-01T00\ndumps: views/{dump_hour:%Y-%m-%d-%H}.json\n"
+        "fields: {event_time: dump_hour, user_id: u}\n" + (f"sessions: {gap}\n" if gap else "")
+    )
+    right, wrong = check(settings)
+    assert wrong == []
+    assert (
+        any("warning: events have the time of their dump hour" in text for text in right)
+        == is_short
+    )
+
+
 def test_a_suite_of_events_may_ask_of_a_sources_own_columns(settings: Settings) -> None:
     suite = settings.expectations / "events.yml"
     entry = """  - type: expect_column_values_to_be_between

@@ -165,8 +165,8 @@ GOLDEN: dict[str, tuple[pa.Array, pa.DataType, list[Any], list[str | None]]] = {
     ),
     "local time": (
         pa.array([AT.replace(tzinfo=None)], pa.timestamp("us")),
-        pa.timestamp("us", "UTC"),
-        [AT],
+        pa.timestamp("us"),
+        [AT.replace(tzinfo=None)],
         ['"2026-05-01T10:00:00.123456Z"'],
     ),
     "time of day": (
@@ -225,7 +225,7 @@ def test_a_value_is_what_was_written(case: str) -> None:
 
 def test_nanoseconds_are_cut_and_counted() -> None:
     counts = [at := 1_777_629_600_123_456_000, at + 1, at + 999, -1, None]
-    rows, values, bodies = one(pa.array(counts, pa.timestamp("ns")), version="2.6")
+    rows, values, bodies = one(pa.array(counts, pa.timestamp("ns", "UTC")), version="2.6")
     before = dt.datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
     assert values == [AT, AT, AT, before, None]
     assert rows.cut_times == 3
@@ -235,8 +235,21 @@ def test_nanoseconds_are_cut_and_counted() -> None:
 def test_int96_keeps_microseconds_far_from_1970_too() -> None:
     far = dt.datetime(2500, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
     column = pa.array([AT, far, None], pa.timestamp("us", "UTC"))
-    _, values, _ = one(column, use_deprecated_int96_timestamps=True)
-    assert values == [AT, far, None]
+    rows, values, _ = one(column, use_deprecated_int96_timestamps=True)
+    assert values == [AT.replace(tzinfo=None), far.replace(tzinfo=None), None]
+    assert rows.cut_times == 0
+
+
+@pytest.mark.parametrize("count", [1, 200])
+def test_nanoseconds_of_int96_are_cut_and_counted(count: int) -> None:
+    at = 1_777_629_600_123_456_000
+    column = pa.array([at, at + 1, None, at + 999, -1] * count, pa.timestamp("ns"))
+    file = {"deep": pa.StructArray.from_arrays([column], ["x"]), "unused": column}
+    found = parts(file, "deep.x", use_deprecated_int96_timestamps=True, row_group_size=300)
+    assert sum(rows.cut_times for rows in found) == 3 * count
+    assert sum(len(rows) for rows in found) == 5 * count
+    before = dt.datetime(1969, 12, 31, 23, 59, 59, 999999)  # noqa: DTZ001
+    assert found[0].columns["deep.x"].to_pylist()[:5][-1] == before
 
 
 @pytest.mark.parametrize("unit", ["ms", "us"])
@@ -246,7 +259,7 @@ def test_times_outside_the_years_1_to_9999_are_a_fault_of_their_row(unit: str) -
     counts = [first - 1, first, behind - 1, behind, 2**63 - 1, None]
     rows, values, _ = one(pa.array(counts, pa.timestamp(unit)))
     assert [value is not None for value in values] == [False, True, True, False, False, False]
-    assert values[1] == dt.datetime(1, 1, 1, tzinfo=UTC)
+    assert values[1] == dt.datetime(1, 1, 1)  # noqa: DTZ001
     assert rows.fault.to_pylist() == ["bad_value", None, None, "bad_value", "bad_value", None]
     assert "in the years 1 to 9999" in rows.detail[0].as_py()
     # What a column has that is not used is no fault.

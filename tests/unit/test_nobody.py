@@ -53,7 +53,7 @@ def test_events_with_such_texts_are_counted() -> None:
     lines = [line("null"), line("u", "undefined"), line("u"), line("null", "null"), "broken"]
     for batch in batches(source, body_of(lines)):
         counts.add("f", batch)
-    assert counts.files()["f"].stand_ins == 3
+    assert counts.files()["f"].notes["stand_ins"] == 3
 
 
 @pytest.mark.parametrize("wrong", ["null", [None], [0], [""], {"a": 1}])

@@ -97,7 +97,7 @@ def test_a_model_cannot_be_changed() -> None:
         ({"delimiter": ";"}, "it belongs into 'format': format: {delimiter: …}"),
         (
             {"columns": {"a": {"path": "b", "type": "int", "unitt": 1}}},
-            "unknown key 'unitt' in columns.a; known: path",
+            "unknown key 'unitt' in columns.a; did you mean 'unit'?",
         ),
         (yaml.safe_load("columns: {a: {path: b, type: decimal(10,2)}}"), "put that text in quotes"),
         (

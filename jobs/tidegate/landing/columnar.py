@@ -8,7 +8,7 @@ Nothing goes through text on the way to a column. A value comes as one of these 
 | float and double | `float`, `double`: each as wide as it was |
 | decimals | `decimal128`; those of more than 38 digits as text |
 | text, bytes with or without the mark of text | `string`; bytes that are not UTF-8 are a fault of their row |
-| timestamps in s, ms, µs, ns and INT96, with a zone or without one (which is UTC) | `timestamp[us, UTC]` |
+| timestamps in s, ms, µs, ns and INT96 | `timestamp[us, UTC]`, without a zone `timestamp[us]` |
 | dates | `date32` |
 | times of day, UUIDs, structs, lists, maps | text; the last three as JSON |
 | durations | `int64` in their unit |
@@ -23,7 +23,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import numpy as np
@@ -34,11 +34,11 @@ import pyarrow.parquet as pq
 
 from tidegate.landing.body import json_text, objects_of
 from tidegate.landing.errors import UnreadableError
-from tidegate.landing.json_values import is_nested, json_values, stored, value_texts
+from tidegate.landing.int96 import Int96, counts_of, open_parquet, value_at
+from tidegate.landing.json_values import is_nested, json_values, value_texts
 from tidegate.landing.limits import MAX_LINE_BYTES, MAX_RAW_BYTES
 from tidegate.source.paths import split_path
 
-Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 BATCH_BYTES = 8 * 1024 * 1024
@@ -51,7 +51,6 @@ _OTHER_CODEC = re.compile(
     r"While (\w+) compression is supported|Unsupported compression codec value: (\d+)"
 )
 _AGAIN = "upload the file again"
-_TIME = pa.timestamp("us", "UTC")
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 _DAY_US = 86_400_000_000
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
@@ -71,7 +70,7 @@ class Rows:
         body: string, the whole row as a JSON object, NULLs left out; of one that is too long the head. NULL
             everywhere if the file is private.
         length: int64, bytes of the whole `body`; 0 if the file is private.
-        cut_times: how many values of `columns` lost nanoseconds.
+        cut_times: how many values of `columns` lost nanoseconds, those of INT96 among them.
     """
 
     line: pa.Array
@@ -100,13 +99,7 @@ def read_rows(file: BinaryIO, wanted: frozenset[str], *, private: bool = False) 
     """
     _check_ends(file)
     with _readable("its description of the columns is damaged"):
-        parquet = pq.ParquetFile(
-            file,
-            pre_buffer=False,
-            buffer_size=1 << 20,
-            coerce_int96_timestamp_unit="us",
-            page_checksum_verification=True,
-        )
+        parquet = open_parquet(file, "us")
     names = parquet.schema_arrow.names
     paths = {path: split_path(path) for path in sorted(wanted)}
     used = {path[0] for path in paths.values()}
@@ -120,10 +113,14 @@ def read_rows(file: BinaryIO, wanted: frozenset[str], *, private: bool = False) 
     if not names:
         return
     columns = [name for name in names if name in used] if private else None
+    int96 = Int96(file, parquet, used)
     line = 1
     for group in range(parquet.num_row_groups):
         for batch in _batches(parquet, group, columns):
-            yield _rows(batch, line, paths, private=private)
+            rows = _rows(batch, line, paths, private=private)
+            with _readable(f"its row group {group + 1} is damaged"):
+                cut = int96.cut_times(batch, paths)
+            yield replace(rows, cut_times=rows.cut_times + cut)
             line += len(batch)
     if line - 1 != parquet.metadata.num_rows:
         raise UnreadableError(
@@ -209,7 +206,7 @@ def _rows(
     nested: set[str] = set()
     cut_times = 0
     for path, names in paths.items():
-        column = _at(batch, names)
+        column = value_at(batch, names)
         if is_nested(column.type):
             nested.add(path)
         columns[path], cut = _normalized(column, path, faults)
@@ -253,31 +250,6 @@ class _Faults:
                 self.reasons[at], self.details[at] = reason, detail + shown
 
 
-def _at(batch: pa.RecordBatch, names: Sequence[str]) -> pa.Array:
-    """Return the values of a path; of one that the file has not, nulls."""
-    nothing = pa.nulls(len(batch))
-    at = batch.schema.get_field_index(names[0])
-    if at < 0:
-        return nothing
-    column = stored(batch.column(at))
-    for name in names[1:]:
-        kind = column.type
-        if pa.types.is_struct(kind) and kind.get_field_index(name) >= 0:
-            column = column.flatten()[kind.get_field_index(name)]
-        elif pa.types.is_map(kind) and _is_text(kind.key_type):
-            column = pc.map_lookup(column, pa.scalar(name.encode()).cast(kind.key_type), "first")
-        else:
-            return nothing
-        column = stored(column)
-    return column
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind)
-    )
-
-
 def _normalized(column: pa.Array, path: str, faults: _Faults) -> tuple[pa.Array, int]:
     """Return values in a type of the module's table, and how many of them lost nanoseconds."""
     kind = column.type
@@ -318,7 +290,7 @@ def _text(column: pa.Array, path: str, faults: _Faults) -> pa.Array:
 def _times(column: pa.Array, path: str, faults: _Faults) -> tuple[pa.Array, int]:
     """Return times in microseconds, with those out of range as NULL, and how many lost nanoseconds."""
     per_second = _PER_SECOND[column.type.unit]
-    whole = np.asarray(column.cast(pa.int64()).fill_null(0))
+    whole = counts_of(column)
     first, behind = _FIRST_DAY * 86_400 * per_second, (_LAST_DAY + 1) * 86_400
     inside = whole >= first if per_second < _PER_SECOND["ns"] else np.ones(len(whole), np.bool_)
     # Beyond what nanoseconds can say there is no year 10000.
@@ -331,7 +303,8 @@ def _times(column: pa.Array, path: str, faults: _Faults) -> tuple[pa.Array, int]
         step = per_second // _PER_SECOND["us"]
         micros = safe // step
         cut = int(np.count_nonzero(safe - micros * step))
-    return _masked(micros, pa.int64(), column, inside).cast(_TIME), cut
+    zone = "UTC" if column.type.tz is not None else None
+    return _masked(micros, pa.int64(), column, inside).cast(pa.timestamp("us", zone)), cut
 
 
 def _dates(column: pa.Array, path: str, faults: _Faults) -> pa.Array:

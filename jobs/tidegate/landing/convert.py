@@ -1,4 +1,4 @@
-"""Columns of text, or of typed values, to the type of a column: many at once, by the rules of `exact` and `times`.
+"""Columns of text, or of typed values, to the type of a column: many at once, by the rules of `exact`.
 
 What is written as most producers write it is read by Arrow. Other texts are read one by one, each different one
 once. Both give the same values; a test holds that.
@@ -6,29 +6,19 @@ once. Both give the same values; a test holds that.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tidegate.landing import exact, times
+from tidegate.landing import exact
 from tidegate.landing.json_values import value_texts
-from tidegate.landing.records import Mask, mask_of
-from tidegate.landing.schema import TIME, arrow_type
+from tidegate.landing.records import mask_of
+from tidegate.landing.schema import arrow_type
 
 _PLAIN_WHOLE = "^-?[0-9]{1,18}$"
-_DAY = "(02-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(0[1-9]|[12][0-9]|30)|(0[13578]|1[02])-31)"
-_CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,6})?)?"
-_OFFSET = "(Z|[+-](0[0-9]|1[0-7])(:?[0-5][0-9])?)"
-_PLAIN_TIMES = {
-    True: f"^[0-9]{{4}}-{_DAY}[T ]{_CLOCK}{_OFFSET}$",
-    False: f"^[0-9]{{4}}-{_DAY}[T ]{_CLOCK}$",
-}
-"""Times that Arrow reads as `times` does: with a zone, and without one."""
-_LONG_FRACTION = r"^([^.,]*[.][0-9]{6})[0-9]+"
-_FAR_OFFSET = r"[+-](1[89]|2[0-9])(:?[0-9]{2})?$"
 
 
 def to_type(values: pa.Array, kind: str) -> pa.Array:
@@ -36,12 +26,10 @@ def to_type(values: pa.Array, kind: str) -> pa.Array:
 
     Args:
         values: strings, or of any type that a file may have.
-        kind: the type, such as `int` or `decimal(10,2)`.
+        kind: the type, such as `int` or `decimal(10,2)`; times are of `instants`.
     """
     if kind == "string":
         return to_text(values)
-    if kind == "timestamp":
-        return to_time(values, "iso")
     target = arrow_type(kind)
     if values.type == target:
         return values
@@ -65,89 +53,17 @@ def to_text(values: pa.Array) -> pa.Array:
     return value_texts(values).cast(pa.string())
 
 
-def to_time(values: pa.Array, unit: str) -> pa.Array:
-    """Return times in UTC, with microseconds; NULL where there is none, or none that is valid.
+def joined(parts: Sequence[pa.Array]) -> pa.Array:
+    """Return values of several columns as one text, with spaces between; NULL where none has a value.
 
     Args:
-        values: as for `to_type`.
-        unit: `iso` for text, else what numbers count: `epoch_s`, `epoch_ms` or `epoch_us`.
+        parts: the columns, of any type that a file may have; one alone stays as it is.
     """
-    if pa.types.is_timestamp(values.type):
-        return _within(values.cast(TIME))
-    if unit != "iso":
-        return _epochs(values, unit)
-    if not pa.types.is_string(values.type):  # a number or a date alone is no time
-        return pa.nulls(len(values), TIME)
-    try:
-        parsed = values.cast(TIME)
-    except pa.ArrowInvalid:
-        return _times(values)
-    # Arrow takes offsets up to a day, and any four digits for a year.
-    if not pc.all(pc.ends_with(values, "Z")).as_py():
-        far = pc.match_substring_regex(values, _FAR_OFFSET)
-        if pc.any(far).as_py():
-            return _times(values)
-    return _within(parsed)
-
-
-def _times(values: pa.Array) -> pa.Array:
-    """Return the times of texts of several forms."""
-    cut = pc.replace_substring_regex(values, _LONG_FRACTION, r"\1")
-    out = pa.nulls(len(values), TIME)
-    rest = mask_of(values.is_valid())
-    for has_zone, pattern in _PLAIN_TIMES.items():
-        plain = mask_of(pc.match_substring_regex(cut, pattern)) & rest
-        if plain.any():
-            some = cut.filter(pa.array(plain))
-            parsed = some.cast(TIME) if has_zone else some.cast(pa.timestamp("us")).cast(TIME)
-            out = pc.replace_with_mask(out, pa.array(plain), _within(parsed))
-            rest &= ~plain
-    if rest.any():
-        odd = values.filter(pa.array(rest))
-        micros = _one_by_one(odd, times.iso_micros, pa.int64())
-        out = pc.replace_with_mask(out, pa.array(rest), micros.cast(TIME))
-    return out
-
-
-def is_cut(values: pa.Array) -> Mask | None:
-    """Return which times of ISO text have a fraction beyond microseconds that is not zero; None for none."""
-    if not pa.types.is_string(values.type):
-        return None
-    # No such time is as short as usual ones.
-    longest = pc.max(pc.binary_length(values)).as_py()
-    if longest is None or longest <= len("2024-03-01T12:00:00.123456Z"):
-        return None
-    return mask_of(pc.match_substring_regex(values, r"[.,][0-9]{6}[0-9]*[1-9]"))
-
-
-def _epochs(values: pa.Array, unit: str) -> pa.Array:
-    scale = times.UNITS[unit]
-    if pa.types.is_integer(values.type):
-        limit = times.LATEST // scale
-        fits = pc.and_(pc.less_equal(values, limit), pc.greater_equal(values, -limit))
-        safe = pc.if_else(fits, values, pa.scalar(None, values.type)).cast(pa.int64())
-        return _within(pc.multiply(safe, scale).cast(TIME))
-    if not pa.types.is_string(values.type):
-        values = to_text(values)
-    plain = mask_of(pc.match_substring_regex(values, "^[0-9]{1,17}$"))
-    if plain.all():
-        return _epochs(values.cast(pa.int64()), unit)
-    micros = _one_by_one(values, lambda text: times.epoch_micros(text, unit), pa.int64())
-    return micros.cast(TIME)
-
-
-def _within(parsed: pa.Array) -> pa.Array:
-    """Return times, and NULL for those outside of the years 1 to 9999."""
-    bounds = pc.min_max(parsed.cast(pa.int64()))
-    low, high = bounds["min"].as_py(), bounds["max"].as_py()
-    if low is None or (low >= times.EARLIEST and high <= times.LATEST):
-        return parsed
-    number = parsed.cast(pa.int64())
-    is_in = pc.and_(pc.greater_equal(number, times.EARLIEST), pc.less_equal(number, times.LATEST))
-    return pc.if_else(is_in, parsed, pa.scalar(None, TIME))
-
-
-# -- numbers and others -----------------------------------------------------------------------------
+    if len(parts) == 1:
+        return parts[0]
+    texts = [to_text(part) for part in parts]
+    whole = pc.binary_join_element_wise(*[text.fill_null("") for text in texts], " ")
+    return pc.if_else(pc.is_valid(pc.coalesce(*texts)), whole, pa.scalar(None, pa.string()))
 
 
 def _directly(values: pa.Array, kind: str, target: pa.DataType) -> pa.Array | None:
@@ -160,6 +76,10 @@ def _directly(values: pa.Array, kind: str, target: pa.DataType) -> pa.Array | No
             pc.less_equal(values.cast(pa.int64()), int(limits.max)),
         )
         return pc.if_else(fits, values, pa.scalar(None, values.type)).cast(target)
+    if kind == "float" and pa.types.is_float64(values.type):
+        single = values.cast(pa.float32())
+        is_beyond = pc.and_(pc.is_inf(single), pc.is_finite(values))
+        return pc.if_else(is_beyond, pa.scalar(None, target), single)
     if kind.startswith("decimal") and (is_whole or pa.types.is_decimal(values.type)):
         return _to_decimal(values, target)
     return None

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tidegate.landing.kernel import CUT_TIMES, STAND_INS
+from tidegate.landing.kernel import NOTES
 from tidegate.source import Source
-
-NOTES = (CUT_TIMES, STAND_INS)
-"""Counts that batches bring along."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +41,12 @@ class FileCount:
     Attributes:
         name: of the file.
         groups: by outcome and reason; none for a file without records.
-        cut_times: how many times lost digits beyond microseconds.
-        stand_ins: events with an id that stands for no person.
+        notes: what else was counted, by `kernel.NOTES`; what there is none of is left out.
     """
 
     name: str
     groups: tuple[Group, ...]
-    cut_times: int = 0
-    stand_ins: int = 0
+    notes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def records(self) -> int:
@@ -92,18 +88,19 @@ class Counts:
         self._declared = declared(source)
         self._is_numbered = source.sequence is not None
         self._sums: dict[str, dict[tuple[str, str | None], _Sum]] = {}
-        self._notes: dict[str, dict[str, int]] = {}
+        self._notes: dict[str, Counter[str]] = {}
 
     def begin(self, file: str) -> None:
         """Count a file, also if no row comes of it."""
         self._sums[file] = {}
-        self._notes[file] = dict.fromkeys(NOTES, 0)
+        self._notes[file] = Counter()
 
     def add(self, file: str, rows: pa.RecordBatch) -> None:
         """Count rows of a file."""
         metadata = rows.schema.metadata or {}
         for note in NOTES:
-            self._notes[file][note] += int(metadata.get(note.encode(), 0))
+            if (count := metadata.get(note.encode())) is not None:
+                self._notes[file][note] += int(count)
         reasons = rows.column("_reason")
         if reasons.null_count == len(rows):
             self._add(file, "event", None, rows)
@@ -136,8 +133,7 @@ class Counts:
                         groups.items(), key=lambda item: (item[0][0], item[0][1] or "")
                     )
                 ),
-                self._notes[name][CUT_TIMES],
-                self._notes[name][STAND_INS],
+                self._notes[name],
             )
             for name, groups in self._sums.items()
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -12,8 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidegate.landing import convert
+from tidegate.landing.instants import Instants, to_time
 from tidegate.landing.plan import ID_FIELDS, Plan
 from tidegate.landing.records import Mask, Records, mask_of
+from tidegate.source import FieldRef
 
 _SHOWN = 100
 """Characters of a value that a message shows."""
@@ -31,7 +33,7 @@ class Values:
         erased: records of erased persons.
         producer_erased: records whose producer is one.
         stand_ins: records that have a text which stands for no person as an id.
-        cut: how many of its times lost digits beyond microseconds, for each record; None for none.
+        times: by name, its times.
     """
 
     inputs: Mapping[str, pa.Array]
@@ -39,8 +41,13 @@ class Values:
     failed: Mapping[str, Mask]
     erased: Mask | None = None
     producer_erased: Mask | None = None
-    cut: npt.NDArray[np.int64] | None = None
     stand_ins: Mask | None = None
+    times: Mapping[str, Instants] = field(default_factory=dict)
+
+    def count_times(self, kind: str, where: Mask) -> int:
+        """Return how many times of some records are of one kind: `cut`, `ambiguous` or `nonexistent`."""
+        marks = (getattr(times, kind) for times in self.times.values())
+        return sum(int(mask[where].sum()) for mask in marks if mask is not None)
 
 
 def values_of(
@@ -59,9 +66,8 @@ def values_of(
         count: how many records there are.
         nobody: by name of an id, texts that stand for no person.
     """
-    unit = plan.source.fields.event_time.unit
-    typed = {"event_time": convert.to_time(inputs["event_time"], unit)}
-    cut = [convert.is_cut(inputs["event_time"])] if unit == "iso" else []
+    times = {name: to_time(inputs[name], ref) for name, ref in plan.times.items()}
+    typed = {name: instants.values for name, instants in times.items()}
     for name in (*ID_FIELDS, "event_type", "_producer"):
         text = convert.to_text(inputs[name]) if name in inputs else pa.nulls(count, pa.string())
         typed[name] = text if name == "event_type" else _without_empty(text)
@@ -74,17 +80,14 @@ def values_of(
     if "_number" in inputs:
         typed["_number"] = convert.to_type(inputs["_number"], "bigint")
     for name, column in plan.source.columns.items():
-        typed[name] = convert.to_type(inputs[name], column.type)
-        if column.type == "timestamp":
-            cut.append(convert.is_cut(inputs[name]))
+        if name not in times:
+            typed[name] = convert.to_type(inputs[name], column.type)
     typed["user_key"] = pc.coalesce(typed["user_id"], typed["anonymous_id"])
     typed["user_key_kind"] = pc.coalesce(
         pc.if_else(typed["user_id"].is_valid(), "user", None),
         pc.if_else(typed["anonymous_id"].is_valid(), "anonymous", None),
     )
-    masks = [mask.astype(np.int64) for mask in cut if mask is not None]
-    total = sum(masks[1:], masks[0]) if masks else None
-    return Values(inputs, typed, failed, cut=total, stand_ins=stand_ins)
+    return Values(inputs, typed, failed, stand_ins=stand_ins, times=times)
 
 
 def _without_empty(texts: pa.Array) -> pa.Array:
@@ -185,11 +188,14 @@ def _check_fields(problems: _Problems, values: Values, plan: Plan, hour: datetim
         missing |= mask_of(pc.equal(pc.utf8_trim(when, " "), ""))
     where_time = _place("no value at", fields.event_time)
     problems.add(missing, "missing_event_time", lambda _: where_time)
-    unit = fields.event_time.unit
+    written = fields.event_time.written
     problems.add(
         mask_of(typed.is_null()),
         "bad_event_time",
-        lambda place: f"expected a time as {unit}, got {_shown(when, place)}",
+        lambda place: (
+            f"expected a time as {written}, got {_shown(when, place)}"
+            f"{_skipped(values, 'event_time', place)}"
+        ),
     )
     late, future = plan.source.accept.late, plan.source.accept.future
     micros = typed.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
@@ -216,17 +222,24 @@ def _check_columns(problems: _Problems, values: Values, plan: Plan) -> None:
         inputs, typed = values.inputs[name], values.typed[name]
         if typed.null_count == inputs.null_count:
             continue
-        kind = column.type
+        is_written = column.type == "timestamp" and column.written != "iso"
+        kind = f"timestamp as {column.written}" if is_written else column.type
 
         def detail(place: int, name: str = name, kind: str = kind) -> str:
-            return f"column {name}: expected {kind}, got {_shown(values.inputs[name], place)}"
+            got = _shown(values.inputs[name], place) + _skipped(values, name, place)
+            return f"column {name}: expected {kind}, got {got}"
 
         problems.add(mask_of(pc.and_(inputs.is_valid(), typed.is_null())), "bad_value", detail)
 
 
-def _place(text: str, ref: object) -> str:
-    path = getattr(ref, "path", None)
-    return f"{text} {path if path is not None else getattr(ref, 'sql', None)}"
+def _place(text: str, ref: FieldRef) -> str:
+    return f"{text} {', '.join(ref.parts()) or ref.sql}"
+
+
+def _skipped(values: Values, name: str, place: int) -> str:
+    """Return why a time is none, where local clocks skip it."""
+    nonexistent = values.times[name].nonexistent if name in values.times else None
+    return ", which the clocks skip" if nonexistent is not None and nonexistent[place] else ""
 
 
 def _shown(values: pa.Array, place: int) -> str:

@@ -5,6 +5,7 @@ Nothing is rounded and nothing is guessed: what does not fit its type is None.
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from datetime import date
@@ -17,6 +18,7 @@ _NOT_FINITE = re.compile(r"nan|[+-]?inf(?:inity)?", re.IGNORECASE)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TRUE = frozenset(["true", "t", "yes", "y", "1"])
 _FALSE = frozenset(["false", "f", "no", "n", "0"])
+_LARGEST_SINGLE = float(2**128 - 2**104)
 _WIDE = Context(prec=80)
 
 
@@ -73,10 +75,33 @@ def floating(text: str, bits: int) -> float | None:
         return None
     if bits == 64:
         return value
+    return _single(bare, value)
+
+
+def _single(bare: str, near: float) -> float | None:
+    """Return the number of 32 bits that is nearest to a text; None beyond the type.
+
+    The double that is nearest to the text may lie in the middle of two of them, where the text does not.
+
+    Args:
+        bare: the text.
+        near: that double.
+    """
+    below, above = (_packed(math.nextafter(near, end)) for end in (-math.inf, math.inf))
+    if below != above and near - below == above - near:
+        text, middle = Decimal(bare), Decimal(near)
+        single = below if text < middle else above if text > middle else _packed(near)
+    else:
+        single = _packed(near)
+    return None if abs(single) > _LARGEST_SINGLE else single
+
+
+def _packed(value: float) -> float:
+    """Return a double rounded to 32 bits, as a double; one beyond them is the next power of two."""
     try:
         single: float = struct.unpack("<f", struct.pack("<f", value))[0]
     except OverflowError:
-        return None
+        return math.copysign(2.0**128, value)
     return single
 
 

@@ -1,10 +1,12 @@
 """SQL expressions of a source, over the fields of its records, in DuckDB.
 
-An expression sees fields by their names, as text, and the record as `raw`. Where it fails on the value of one record,
-that record is reported and the others have their values.
+An expression sees fields by their names, as text, the record as `raw`, and the dump hour as `dump_hour`. Where it
+fails on the value of one record, that record is reported and the others have their values.
 """
 
 from __future__ import annotations
+
+from datetime import datetime
 
 import duckdb
 import numpy as np
@@ -14,20 +16,22 @@ from tidegate.errors import TidegateError
 from tidegate.landing import convert
 from tidegate.landing.plan import Names, Plan, Tree
 from tidegate.landing.records import Mask, Records, mask_of
+from tidegate.landing.schema import TIME
 from tidegate.source import RAW_LINE
-from tidegate.source.sql import reads_raw_line
+from tidegate.source.sql import DUMP_HOUR, is_dump_hour, reads_raw_line
 
 _FIELDS = "tidegate_fields"
 
 
 def evaluate(
-    records: Records, plan: Plan, connection: duckdb.DuckDBPyConnection
+    records: Records, plan: Plan, hour: datetime, connection: duckdb.DuckDBPyConnection
 ) -> tuple[dict[str, pa.Array], dict[str, Mask]]:
     """Return the texts that the expressions of a source give, and for which records each failed.
 
     Args:
         records: the records, personal data treated.
         plan: of the source.
+        hour: the dump hour; aware.
         connection: whose time zone is UTC.
 
     Raises:
@@ -35,7 +39,7 @@ def evaluate(
     """
     if not plan.expressions:
         return {}, {}
-    fields = _fields(records, plan)
+    fields = _fields(records, plan, hour)
     values: dict[str, pa.Array] = {}
     failed: dict[str, Mask] = {}
     for name, sql in plan.expressions.items():
@@ -45,7 +49,7 @@ def evaluate(
     return values, failed
 
 
-def _fields(records: Records, plan: Plan) -> pa.Table:
+def _fields(records: Records, plan: Plan, hour: datetime) -> pa.Table:
     """Return the fields that expressions may name; fields of objects are fields of structs."""
     reads_raw = any(map(reads_raw_line, plan.expressions.values()))
     raw = _text(records.raw) if reads_raw and not plan.source.pii else None
@@ -59,7 +63,9 @@ def _fields(records: Records, plan: Plan) -> pa.Table:
         return pa.StructArray.from_arrays(inner, names=list(tree))
 
     columns = {name: column((name,), below) for name, below in plan.tree.items()}
-    return pa.table({**columns, RAW_LINE: raw})
+    columns = {name: values for name, values in columns.items() if not is_dump_hour(name)}
+    hours = pa.repeat(pa.scalar(hour, TIME), len(records))
+    return pa.table({**columns, RAW_LINE: raw, DUMP_HOUR: hours})
 
 
 def _text(raw: pa.Array) -> pa.Array:

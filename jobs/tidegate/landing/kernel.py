@@ -13,9 +13,10 @@ from functools import cached_property
 from typing import Any, BinaryIO
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
-from tidegate.landing import personal
+from tidegate.landing import convert, personal
 from tidegate.landing.decide import Outcomes, Values, find_problems, values_of
 from tidegate.landing.erased import Erased
 from tidegate.landing.errors import UnreadableError
@@ -27,13 +28,19 @@ from tidegate.landing.records import Mask, Records
 from tidegate.landing.rows import staged
 from tidegate.landing.schema import staged_schema
 from tidegate.pii_key import PiiKey
-from tidegate.source import Source
+from tidegate.source import Source, split_path
 
 __all__ = ["InputFile", "Rules", "UnreadableError", "parse_file", "staged_schema"]
-CUT_TIMES = "tidegate.cut_times"
-"""Metadata of a batch: how many times lost digits beyond microseconds."""
-STAND_INS = "tidegate.stand_ins"
-"""Metadata of a batch: how many events have an id that stands for no person."""
+CUT_TIMES = "cut_times"
+"""How many times of events lost digits beyond microseconds."""
+AMBIGUOUS_TIMES = "ambiguous_times"
+"""How many times of events are shown twice by local clocks; each is the first of the two."""
+NONEXISTENT_TIMES = "nonexistent_times"
+"""How many times are skipped by local clocks."""
+STAND_INS = "stand_ins"
+"""How many events have an id that stands for no person."""
+NOTES = (CUT_TIMES, AMBIGUOUS_TIMES, NONEXISTENT_TIMES, STAND_INS)
+"""Counts that a batch has in its metadata."""
 
 
 @dataclass(frozen=True)
@@ -135,9 +142,11 @@ class _Landing:
 
     def _decided(self, records: Records) -> tuple[Values, Outcomes]:
         plan, rules = self._plan, self._rules
-        computed, failed = evaluate(records, plan, self._connection)
+        computed, failed = evaluate(records, plan, self._file.hour, self._connection)
         inputs = {
-            name: computed[name] if ref.sql is not None else records.columns[ref.names()]
+            name: computed[name]
+            if ref.sql is not None
+            else convert.joined([records.columns[split_path(path)] for path in ref.parts()])
             for name, ref in plan.refs.items()
         }
         values = values_of(inputs, failed, plan, len(records), self._nobody)
@@ -169,9 +178,6 @@ class _Landing:
                 self._connection,
             )
             values = replace(values, typed={**values.typed, "event_id": ids})
-        cut = records.cut
-        if values.cut is not None:
-            cut += int(values.cut[outcomes.is_event].sum())
         batches = staged(
             records,
             values,
@@ -181,8 +187,20 @@ class _Landing:
             self._constants,
             any_erased=self._rules.erased is not None,
         )
-        notes = {CUT_TIMES: str(cut)} if cut else {}
-        if values.stand_ins is not None and (count := values.stand_ins[outcomes.is_event].sum()):
-            notes[STAND_INS] = str(count)
+        notes = {
+            name: str(count) for name, count in _notes(records, values, outcomes).items() if count
+        }
         for number, batch in enumerate(batches):
             yield batch.replace_schema_metadata(notes) if notes and not number else batch
+
+
+def _notes(records: Records, values: Values, outcomes: Outcomes) -> dict[str, int]:
+    """Return what is to be counted of some records beside their outcomes: see `NOTES`."""
+    events = outcomes.is_event
+    decided = ~records.skipped if records.skipped is not None else np.ones_like(events)
+    return {
+        CUT_TIMES: records.cut + values.count_times("cut", events),
+        AMBIGUOUS_TIMES: values.count_times("ambiguous", events),
+        NONEXISTENT_TIMES: values.count_times("nonexistent", decided),
+        STAND_INS: int(values.stand_ins[events].sum()) if values.stand_ins is not None else 0,
+    }

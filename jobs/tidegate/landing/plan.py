@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from tidegate.source import FieldRef, Source, split_path
+from tidegate.source import FieldRef, Source, TimeRef, split_path
 
 Names = tuple[str, ...]
 """A path, as the names on it."""
@@ -48,6 +48,15 @@ class Plan:
         return {name: ref for name, ref in refs.items() if ref is not None}
 
     @cached_property
+    def times(self) -> dict[str, TimeRef]:
+        """Return what each time of an event is read from, and how it is written: name → reference."""
+        columns = self.source.columns.items()
+        times: dict[str, TimeRef] = {
+            n: column for n, column in columns if column.type == "timestamp"
+        }
+        return {"event_time": self.source.fields.event_time, **times}
+
+    @cached_property
     def paths(self) -> tuple[Names, ...]:
         """Return every path that is wanted of a record: what is referred to, and what `pii` keeps."""
         return tuple(split_path(path) for path in sorted(self.source.wanted()))
@@ -75,22 +84,21 @@ class Plan:
     @cached_property
     def exact(self) -> frozenset[Names]:
         """Return the paths whose text counts, so that `1.10` is not `1.1`."""
-        typed = {
-            ref.names()
-            for name, ref in self.refs.items()
-            if ref.sql is None and (name == "event_time" or self._is_number(name))
-        }
+        typed = {ref.names() for name, ref in self.refs.items() if self._is_typed(name, ref)}
         texts = {
             split_path(path)
             for name, ref in self.refs.items()
-            if ref.sql is not None or not (name == "event_time" or self._is_number(name))
+            if not self._is_typed(name, ref)
             for path in ref.references()
         }
         return frozenset(names for names in self.paths if names in texts or names not in typed)
 
-    def _is_number(self, name: str) -> bool:
+    def _is_typed(self, name: str, ref: FieldRef) -> bool:
+        """Return whether a value is read from a path by what it is, and not by how it is written."""
+        if ref.path is None or (isinstance(ref, TimeRef) and ref.format is not None):
+            return False
         column = self.source.columns.get(name)
-        return name == "_number" or (column is not None and column.type != "string")
+        return name in ("event_time", "_number") or (column is not None and column.type != "string")
 
     def types(self, names: Names) -> tuple[str, ...]:
         """Return the types of the columns that are read from a path; a time counts as `event_time`."""

@@ -161,7 +161,7 @@ def _no_time(sampled: Sampled, found: Mapping[Path, Shape]) -> TidegateError:
         "least half of the lines",
         got=visible(", ".join(paths)) or "lines without any field",
         todo="write the source file by hand; another form of time is read by "
-        "event_time: {sql: \"strptime(field, '%d.%m.%Y %H:%M')\"}",
+        'event_time: {path: field, format: "%d.%m.%Y %H:%M"}',
     )
 
 

@@ -20,18 +20,16 @@ from tidegate.source.load import (
 from tidegate.source.model import (
     RESERVED_COLUMNS,
     Accept,
-    Column,
     Complete,
     Duplicates,
-    FieldRef,
     Fields,
     PiiAction,
     Sequence,
     Sessions,
     Source,
-    TimeRef,
 )
 from tidegate.source.paths import join_path, split_path
+from tidegate.source.refs import Column, FieldRef, TimeRef
 from tidegate.source.sql import RAW_LINE
 
 __all__ = [

@@ -13,13 +13,12 @@ from tidegate.nearest import hint
 from tidegate.source.format import Format
 from tidegate.source.model import (
     RESERVED_COLUMNS,
-    Column,
     Complete,
-    FieldRef,
     PiiAction,
     Source,
 )
 from tidegate.source.paths import join_path, split_path
+from tidegate.source.refs import Column, FieldRef
 from tidegate.source.sql import RAW_LINE, bind_faults, reads_raw_line
 from tidegate.template import Template, may_share_files
 
@@ -203,6 +202,8 @@ def _needed_faults(key: str, ref: FieldRef, actions: list[PiiAction | None]) -> 
             else "without it nothing is numbered"
         )
         yield f"{key}: pii says drop of what it reads, but {what}; hash it, or keep it"
+    elif isinstance(ref, Column) and ref.paths is not None and gone:
+        yield f"{key}: pii says {gone[0]} of what it reads, but a time needs all of its paths; keep them"
     elif (
         isinstance(ref, Column)
         and ref.path is not None

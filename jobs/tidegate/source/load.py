@@ -31,16 +31,14 @@ from tidegate.source.check import (
 from tidegate.source.format import Format
 from tidegate.source.model import (
     COMPLETE,
-    Column,
     Complete,
-    FieldRef,
     Fields,
     PiiAction,
     Sequence,
     Source,
-    TimeRef,
 )
 from tidegate.source.paths import split_path
+from tidegate.source.refs import Column, FieldRef, TimeRef
 from tidegate.template import Template, TemplateError, parse_template
 from tidegate.yaml_file import read_yaml
 

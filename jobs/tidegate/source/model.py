@@ -6,7 +6,6 @@ The models only hold what is well-formed in itself; what must agree between keys
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -26,11 +25,10 @@ from tidegate.durations import duration_text, parse_duration
 from tidegate.errors import TidegateError
 from tidegate.hours import parse_hour
 from tidegate.names import NAME
-from tidegate.nearest import hint
 from tidegate.source.base import Model, shown
 from tidegate.source.format import Format
 from tidegate.source.paths import join_path, split_path
-from tidegate.source.sql import sql_references
+from tidegate.source.refs import Column, FieldRef, TimeRef
 from tidegate.template import HourText, Template, parse_hour_text, parse_template
 
 RESERVED_COLUMNS = frozenset(
@@ -56,10 +54,6 @@ RESERVED_COLUMNS = frozenset(
 PiiAction = Literal["hash", "drop", "keep"]
 """What is done with a personal value: a keyed hash takes its place, nothing does, or it stays."""
 
-_TYPES = ("string", "int", "bigint", "double", "float", "boolean", "date", "timestamp")
-_ALIASES = {"integer": "int", "long": "bigint"}
-_DECIMAL = re.compile(r"decimal\((\d{1,2}),(\d{1,2})\)")
-
 
 def _duration(value: object) -> timedelta:
     return parse_duration(value)
@@ -72,107 +66,6 @@ def _duration_or_zero(value: object) -> timedelta:
 _AS_WRITTEN = PlainSerializer(duration_text, when_used="json")
 Duration = Annotated[timedelta, BeforeValidator(_duration), _AS_WRITTEN]
 DurationOrZero = Annotated[timedelta, BeforeValidator(_duration_or_zero), _AS_WRITTEN]
-
-
-class FieldRef(Model):
-    """Where a value comes from: a path into the line, or an SQL expression (DuckDB's) over its fields.
-
-    Attributes:
-        path: dotted names, such as `actor.id`.
-        sql: an expression; a function of the line and nothing else.
-
-    """
-
-    path: str | None = None
-    sql: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, data: Any) -> Any:
-        if isinstance(data, str):
-            return {"path": data}
-        if isinstance(data, dict | FieldRef):
-            return data
-        raise ValueError(f"expected a path, {{path: …}} or {{sql: …}}, got {shown(data)}")
-
-    @field_validator("path")
-    @classmethod
-    def _is_path(cls, path: str | None) -> str | None:
-        if path is not None:
-            split_path(path)
-        return path
-
-    @field_validator("sql")
-    @classmethod
-    def _is_sql(cls, sql: str | None) -> str | None:
-        if sql is not None:
-            sql_references(sql)
-        return sql
-
-    @model_validator(mode="after")
-    def _one_of(self) -> FieldRef:
-        if (self.path is None) == (self.sql is None):
-            both = "both" if self.path is not None else "neither"
-            raise ValueError(f"expected exactly one of path and sql, got {both}")
-        return self
-
-    def references(self) -> frozenset[str]:
-        """Return the dotted paths that the value is computed from, but the raw line (`raw`)."""
-        if self.sql is not None:
-            return sql_references(self.sql)
-        return frozenset([self.path or ""])
-
-    def names(self) -> tuple[str, ...]:
-        """Return the names of the path, or none for an expression."""
-        return split_path(self.path) if self.path is not None else ()
-
-
-class TimeRef(FieldRef):
-    """Where a time comes from, and how it is written.
-
-    That is ISO 8601 text, or seconds, milli- or microseconds since 1970.
-    """
-
-    unit: Literal["iso", "epoch_s", "epoch_ms", "epoch_us"] = "iso"
-
-
-class Column(FieldRef):
-    """A typed column of the source's own in warehouse/events. `type` is a normalized Spark type."""
-
-    type: str
-
-    @model_validator(mode="before")
-    @classmethod
-    def _typed(cls, data: Any) -> Any:
-        if isinstance(data, str):
-            raise ValueError(f"a column needs a type: {{path: {data}, type: string}}")
-        return data
-
-    @field_validator("type")
-    @classmethod
-    def _known_type(cls, text: str) -> str:
-        return normalize_type(text)
-
-
-def normalize_type(text: str) -> str:
-    """Return a column type as Spark names it.
-
-    Raises:
-        ValueError: it is none that a column may have.
-
-    """
-    squeezed = re.sub(r"\s+", "", text).lower()
-    name = _ALIASES.get(squeezed, squeezed)
-    if name in _TYPES:
-        return name
-    found = _DECIMAL.fullmatch(name)
-    if found is not None:
-        precision, scale = int(found[1]), int(found[2])
-        if 1 <= precision <= 38 and scale <= precision:
-            return f"decimal({precision},{scale})"
-        raise ValueError(f"expected decimal(p,s) with p from 1 to 38 and s at most p, got {text!r}")
-    known = [*_TYPES, "decimal(p,s)"]
-    raise ValueError(f"unknown type {text!r}; {hint(squeezed, known)} (known: {', '.join(known)})")
 
 
 class Fields(Model):

@@ -1,8 +1,9 @@
 """SQL expressions of source files: what they read, and whether tables may depend on them.
 
 An expression is DuckDB's SQL. It computes one value from one line, and the same value every time; else the tables
-would not be a function of the dumps. It sees each field that the source file names by that name, as text, and the
-line as `raw`. Fields of an object are members: `user.id`. DuckDB is imported late: most sources need none of it.
+would not be a function of the dumps. It sees each field that the source file names by that name, as text, the line
+as `raw`, and the dump hour as `dump_hour`. Fields of an object are members: `user.id`. DuckDB is imported late: most
+sources need none of it.
 """
 
 from __future__ import annotations
@@ -22,13 +23,15 @@ if TYPE_CHECKING:
 
 RAW_LINE = "raw"
 """The column that holds the raw line itself; expressions may use it beside the fields."""
+DUMP_HOUR = "dump_hour"
+"""The column that holds the dump hour, a TIMESTAMPTZ; in any case, and in place of a field of that name."""
 
 _NESTED = ("STRUCT", "MAP", "UNION")
 
 
 @lru_cache(maxsize=512)
 def sql_references(sql: str) -> frozenset[str]:
-    """Return the dotted paths that an expression reads, the raw line (`raw`) left out.
+    """Return the dotted paths that an expression reads; the raw line and the dump hour are none of them.
 
     Raises:
         ExpressionError: it is no single expression over one line's columns, or not a function of the line.
@@ -37,7 +40,17 @@ def sql_references(sql: str) -> frozenset[str]:
     expression = read_expression(sql, LINE)
     if faults := list(dict.fromkeys(_trap_faults(expression.tree))):
         raise ExpressionError(faults)
-    return frozenset(join_path(path) for path in expression.paths if path != (RAW_LINE,))
+    return frozenset(join_path(path) for path in expression.paths if not _is_given(path))
+
+
+def _is_given(path: tuple[str, ...]) -> bool:
+    """Return whether a path names a column that is there for every line."""
+    return path == (RAW_LINE,) or is_dump_hour(path[0])
+
+
+def is_dump_hour(name: str) -> bool:
+    """Return whether a name in an expression is that of the dump hour: names have no case in SQL."""
+    return name.lower() == DUMP_HOUR
 
 
 @lru_cache(maxsize=512)
@@ -60,7 +73,9 @@ def bind_faults(expressions: Mapping[str, str], paths: Iterable[str]) -> Iterato
     fields = ", ".join(
         f"CAST(NULL AS {_type(below)}) AS {quoted(name)}"
         for name, below in {RAW_LINE: {}, **_tree(paths)}.items()
+        if not is_dump_hour(name)
     )
+    fields += f", CAST(NULL AS TIMESTAMPTZ) AS {DUMP_HOUR}"
     with empty_cursor() as connection:
         for key, sql in expressions.items():
             query = f"SELECT (\n{sql}\n) FROM (SELECT {fields})"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 
+from tidegate.durations import duration_text
 from tidegate.errors import SourceError, TidegateError
+from tidegate.hours import HOUR
 from tidegate.rendering import visible
 from tidegate.settings import Settings
 from tidegate.source import PiiAction, Source, split_path
@@ -111,6 +113,17 @@ def _pii(source: Source) -> str:
     return f"; of personal data {told}{unread}"
 
 
+def _gap(source: Source) -> str:
+    """Return a warning where every hour of a user is a session of its own."""
+    gap = source.sessions.gap
+    if not source.fields.event_time.is_dump_hour or gap >= HOUR:
+        return ""
+    return (
+        f"; warning: events have the time of their dump hour, and sessions.gap is {duration_text(gap)}: "
+        f"no session goes on from one hour to the next; a gap of 1h or more lets it"
+    )
+
+
 def _sources(settings: Settings, right: list[str], wrong: list[str]) -> dict[str, Collection[str]]:
     """Check the source files; return the columns of their own that they declare, by source."""
     from tidegate.source import load_sources
@@ -123,5 +136,5 @@ def _sources(settings: Settings, right: list[str], wrong: list[str]) -> dict[str
     except TidegateError as error:
         wrong.append(error.describe())
         return {}
-    right += [f"{each.path}: source {each.source}{_pii(each)}" for each in sources]
+    right += [f"{each.path}: source {each.source}{_pii(each)}{_gap(each)}" for each in sources]
     return {each.source: list(each.columns) for each in sources}

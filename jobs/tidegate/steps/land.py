@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ from tidegate.lake import Row, Slices, literal, parse_time, slices_where
 from tidegate.landing import numbers
 from tidegate.landing.columns import event_columns, staged_columns
 from tidegate.landing.counts import declared
-from tidegate.landing.kernel import Rules
+from tidegate.landing.kernel import AMBIGUOUS_TIMES, CUT_TIMES, NONEXISTENT_TIMES, STAND_INS, Rules
 from tidegate.landing.staging import DumpResult, DumpTask, TaskFile
 from tidegate.steps.erasures import erased_from, outdated
 from tidegate.steps.in_force import in_force, may_be_taken_up, refuse_outdated
@@ -52,6 +52,7 @@ class Landed:
         error: what made it unreadable or missing.
         absent: declared fields and columns that no event of the dump had a value for.
         there: the files of the hour: what was not read, and what is there twice.
+        notes: what else was counted, such as times that were cut; see `landing.kernel.NOTES`.
     """
 
     hour: datetime
@@ -64,6 +65,7 @@ class Landed:
     error: str | None = None
     absent: tuple[str, ...] = ()
     there: HourFiles | None = None
+    notes: dict[str, int] = field(default_factory=dict)
 
     def describe(self) -> str:
         """Return it in one line."""
@@ -83,7 +85,17 @@ class Landed:
             )
         if self.absent:
             text += f"; no event has a value for {', '.join(self.absent)}"
+        if self.notes:
+            text += "; " + ", ".join(f"{n:,} {_NOTES[note]}" for note, n in self.notes.items())
         return text
+
+
+_NOTES = {
+    CUT_TIMES: "times cut to microseconds",
+    AMBIGUOUS_TIMES: "ambiguous local times",
+    NONEXISTENT_TIMES: "local times that do not exist",
+    STAND_INS: "events with a text that is no user",
+}
 
 
 @dataclass(frozen=True)
@@ -230,6 +242,7 @@ def _same(source: Source, row: Row | None, dump: Dump) -> Landed | None:
         quarantined=row["quarantined_by_reason"] or {},
         absent=tuple(row["absent"] or ()),
         there=dump.there,
+        notes=row["notes"] or {},
     )
 
 
@@ -417,8 +430,10 @@ def _landing(
     reasons: dict[str, int] = defaultdict(int)
     present: dict[str, int] = defaultdict(int)
     lines_of: dict[str, int] = {}
+    notes: Counter[str] = Counter()
     events_ = unnumbered = 0
     for count in outcome.counts:
+        notes.update(count.notes)
         lines_of[count.name] = count.records
         for group in count.groups:
             unnumbered += group.unnumbered
@@ -450,6 +465,7 @@ def _landing(
         quarantined=dict(reasons),
         absent=absent,
         there=dump.there,
+        notes=dict(notes),
     )
     row = {
         "landing_id": landing_id,
@@ -469,6 +485,7 @@ def _landing(
         "landed_at": now(),
         **_by_manifest(dump, {file.name: lines_of.get(file.name, 0) for file in dump.files}),
         "unnumbered": unnumbered if source.sequence is not None else None,
+        "notes": dict(notes),
         "staged": [file.path for file in outcome.files if file.outcome == "event"],
         **(dump.there.as_row() if dump.there is not None else {}),
     }

@@ -64,6 +64,12 @@ LANDINGS = Table(
             "files with the same bytes as another one; those not in files were left out; the first 100",
         ),
         Column("repeated_count", "bigint", "how many there were; NULL: unknown"),
+        Column(
+            "notes",
+            "map<string,bigint>",
+            "how many cut_times (of events, beyond microseconds), ambiguous_times, nonexistent_times (of local "
+            "clocks) and stand_ins (events with a text that is no user) there were; NULL: not counted",
+        ),
     ),
     key=("landing_id",),
     slice=(),
