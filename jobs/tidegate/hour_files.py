@@ -97,12 +97,7 @@ class HourFiles:
             # What somebody excluded is expected, so the others are named first.
             ordered = sorted(self.unread, key=lambda each: each.reason == EXCLUDED)
             named = [f"{self._below(each.name)} ({each.reason})" for each in ordered]
-            has_folders = any(each.name.endswith("/") for each in self.unread)
-            what = ("file or folder", "files or folders") if has_folders else ("file", "files")
-            were = f"{what[0]} was" if self.unread_count == 1 else f"{what[1]} were"
-            notes.append(
-                f"{self.unread_count:,} {were} not read: {_some(named, self.unread_count)}"
-            )
+            notes.append(f"{self._count()} not read: {_some(named, self.unread_count)}")
         if self.repeated:
             count = len(self.repeated)
             named = [
@@ -130,6 +125,18 @@ class HourFiles:
             ],
             "repeated_count": len(self.repeated),
         }
+
+    def _count(self) -> str:
+        """Return how many files and folders were not read, in words."""
+        if self.unread_count > len(self.unread):
+            return f"{self.unread_count:,} files or folders were"
+        folders = sum(each.name.endswith("/") for each in self.unread)
+        counts = [
+            f"{count:,} {word}{'s' if count > 1 else ''}"
+            for count, word in ((self.unread_count - folders, "file"), (folders, "folder"))
+            if count
+        ]
+        return f"{' and '.join(counts)} {'was' if self.unread_count == 1 else 'were'}"
 
     def _below(self, name: str) -> str:
         return name.removeprefix(self.folder)

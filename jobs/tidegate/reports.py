@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from tidegate.completeness import STANDING
 from tidegate.configuration import changes, definition, fingerprint
+from tidegate.hour_files import EXCLUDED
 from tidegate.releases import rolled_back_text
 from tidegate.tables import BY_NAME, REBUILDABLE
 
@@ -64,6 +66,20 @@ WHERE n.why IS NOT NULL
   -- What failed and was approved has been published.
   AND n.audited_at > coalesce(c.published_at, TIMESTAMP '-infinity')
 ORDER BY ALL
+"""
+
+_UNREAD_DAYS = 7
+_UNREAD = f"""
+WITH standing AS ({STANDING.format(where=f"l.landed_at >= now() - INTERVAL {_UNREAD_DAYS} DAYS")}),
+unread AS (
+    SELECT source, dump_hour, unread_count,
+           list_filter(unread, lambda each: each.reason <> '{EXCLUDED}') AS others
+    FROM standing WHERE unread_count > 0
+)
+SELECT source, count(*) AS hours, sum(unread_count)::BIGINT AS files,
+       strftime(max(dump_hour), '%Y-%m-%dT%H') AS newest_hour,
+       max_by(others[1].name || ' (' || others[1].reason || ')', dump_hour) AS example
+FROM unread WHERE len(others) > 0 GROUP BY source ORDER BY source
 """
 
 _HOURS = """
@@ -259,6 +275,27 @@ def hours(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     result = connection.execute(_HOURS)
     names = [column[0] for column in result.description or []]
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def unread(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return a line a source whose hours, landed in the last week, have files that were not read.
+
+    What the source file excludes is no reason for one.
+
+    Args:
+        connection: of `query.connect`.
+    """
+    known = connection.execute(
+        "SELECT count(*) FROM duckdb_columns() "
+        "WHERE schema_name = 'ops' AND table_name = 'landings' AND column_name = 'unread_count'"
+    ).fetchone()
+    if known is None or not known[0]:
+        return []  # nothing was landed since there is this column
+    return [
+        f"{source}: {files:,} file{'s' if files > 1 else ''} of {hours:,} hour{'s' if hours > 1 else ''} "
+        f"landed in the last {_UNREAD_DAYS} days; of {newest}: {example}"
+        for source, hours, files, newest, example in connection.execute(_UNREAD).fetchall()
+    ]
 
 
 def hour_states(

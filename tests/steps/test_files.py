@@ -13,7 +13,7 @@ import pytest
 from project import HOUR, NOON, Project, event
 from s3server import s3_client, s3_server
 from tidegate.query import connect
-from tidegate.reports import held
+from tidegate.reports import held, unread
 from tidegate.settings import S3Access
 from tidegate.source import Source
 from tidegate.steps.land import land
@@ -64,7 +64,7 @@ def test_what_is_not_read_is_told_and_stands_in_the_landing(project: Project) ->
     source = project.source(f"{FOLDER}*.json", exclude="*.keys.json")
     [landed], _ = publish(project, source, 0)
     assert landed.describe().endswith(
-        "3 files or folders were not read: b.csv (does not match *.json), deep/ (a folder: only "
+        "2 files and 1 folder were not read: b.csv (does not match *.json), deep/ (a folder: only "
         "'dumps' that end in '/' read the folders below), a.keys.json (excluded)"
     )
     [row] = project.table(LANDINGS)
@@ -74,12 +74,17 @@ def test_what_is_not_read_is_told_and_stands_in_the_landing(project: Project) ->
         (f"{HERE}/b.csv", "does not"),
         (f"{HERE}/deep/", "a folder"),
     ]
+    with connect(project.settings) as connection:
+        assert unread(connection) == [
+            "web: 3 files of 1 hour landed in the last 7 days; of 2024-03-01T12: "
+            f"{HERE}/b.csv (does not match *.json)"
+        ]
     # What is not read is no reason to land the hour again.
     project.put(f"{HERE}/d.csv", b"y")
     project.put(f"{HERE}/a.keys.json", b"z")
     [again], _ = publish(project, source, 0)
     assert again.outcome == "unchanged"
-    assert "4 files or folders were not read" in again.describe()
+    assert "3 files and 1 folder were not read" in again.describe()
 
 
 def test_an_hour_of_files_that_do_not_match_is_missing_and_says_what_is_there(
@@ -266,3 +271,11 @@ def test_dumps_on_s3_are_read_by_the_same_rules(project: Project, server: S3Acce
     client.delete_object(Bucket="events", Key="x/2024-03-01/12/b.json")
     assert [each.outcome for each in land(work(), source, hours)] == ["unchanged"] * 2
     assert is_verified(work(), source)
+
+
+def test_what_is_excluded_needs_nobody(project: Project) -> None:
+    project.put(f"{HERE}/a.json", [event(1, NOON)])
+    project.put(f"{HERE}/a.keys.json", b"")
+    publish(project, project.source(FOLDER, exclude="*.keys.json"), 0)
+    with connect(project.settings) as connection:
+        assert unread(connection) == []

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -28,6 +29,7 @@ from tidegate.dumps import (
 )
 from tidegate.errors import TidegateError, TryAgainError
 from tidegate.hour_files import DumpFile
+from tidegate.landing.errors import UnreadableError
 from tidegate.settings import S3Access
 from tidegate.source import Format, Source, parse_source
 
@@ -197,7 +199,7 @@ def test_what_is_there_and_not_read_is_told_with_its_reason(place: Place) -> Non
         "g.keys.json": "excluded",
     }
     [note] = found.notes()
-    assert note.startswith("6 files or folders were not read: _d.json (")
+    assert note.startswith("5 files and 1 folder were not read: _d.json (")
     assert note.endswith(" and 3 more")
     assert "excluded" not in note
 
@@ -223,7 +225,7 @@ def test_what_is_not_read_is_named_up_to_a_hundred_and_counted_beyond(place: Pla
     found = place.dumps(f"{FOLDERS}/*.json").hour_files(HOUR)
     assert (len(found.unread), found.unread_count) == (100, 103)
     assert found.notes() == [
-        "103 files were not read: 000.csv (does not match *.json), 001.csv (does not match *.json), "
+        "103 files or folders were not read: 000.csv (does not match *.json), 001.csv (does not match *.json), "
         "002.csv (does not match *.json) and 100 more"
     ]
 
@@ -707,3 +709,38 @@ def _refused(s3: S3Access, root: str) -> str:
     # Only what is not there now may be there when it is tried again.
     assert isinstance(caught.value, TryAgainError) == ("can't be reached" in str(caught.value))
     return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "is_fault"),
+    [
+        (403, "AccessDenied", True),
+        (403, "InvalidObjectState", True),
+        (404, "NoSuchKey", True),
+        (403, "ExpiredToken", False),
+        (503, "SlowDown", False),
+        (500, "InternalError", False),
+    ],
+)
+def test_what_s3_refuses_of_one_file_is_a_fault_of_that_file(
+    monkeypatch: pytest.MonkeyPatch, *, status: int, code: str, is_fault: bool
+) -> None:
+    from botocore.exceptions import ClientError
+
+    def get_object(**_: object) -> None:
+        answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        raise ClientError(answer, "GetObject")  # type: ignore[arg-type]
+
+    dumps = Dumps(_source(f"{FOLDERS}/*.json"), S3Access("http://127.0.0.1:1", "key", "secret"))
+    client = SimpleNamespace(get_object=get_object)
+    monkeypatch.setattr("tidegate.dumps.s3_client", lambda _: client)
+    file = DumpFile("", f"{HERE}/a.json", 5, "e", HOUR)
+    if is_fault:
+        assert code in (dumps.fault(file) or "") or "gone" in (dumps.fault(file) or "")
+        with pytest.raises(UnreadableError), dumps.opener([file]).open(file.name):
+            pass
+    else:
+        with pytest.raises(TidegateError):
+            dumps.fault(file)
+        with pytest.raises(TidegateError), dumps.opener([file]).open(file.name):
+            pass

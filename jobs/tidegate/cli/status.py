@@ -44,7 +44,7 @@ def status(
     from tidegate.pii_key import with_known_key
     from tidegate.query import connect
     from tidegate.rendering import visible
-    from tidegate.reports import hours, rolled_back, stale
+    from tidegate.reports import hours, rolled_back, stale, unread
     from tidegate.source import find_source, readable_sources
     from tidegate.stack.state import running_state
 
@@ -53,6 +53,7 @@ def status(
     kept: list[Freshness] = []
     old: list[Stale] = []
     faults: list[str] = []
+    not_read: list[str] = []
     rollback: str | None = None
     trouble = None
     try:
@@ -63,6 +64,7 @@ def status(
             known = [with_known_key(source, settings.home) for source in sources]
             old = stale(connection, known, suite_fingerprints(settings))
             rollback = rolled_back(connection)
+            not_read = unread(connection)
     except TidegateError as error:
         trouble = error
     if source is not None:
@@ -72,6 +74,7 @@ def status(
         found = [row for row in found if row["source"] == name]
         kept = [each for each in kept if each.source == name]
         old = [each for each in old if each.source == name]
+        not_read = [text for text in not_read if text.startswith(f"{name}:")]
     if as_json:
         state = running_state(settings.home)
         told = {
@@ -85,6 +88,7 @@ def status(
             "sources": found,
             "freshness": [each.as_json() for each in kept],
             "stale": [{**asdict(each), "todo": each.todo} for each in old],
+            "not_read": not_read,
             "faults": faults,
         }
         typer.echo(json.dumps(told, indent=2))
@@ -103,6 +107,8 @@ def status(
             typer.echo(f"late     {each.source}: {visible(each.describe())}")
     for table in old:
         typer.echo(f"stale    {table.table_name} of {table.source}: {table.why}: {table.todo}")
+    for text in not_read:
+        typer.echo(f"not read {visible(text)}")
     for fault in faults[:_FAULTS]:
         typer.echo(f"fault    {visible(fault)}")
     if len(faults) > _FAULTS:

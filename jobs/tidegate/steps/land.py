@@ -20,6 +20,7 @@ from tidegate.landing.columns import event_columns, staged_columns
 from tidegate.landing.counts import declared
 from tidegate.landing.kernel import AMBIGUOUS_TIMES, CUT_TIMES, NONEXISTENT_TIMES, STAND_INS, Rules
 from tidegate.landing.staging import DumpResult, DumpTask, TaskFile
+from tidegate.rendering import visible
 from tidegate.steps.erasures import erased_from, outdated
 from tidegate.steps.in_force import in_force, may_be_taken_up, refuse_outdated
 from tidegate.tables import events
@@ -75,7 +76,7 @@ class Landed:
     def _outcome(self) -> str:
         head = f"{hour_text(self.hour)} {self.outcome}"
         if self.outcome in ("unreadable", "missing"):
-            return f"{head}: {self.error}"
+            return f"{head}: {visible(str(self.error))}"
         bad = sum(self.quarantined.values())
         text = f"{head}: {self.lines:,} lines = {self.events:,} events"
         text += f" + {self.duplicates:,} duplicates + {bad:,} quarantined"
