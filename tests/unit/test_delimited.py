@@ -130,6 +130,17 @@ def test_a_record_with_a_fault_harms_no_other(record: bytes, fault: str) -> None
     assert [row["line"] for row in rows] == [2, 3, 4, 5]
 
 
+def test_details_of_faults_name_the_option_that_may_be_missing() -> None:
+    rows = read('id,n\n1,"a\\"b"\n2,"a"b\n3;x\n4,x,y\n', "id n")
+    behind = "expected a delimiter or the record's end behind quoted value 2"
+    assert [row["detail"] for row in rows] == [
+        f"{behind}; if a backslash makes quotes text, write escape: '\\' in the source's format",
+        behind,
+        "expected 2 columns, got 1: no delimiter ',' between values",
+        "expected 2 columns, got 3",
+    ]
+
+
 def test_a_quote_within_a_field_is_text() -> None:
     rows = read('id,n\n1,6" pipe\n2, "x"\n3,a""b\n', "id n")
     assert [row["values"]["n"] for row in rows] == ['6" pipe', ' "x"', 'a""b']

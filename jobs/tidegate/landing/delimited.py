@@ -278,7 +278,7 @@ class _Batches:
         """Return the records that can't be used, by place: fault and detail."""
         width = self._header.width
         faults = {
-            int(at): ("wrong_columns", f"expected {width} columns, got {widths[at]}")
+            int(at): ("wrong_columns", self._wrong_columns(int(widths[at])))
             for at in np.flatnonzero(widths != width)
         }
         for at in _maybe_blank(raw):
@@ -291,6 +291,12 @@ class _Batches:
                 if not is_utf8(text):
                     faults[at] = ("not_utf8", f"expected {self._form.encoding.upper()}")
         return faults
+
+    def _wrong_columns(self, got: int) -> str:
+        detail = f"expected {self._header.width} columns, got {got}"
+        return (
+            detail if got > 1 else f"{detail}: no delimiter {self._form.delimiter!r} between values"
+        )
 
     def _records(
         self,

@@ -109,6 +109,10 @@ class Scanner:
         if len(raw) > MAX_LINE_BYTES:
             return _too_long(line, raw[:MAX_RAW_BYTES], len(raw), hashlib.sha256(raw).hexdigest())
         if fault is not None:
+            if self._escape is None and self._quote and b"\\" + self._quote in raw:
+                fault += (
+                    r"; if a backslash makes quotes text, write escape: '\' in the source's format"
+                )
             return Scanned(line, raw, len(raw), fault="bad_quotes", detail=fault)
         return Scanned(line, raw, len(raw), fields)
 
