@@ -62,6 +62,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise SourceError(str(path), [f"the file is not UTF-8 (byte {error.start})"]) from error
     except OSError as error:
         raise SourceError(str(path), [f"the file can't be read: {error.strerror}"]) from error
+    return parse_yaml(text, path)
+
+
+def parse_yaml(text: str, path: Path) -> dict[str, Any]:
+    """Return the mapping that the text of a YAML file holds.
+
+    Raises:
+        SourceError: it is not YAML, holds a key twice, or is no mapping.
+    """
     try:
         data = load_yaml(text)
     except _DuplicateKeysError as error:

@@ -84,7 +84,7 @@ def test_a_proposal_loads_and_names_only_what_is_there(
         sampled = read_samples([str(root)], S3Access(), 1_000)
         made = propose(sampled, root)
         file = root / "proposed.yml"
-        file.write_text(made.text, encoding="utf-8")
+        file.write_text(made.text(""), encoding="utf-8")
         source = load_source(file)
         # What is read of the samples is what json reads: of a name given twice, the last.
         there(source, [json.loads(line) for line in lines])
@@ -122,7 +122,7 @@ def test_a_proposal_for_delimited_text_loads(rows: list[list[str]], delimiter: s
                 writer.writerow([(TEN + timedelta(seconds=n)).isoformat(), *row])
         made = propose(read_samples([str(root)], S3Access(), 1_000), root)
         file = root / "proposed.yml"
-        file.write_text(made.text, encoding="utf-8")
+        file.write_text(made.text(""), encoding="utf-8")
         source = load_source(file)
         assert source.format.type == "csv"
         assert source.fields.event_time.path == "event_time"

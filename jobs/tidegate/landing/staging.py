@@ -212,7 +212,7 @@ class _Landing:
             self.counts.append(counts)
             behind = Behind(writers) if is_alone else None
             try:
-                with closing(_connection()) as connection:
+                with closing(landing_connection()) as connection:
                     for file in files:
                         if self.is_over.is_set():
                             break
@@ -308,7 +308,7 @@ def _guarded(rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         ) from error
 
 
-def _connection() -> duckdb.DuckDBPyConnection:
+def landing_connection() -> duckdb.DuckDBPyConnection:
     """Return a DuckDB in memory that reads and writes no files."""
     connection = duckdb.connect(
         config={

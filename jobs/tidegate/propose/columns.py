@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from tidegate.propose.names import free_name
 from tidegate.propose.shape import Path, Shape, column_type, kind_of
-from tidegate.quoting import literal, quoted
+from tidegate.propose.source_name import free_name
 from tidegate.source import RESERVED_COLUMNS, join_path
 
 MOST_COLUMNS = 40
@@ -19,27 +18,26 @@ _MEASURE = re.compile(
     r"(?:^|_)(?:price|amount|total|cost|revenue|tax|discount|value|lat|latitude|lon|lng|longitude|"
     r"score|rate|ratio|percent|weight|balance|fee|temperature|speed|distance)(?:_|$)"
 )
-_NOTHING = ("-", "\\N", "NULL", "null", "NA", "N/A", "None", "nan")
-"""What delimited text writes where there is no value."""
 _WITHIN_INT = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
 class ColumnGuess:
-    """A column: its name, where it comes from, its type, and why; `nothing` stands for no value."""
+    """A column: its name, where it comes from, its type, how a time is written, and why."""
 
     name: str
     path: Path
     type: str
     why: str
-    nothing: str | None = None
+    form: str = "iso"
 
     @property
     def ref(self) -> dict[str, str]:
-        """How a source file writes where it comes from."""
-        if self.nothing is None:
-            return {"path": join_path(self.path)}
-        return {"sql": f"nullif(trim({quoted(self.path[0])}), {literal(self.nothing)})"}
+        """How a source file writes it."""
+        said = {"path": join_path(self.path), "type": self.type}
+        if self.form != "iso":
+            said["format" if "%" in self.form else "unit"] = self.form
+        return said
 
 
 @dataclass(frozen=True)
@@ -119,17 +117,21 @@ def guess_columns(
     names: set[str] = set(RESERVED_COLUMNS)
     columns = []
     for shape in chosen:
-        nothing = _nothing(shape) if is_text else None
-        kept = shape if nothing is None else _without(shape, nothing)
-        name, kind, why = _named(kept, names, is_text=is_text, taken=taken, source=source)
+        name, kind, why = _named(shape, names, is_text=is_text, taken=taken, source=source)
         names.add(name)
-        told = f"in {kept.count:,} of {every:,} lines"
-        if nothing is not None and kind == "string":
-            nothing = None  # text may say so
-        columns.append(
-            ColumnGuess(name, shape.path, kind, f"{told}; {why}" if why else told, nothing)
-        )
+        told = f"in {shape.count:,} of {every:,} lines"
+        form = _form(shape) if kind == "string" and name not in taken else "iso"
+        if form != "iso":
+            kind, why = "timestamp", ""
+        columns.append(ColumnGuess(name, shape.path, kind, f"{told}; {why}" if why else told, form))
     return Columns(tuple(columns), others)
+
+
+def _form(shape: Shape) -> str:
+    """Return the directives that all values are times by, or iso where they are not, or by several."""
+    forms = shape.time_forms
+    is_sure = len(forms) == 1 and "%" in forms[0] and None not in shape.times(forms[0])
+    return forms[0] if is_sure else "iso"
 
 
 def _named(
@@ -149,27 +151,6 @@ def _named(
         name = free_name(f"{source}_{name}"[:120], {*names, *taken})
         why = f"other sources have {name.removeprefix(source + '_')} as {there}"
     return name, kind, why
-
-
-def _nothing(shape: Shape) -> str | None:
-    """Return what stands for no value among the values of delimited text, or None."""
-    there = set(shape.texts) & set(_NOTHING)
-    return there.pop() if len(there) == 1 and shape.distinct > 1 else None
-
-
-def _without(shape: Shape, nothing: str) -> Shape:
-    kept = [
-        (row, value)
-        for row, value in zip(shape.rows, shape.values, strict=True)
-        if value.strip() != nothing
-    ]
-    return Shape(
-        shape.path,
-        [row for row, _ in kept],
-        [value for _, value in kept],
-        Counter(text=len(kept)),
-        shape.nulls,
-    )
 
 
 def _almost(shape: Shape, *, is_text: bool) -> str:

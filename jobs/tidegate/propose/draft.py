@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,27 +10,23 @@ from pathlib import Path as FilePath
 from pathlib import PurePosixPath
 from typing import Any
 
-import yaml
-from yaml.reader import Reader
-
 from tidegate.durations import duration_text
 from tidegate.errors import TidegateError
 from tidegate.hours import HOUR, floor_hour, hour_text
+from tidegate.propose import page
 from tidegate.propose.columns import Columns, guess_columns, usable_shapes
-from tidegate.propose.fields import Pick, Picked, pick_fields
-from tidegate.propose.names import Named, free_name, guess_names, guess_source
+from tidegate.propose.exports import Export, known_export
+from tidegate.propose.fields import Picked, pick_fields
+from tidegate.propose.names import Named, guess_names
 from tidegate.propose.read import Sampled
 from tidegate.propose.shape import Path, Shape, shapes
-from tidegate.rendering import clipped, visible
-from tidegate.source import join_path
+from tidegate.propose.source_name import free_name, guess_source
+from tidegate.rendering import visible
+from tidegate.source import Format, join_path
 
 _LATE = timedelta(days=3)
 _FUTURE = timedelta(hours=1)
 _FARTHEST = timedelta(days=90)
-_OTHERS = 40
-_REASONS = 40
-_COMMENT_AT = 46
-_WIDE = 200
 
 
 @dataclass(frozen=True)
@@ -41,22 +36,40 @@ class Proposal:
     Attributes:
         source: the name of the source.
         dumps: the template of its dumps.
-        text: of the file.
+        lines: of the file, but for the comments above.
         first: the first hour of the samples.
         last: the last one.
+        hours: the dump hour of each file that was read, by URI.
         is_located: whether their names tell where an hour's dump is.
+        read: what was read, in words.
         summary: what was guessed, a line each.
         warnings: what a human has to look at.
+        undecided: what could not be decided, and what to do next.
     """
 
     source: str
     dumps: str
-    text: str
+    lines: tuple[str, ...]
     first: datetime
     last: datetime
+    hours: Mapping[str, datetime]
     is_located: bool
+    read: str
     summary: tuple[str, ...]
     warnings: tuple[str, ...]
+    undecided: tuple[tuple[str, str], ...]
+
+    def text(self, landed: str) -> str:
+        """Return the text of the file.
+
+        Args:
+            landed: what became of the samples.
+        """
+        told = (
+            f"Proposed by `tidegate init` from {self.read}. Landed by this file: {landed}.",
+            "A guess: read it, correct it, then `tidegate check`. Comments say what was seen.",
+        )
+        return "\n".join([*page.head(told, self.warnings, self.undecided), *self.lines]) + "\n"
 
 
 @dataclass(frozen=True)
@@ -85,51 +98,65 @@ def propose(
         known_columns: types of the columns of other sources, by name.
 
     Raises:
-        TidegateError: no field looks like a time.
+        TidegateError: neither a field nor the names of the files look like a time.
     """
     records = [record.values for record in sampled.records]
     found = shapes(records)
     uris = [file.uri for file in sampled.files]
-    named = guess_names(uris, folder, unpadded=_is_github(found))
+    export = known_export(found, uris)
+    named = guess_names(uris, folder, unpadded=export is not None and export.short_hours)
     hours = [named.hours.get(record.uri) for record in sampled.records]
     usable, odd = usable_shapes(found)
-    picked = pick_fields(usable, [record.identity for record in sampled.records], hours)
-    if picked.event_time is None:
+    picked = pick_fields(usable, [record.identity for record in sampled.records], hours, export)
+    when = picked.event_time
+    if when is None:
         raise _no_time(sampled, found)
     source = name or free_name(guess_source(named.template, folder), known_sources)
     columns = guess_columns(
         usable,
         picked.paths(),
         len(records),
-        is_text=sampled.kind == "csv",
+        is_text=sampled.form.is_flat,
         taken=known_columns or {},
         source=source,
     )
     columns = replace(columns, others={**columns.others, **odd})
-    times = _times(usable[picked.event_time.path], picked.event_time.unit)
-    accept = _accept(times, hours)
-    moments = sorted(times.values())
+    accept = _accept(when.times, hours)
+    moments = sorted(when.times.values())
     first = min(named.hours.values(), default=floor_hour(moments[len(moments) // 100]))
     last = max(named.hours.values(), default=floor_hour(moments[-1 - len(moments) // 100]))
     complete, complete_why = _complete(sampled, named)
     warnings = [*named.notes, *sampled.notes, *picked.notes, *accept.notes]
     if sampled.broken:
         warnings.append(
-            f"{sampled.broken:,} of {sampled.lines:,} lines are no {sampled.kind} and would be "
+            f"{sampled.broken:,} of {sampled.lines:,} lines are not {sampled.form.type} and would be "
             f"quarantined; the first: {sampled.first_broken}"
         )
+    undecided = [*sampled.undecided, *picked.undecided]
+    if not named.is_guessed:
+        undecided.insert(
+            0,
+            ("where an hour's files are: 'dumps' is made up", "write the template of their names"),
+        )
+    elif named.remark and (export is None or not export.short_hours):
+        undecided.append(("how an hour below ten is written in the names", f"write {named.remark}"))
+    exclude = sampled.exclude[0] if len(sampled.exclude) == 1 else list(sampled.exclude)
     lines = [
-        *_head(sampled, warnings),
-        _line(f"source: {_flow(source)}", ""),
-        _line(f"since: {hour_text(first)}", "the first hour of the samples"),
-        _line(f"dumps: {_flow(named.template)}", _told_names(named, sampled)),
-        _line(f"format: {_flow(_format(sampled))}", _told_format(sampled)),
-        _line(f"complete: {_flow(complete)}", complete_why),
-        *_fields(picked),
-        *_columns(columns),
-        *_others(columns.others),
-        *_possible(picked),
-        _line(
+        page.line(f"source: {page.flow(source)}", f"looks like {export.name}" if export else ""),
+        page.line(f"since: {hour_text(first)}", "the first hour of the samples"),
+        page.line(f"dumps: {page.flow(named.template)}", _told_names(named, sampled)),
+    ]
+    if exclude:
+        lines.append(
+            page.line(f"exclude: {page.flow(exclude)}", "keys and headers beside the events")
+        )
+    lines += [
+        page.line(f"format: {page.flow(_format(sampled.form))}", _told_format(sampled.form)),
+        page.line(f"complete: {page.flow(complete)}", complete_why),
+        *page.fields(picked),
+        *page.columns(columns),
+        *page.possible(picked, export, found),
+        page.line(
             f"accept: {{late: {duration_text(accept.late)}, "
             f"future: {duration_text(accept.future)}}}",
             accept.why,
@@ -138,18 +165,31 @@ def propose(
     return Proposal(
         source,
         named.template,
-        "\n".join(lines) + "\n",
+        tuple(lines),
         first,
         last,
+        _hours_read(sampled, named, when.times),
         named.is_guessed,
-        tuple(_summary(sampled, picked, columns)),
+        _read(sampled),
+        tuple(_summary(sampled, picked, columns, export)),
         tuple(warnings),
+        tuple(undecided),
     )
 
 
-def _is_github(found: Mapping[Path, Shape]) -> bool:
-    """Return whether these are GH Archive's events: its hours have no leading zero, and many have none."""
-    return all((name,) in found for name in ("actor", "repo", "payload", "created_at", "type"))
+def _hours_read(
+    sampled: Sampled, named: Named, times: Mapping[int, datetime]
+) -> dict[str, datetime]:
+    """Return the hour of each file that was read: by its name, or else that of its latest event."""
+    latest: dict[str, datetime] = {}
+    for row, time in times.items():
+        uri = sampled.records[row].uri
+        latest[uri] = max(time, latest.get(uri, time))
+    usual = max(latest.values())
+    return {
+        file.uri: named.hours.get(file.uri) or floor_hour(latest.get(file.uri, usual))
+        for _, file in sampled.read
+    }
 
 
 def _no_time(sampled: Sampled, found: Mapping[Path, Shape]) -> TidegateError:
@@ -157,19 +197,11 @@ def _no_time(sampled: Sampled, found: Mapping[Path, Shape]) -> TidegateError:
     return TidegateError(
         "no field of the samples looks like a time",
         where=sampled.files[0].uri,
-        expected="a field with ISO 8601 text, or seconds, milli- or microseconds since 1970, in at "
-        "least half of the lines",
+        expected="a field with a time in at least half of the lines, or names of files with an hour in them",
         got=visible(", ".join(paths)) or "lines without any field",
-        todo="write the source file by hand; another form of time is read by "
-        'event_time: {path: field, format: "%d.%m.%Y %H:%M"}',
+        todo="write the source file by hand, such as event_time: {path: field, format: '%d.%m.%Y %H:%M'}, "
+        "or put the samples into folders of their hours",
     )
-
-
-def _times(shape: Shape, unit: str) -> dict[int, datetime]:
-    """Return the time of each record that has one, by its number."""
-    told, times = shape.times
-    assert told == unit
-    return {row: time for row, time in zip(shape.rows, times, strict=True) if time is not None}
 
 
 def _accept(times: Mapping[int, datetime], hours: Sequence[datetime | None]) -> _Accept:
@@ -247,26 +279,23 @@ def _complete(sampled: Sampled, named: Named) -> tuple[dict[str, Any], str]:
     return default
 
 
-def _format(sampled: Sampled) -> str | dict[str, Any]:
-    dialect = sampled.dialect
-    if dialect is None:
-        return sampled.kind
-    return {
-        "type": "csv",
-        "delimiter": dialect.delimiter,
-        "header": list(dialect.names) if dialect.are_known else dialect.header,
-        "quote": dialect.quote,
-    }
+def _format(form: Format) -> str | dict[str, Any]:
+    """Return a format as a source file writes it."""
+    said = form.model_dump(mode="json", exclude_defaults=True)
+    if form.type == "csv":
+        said = {
+            **form.model_dump(mode="json", include={"type", "delimiter", "header", "quote"}),
+            **said,
+        }
+    return {"type": form.type, **said} if set(said) - {"type"} else form.type
 
 
-def _told_format(sampled: Sampled) -> str:
-    if sampled.dialect is None:
+def _told_format(form: Format) -> str:
+    if form.type != "csv":
         return ""
-    columns = len(sampled.dialect.names)
-    named = "named by the first line" if sampled.dialect.header else "without names"
-    if sampled.dialect.are_known:
-        named = "those of Snowplow's enriched events"
-    return f"{columns} columns, {named}"
+    if isinstance(form.header, tuple):
+        return f"{len(form.header)} columns, which have no names in the files"
+    return "columns are named by the first line" if form.header else "columns have no names"
 
 
 def _told_names(named: Named, sampled: Sampled) -> str:
@@ -281,104 +310,27 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-# -- text ------------------------------------------------------------------------------------------
-
-
-def _head(sampled: Sampled, warnings: Sequence[str]) -> list[str]:
+def _read(sampled: Sampled) -> str:
     part = "all" if sampled.whole else "the first"
-    what = "rows" if sampled.kind == "parquet" else "lines"
-    lines = [
-        f"# Proposed by `tidegate init` from {part} {sampled.lines:,} {what} of "
-        f"{_count(sampled.read, 'file')}.",
-        "# A guess: read it, mend it, then `tidegate check`. Comments say what was seen.",
-    ]
-    return lines + [f"# LOOK: {_comment(text)}" for text in warnings]
+    what = "rows" if sampled.form.type in ("parquet", "avro") else "lines"
+    return f"{part} {sampled.lines:,} {what} of {_count(len(sampled.read), 'file')}"
 
 
-def _fields(picked: Picked) -> list[str]:
-    lines = ["fields:"]
-    for name in ("event_id", "event_time", "event_type", "user_id", "anonymous_id"):
-        pick: Pick | None = getattr(picked, name)
-        if pick is not None:
-            said: Any = join_path(pick.path)
-            if pick.unit != "iso":
-                said = {"path": said, "unit": pick.unit}
-            lines.append(_line(f"  {name}: {_flow(said)}", pick.why))
-        elif name == "event_id":
-            lines.append("  # event_id: none was found, so ids are made of file and line")
-    return lines
-
-
-def _columns(columns: Columns) -> list[str]:
-    if not columns.columns:
-        return []
-    lines = ["columns:"]
-    for each in columns.columns:
-        said = _flow({**each.ref, "type": each.type})
-        lines.append(_line(f"  {_flow(each.name)}: {said}", each.why))
-    return lines
-
-
-def _others(others: Mapping[Path, str]) -> list[str]:
-    """Return comments on the paths that are no columns; `properties` has them."""
-    if not others:
-        return []
-    reasons: dict[str, list[str]] = {}
-    for path, why in others.items():
-        reasons.setdefault(why, []).append(clipped(".".join(path), 60))
-    lines = ["# Not columns; `properties` has them, as it has the whole event:"]
-    for why, paths in list(reasons.items())[:_REASONS]:
-        more = f" and {len(paths) - _OTHERS} more" if len(paths) > _OTHERS else ""
-        told = _comment(f"{why}: {', '.join(paths[:_OTHERS])}{more}", 1 << 12)
-        lines += textwrap.wrap(
-            told, 100, initial_indent="#   ", subsequent_indent="#     ", break_on_hyphens=False
-        )
-    if len(reasons) > _REASONS:
-        lines.append(f"#   and {len(reasons) - _REASONS} more")
-    return lines
-
-
-def _possible(picked: Picked) -> list[str]:
-    """Return comments on keys that the source could have, too."""
-    lines = []
-    if picked.session_id is not None:
-        said = _flow({"id": join_path(picked.session_id)})
-        lines.append(f"# sessions: {said}    # the source's own, instead of pauses")
-    if picked.sequence is not None:
-        producer, number, why = picked.sequence
-        said = _flow({"producer": join_path(producer), "number": join_path(number)})
-        lines.append(f"# sequence: {said}    # {_comment(why)}: what is missing could be told")
-    return lines
-
-
-def _flow(value: object) -> str:
-    """Return a value as YAML within a line."""
-    text = yaml.safe_dump(
-        value, default_flow_style=True, width=1 << 20, sort_keys=False, allow_unicode=True
-    )
-    return text.removesuffix("\n").removesuffix("\n...")
-
-
-def _line(text: str, comment: str) -> str:
-    if not comment:
-        return text
-    return f"{text:<{_COMMENT_AT}}  # {_comment(comment)}"
-
-
-def _comment(text: str, width: int = _WIDE) -> str:
-    """Return text that may stand in a comment: a control character in one is no YAML."""
-    return Reader.NON_PRINTABLE.sub("?", clipped(text, width))
-
-
-def _summary(sampled: Sampled, picked: Picked, columns: Columns) -> list[str]:
+def _summary(
+    sampled: Sampled, picked: Picked, columns: Columns, export: Export | None
+) -> list[str]:
     fields = [
         f"{name}: {visible(join_path(pick.path))}"
-        for name in ("event_id", "event_time", "event_type", "user_id", "anonymous_id")
+        for name in ("event_id", "event_type", "user_id", "anonymous_id")
         if (pick := getattr(picked, name)) is not None
     ]
+    if picked.event_time is not None:
+        fields.insert(0, f"event_time: {visible(page.flow(picked.event_time.ref))}")
+    listed, read = len(sampled.files), len(sampled.read)
     return [
-        f"read {_count(sampled.lines, 'line')} of {_count(sampled.read, 'file')}"
-        + (f" ({len(sampled.files):,} listed)" if len(sampled.files) != sampled.read else ""),
+        f"read {_count(sampled.lines, 'line')} of {_count(read, 'file')}"
+        + (f" ({listed:,} listed)" if listed != read else "")
+        + (f"; looks like {export.name}" if export is not None else ""),
         ", ".join(fields),
         _count(len(columns.columns), "column")
         + (f", {len(columns.others):,} other paths in a comment" if columns.others else ""),

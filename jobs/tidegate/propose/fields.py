@@ -10,21 +10,13 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from tidegate.hours import HOUR
-from tidegate.propose.shape import Path, Shape
+from tidegate.propose.event_time import TimePick, pick_time
+from tidegate.propose.exports import Export
+from tidegate.propose.shape import Path, Shape, folded, path_rank
 from tidegate.propose.words import words
 
-_TIME = words(
-    """eventtime eventtimestamp eventts derivedtstamp occurredat happenedat timestamp time ts at
-    createdat datetime eventat clienttimestamp originaltimestamp dvcecreatedtstamp
-    collectortstamp clienttime createdtime created servertimestamp atms timems tsms eventtimems
-    timestampms"""
-)
-_NOT_TIME = re.compile(
-    r"updat|modif|birth|expir|etl|load|ingest|process|received|sent|arriv|valid|until"
-)
 _ID = words(
     """eventid eventuuid messageid insertid uuid guid id _id recordid msgid logid eventkey
     messageuuid hitid requestid"""
@@ -39,7 +31,8 @@ _USER = words(
 )
 _ANONYMOUS = words(
     """anonymousid anonid visitorid deviceid domainuserid userpseudoid clientid cookieid browserid
-    networkuserid installationid installid distinctid deviceuuid fingerprint gaid idfa"""
+    networkuserid installationid installid distinctid deviceuuid fingerprint gaid idfa device visitor
+    cookie"""
 )
 _ADDRESS = words(
     """host remotehost clientip remoteaddr remoteip ip ipaddress sourceip sourceipaddress
@@ -64,14 +57,13 @@ class Pick:
 
     path: Path
     why: str
-    unit: str = "iso"
 
 
 @dataclass(frozen=True)
 class Picked:
     """The fields, each where one was found; who numbers its events, and ids of sessions, if any."""
 
-    event_time: Pick | None
+    event_time: TimePick | None
     event_id: Pick | None
     event_type: Pick | None
     user_id: Pick | None
@@ -79,129 +71,118 @@ class Picked:
     sequence: tuple[Path, Path, str] | None
     session_id: Path | None
     notes: tuple[str, ...]
+    undecided: tuple[tuple[str, str], ...]
 
     def paths(self) -> frozenset[Path]:
         """Return the paths that are fields."""
-        picks = (
-            self.event_time,
-            self.event_id,
-            self.event_type,
-            self.user_id,
-            self.anonymous_id,
-        )
-        return frozenset(pick.path for pick in picks if pick is not None)
+        picks = (self.event_id, self.event_type, self.user_id, self.anonymous_id)
+        times = self.event_time.paths if self.event_time is not None else ()
+        return frozenset([*(pick.path for pick in picks if pick is not None), *times])
 
 
 def pick_fields(
     found: Mapping[Path, Shape],
     identities: Sequence[int],
     hours: Sequence[datetime | None],
+    export: Export | None = None,
 ) -> Picked:
     """Return what of records is which field of an event.
 
     Args:
         found: the shapes of paths that may be used.
-        identities: of each record: equal for lines that are equal.
+        identities: of each record: equal for records that are equal.
         hours: the dump hour of each record, where it is known.
+        export: what they are an export of, if that is known.
     """
     usable = [shape for shape in found.values() if shape.is_scalar]
     every = len(identities)
     notes: list[str] = []
-    when = _event_time(usable, hours)
-    rest = [shape for shape in usable if when is None or shape.path != when.path]
-    event_id = _event_id(rest, identities, notes)
+    undecided: list[tuple[str, str]] = []
+    when = pick_time(found, hours, export, undecided)
+    rest = [shape for shape in usable if when is None or shape.path not in when.paths]
+    known = {name: _known(name, export, found, every) for name in _KNOWN}
+    event_id = None
+    if known["event_id"] is not None:
+        event_id = _event_id([found[known["event_id"].path]], identities, notes, is_known=True)
+    event_id = event_id or _event_id(rest, identities, notes)
     rest = [shape for shape in rest if event_id is None or shape.path != event_id.path]
-    kind = _event_type(rest, every)
+    kind = known["event_type"] or _event_type(rest, every)
     rest = [shape for shape in rest if kind is None or shape.path != kind.path]
-    user = _who(rest, _USER, every)
-    rest = [shape for shape in rest if user is None or shape.path != user.path]
-    anonymous = _who(rest, _ANONYMOUS, every)
+    if known["user_id"] or known["anonymous_id"]:
+        user, anonymous = known["user_id"], known["anonymous_id"]
+    else:
+        user = _who(rest, _USER, every)
+        rest = [shape for shape in rest if user is None or shape.path != user.path]
+        anonymous = _who(rest, _ANONYMOUS, every)
     if user is None and anonymous is None:
         anonymous = _who(rest, _ADDRESS, every)
-        notes.append(
-            "no field looks like a user: events without one are in no session"
-            if anonymous is None
-            else f"no field looks like a user: {'.'.join(anonymous.path)} stands for one"
+        undecided.append(
+            (
+                "which field is a user"
+                if anonymous is None
+                else f"which field is a user: {'.'.join(anonymous.path)} stands for one",
+                "name it as user_id or anonymous_id; events without one are in no session",
+            )
         )
+    if event_id is None:
+        undecided.append(
+            (
+                "which field is the id of an event: ids are made of file name and line",
+                "name it as event_id if there is one, so that events that are sent twice count once",
+            )
+        )
+    session = export.path("session_id") if export is not None else None
     return Picked(
-        when, event_id, kind, user, anonymous, _sequence(usable), _session(usable), tuple(notes)
+        when,
+        event_id,
+        kind,
+        user,
+        anonymous,
+        _sequence(usable),
+        session if session in found else _session(usable),
+        tuple(notes),
+        tuple(undecided),
     )
 
 
-def _folded(text: str) -> str:
-    return re.sub(r"[^a-z0-9]|(?<=.)_", "", text.casefold())
+_KNOWN = ("event_id", "event_type", "user_id", "anonymous_id")
 
 
-def _rank(path: Path, names: Sequence[str]) -> float | None:
-    """Return how well a path fits a list of names, 0 best, or None: whole first, then its end."""
-    whole, last = _folded("".join(path)), _folded(path[-1])
-    if whole in names:
-        return float(names.index(whole))
-    if len(path) > 1:
-        pair = _folded("".join(path[-2:]))
-        if pair in names:
-            return names.index(pair) + 0.4 + len(path)
-        if last in names and last not in ("id", "name", "type", "user"):
-            return names.index(last) + 0.5 + len(path)
-    return None
+def _known(
+    name: str, export: Export | None, found: Mapping[Path, Shape], every: int
+) -> Pick | None:
+    """Return the path that an export's document has for a field, if records may have it."""
+    path = export.path(name) if export is not None else None
+    if export is None or path is None:
+        return None
+    shape = found.get(path)
+    is_odd = shape is not None and (shape.kinds["object"] or shape.kinds["list"])
+    within = (found.get(path[:cut]) for cut in range(1, len(path)))
+    if is_odd or any(above is not None and above.values for above in within):
+        return None
+    if shape is None and name in ("event_id", "event_type"):
+        return None
+    count = shape.count if shape is not None else 0
+    return Pick(path, f"as in {export.name}, in {count:,} of {every:,} lines")
 
 
-def _event_time(usable: Iterable[Shape], hours: Sequence[datetime | None]) -> Pick | None:
-    best: tuple[float, Pick] | None = None
-    known = any(hour is not None for hour in hours)
-    for shape in usable:
-        unit, times = shape.times
-        good = [
-            (row, time) for row, time in zip(shape.rows, times, strict=True) if time is not None
-        ]
-        share = len(good) / len(hours)
-        if share < 0.5:
-            continue
-        near = [
-            hour - timedelta(days=3) <= time <= hour + 2 * HOUR
-            for row, time in good
-            if (hour := hours[row]) is not None
-        ]
-        rank = _rank(shape.path, _TIME)
-        named = 2 - 0.03 * rank if rank is not None else _like_time(shape.path[-1])
-        if unit != "iso" and named <= 0:
-            continue  # any large number passes for a time
-        if _NOT_TIME.search(_folded(shape.path[-1])):
-            named = min(named, 0.2)
-        score = named + share + (3 * sum(near) / len(near) if near else 0) - 0.3 * len(shape.path)
-        bad = len(hours) - len(good)
-        told = (
-            "ISO 8601"
-            if unit == "iso"
-            else {"epoch_s": "seconds", "epoch_ms": "milliseconds"}.get(unit, "microseconds")
-        )
-        why = f"{told}, in {len(good):,} of {len(hours):,} lines"
-        if bad:
-            why += f"; {bad:,} without a time would be quarantined"
-        elif known and near and sum(near) < len(near) / 2:
-            why += "; most lie far from the hours in the names"
-        if best is None or score > best[0]:
-            best = score, Pick(shape.path, why, unit)
-    return best[1] if best else None
-
-
-def _like_time(name: str) -> float:
-    if re.search(r"time|date|stamp|tstamp|(^|_)(at|ts)$|[a-z](At|Ts)$", name):
-        return 0.8
-    return 0.0
-
-
-def _event_id(usable: Iterable[Shape], identities: Sequence[int], notes: list[str]) -> Pick | None:
+def _event_id(
+    usable: Iterable[Shape], identities: Sequence[int], notes: list[str], *, is_known: bool = False
+) -> Pick | None:
     best: tuple[float, Pick] | None = None
     every = len(identities)
     for shape in usable:
         values = [text.strip() for text in shape.texts]
         present = sum(map(bool, values))
-        outer = [_folded(name) for name in shape.path[:-1]]
-        if shape.kinds["float"] or shape.kinds["bool"] or not set(outer) <= _ENVELOPES:
+        outer = [folded(name) for name in shape.path[:-1]]
+        if shape.kinds["float"] or shape.kinds["bool"]:
             continue
-        name = _folded(shape.path[-1])
-        if name in _ID:
+        if not is_known and not set(outer) <= _ENVELOPES:
+            continue
+        name = folded(shape.path[-1])
+        if is_known:
+            rank = 0.0
+        elif name in _ID:
             rank = float(_ID.index(name)) + len(outer) / 2
         elif not outer and values and all(map(_UUID.fullmatch, values)):
             rank = 50.0
@@ -231,7 +212,7 @@ def _event_id(usable: Iterable[Shape], identities: Sequence[int], notes: list[st
 def _event_type(usable: Iterable[Shape], every: int) -> Pick | None:
     best: tuple[float, Pick] | None = None
     for shape in usable:
-        rank = _rank(shape.path, _TYPE)
+        rank = path_rank(shape.path, _TYPE)
         if rank is None or set(shape.kinds) - {"text", "int"}:
             continue
         if every >= _FEW and shape.distinct > max(50, every // 20):
@@ -248,7 +229,7 @@ def _event_type(usable: Iterable[Shape], every: int) -> Pick | None:
 def _who(usable: Iterable[Shape], names: Sequence[str], every: int) -> Pick | None:
     best: tuple[float, Pick] | None = None
     for shape in usable:
-        rank = _rank(shape.path, names)
+        rank = path_rank(shape.path, names)
         if rank is None or shape.kinds["bool"] or shape.kinds["float"]:
             continue
         # A user who comes once only, or is everybody, is none.
@@ -265,9 +246,7 @@ def _who(usable: Iterable[Shape], names: Sequence[str], every: int) -> Pick | No
 
 def _session(usable: Sequence[Shape]) -> Path | None:
     """Return the path of the source's own session ids, if it has any."""
-    found = [
-        shape for shape in usable if _folded(shape.path[-1]) in _SESSION and shape.distinct > 1
-    ]
+    found = [shape for shape in usable if folded(shape.path[-1]) in _SESSION and shape.distinct > 1]
     return max(found, key=lambda shape: shape.count).path if found else None
 
 
@@ -276,9 +255,9 @@ def _sequence(usable: Sequence[Shape]) -> tuple[Path, Path, str] | None:
     numbers = [
         shape
         for shape in usable
-        if _folded(shape.path[-1]) in _SEQUENCE and all(text.isdigit() for text in shape.texts)
+        if folded(shape.path[-1]) in _SEQUENCE and all(text.isdigit() for text in shape.texts)
     ]
-    producers = [shape for shape in usable if _folded(shape.path[-1]) in _PRODUCER]
+    producers = [shape for shape in usable if folded(shape.path[-1]) in _PRODUCER]
     for number in numbers:
         values = dict(zip(number.rows, map(int, number.texts), strict=True))
         for producer in producers:

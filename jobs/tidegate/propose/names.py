@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os.path
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 
 from tidegate.errors import TidegateError
-from tidegate.propose.words import words
 from tidegate.template import TemplateError, parse_template
 
 _DATES = (
@@ -44,6 +43,9 @@ _HOURS = (
 _EPOCH = re.compile(r"(?<!\d)(?P<s>1\d{9})(?!\d)")
 _PLAIN = re.compile(r"[-_.:T /]?")
 _BEGIN = re.compile(r"(?:[A-Za-z_]*[A-Za-z][-_.=])*")
+_NUMBER = re.compile(r"\d+")
+_COUNTER = re.compile(r"(?:(?<![A-Za-z0-9])|(?<=part)|(?<=shard)|(?<=chunk)|(?<=file))\d+")
+"""A number that files of one hour count by, also where each hour of the samples has one file only."""
 _SUFFIX = re.compile(r"(?:\.[A-Za-z][A-Za-z0-9]{0,9}){1,3}$")
 
 
@@ -166,10 +168,9 @@ def guess_names(uris: Sequence[str], folder: Path, *, unpadded: bool = False) ->
 def _readings(uri: str) -> Iterator[_Reading]:
     """Yield the ways to read an hour in a name, the last date in it first."""
     for rank, (date, hour) in enumerate((d, h) for h in _HOURS for d in _DATES):
-        for found in reversed(list(date.finditer(uri))):
-            after = hour.match(uri, found.end())
-            if after is None:
-                continue
+        matches = [(found, hour.match(uri, found.end())) for found in date.finditer(uri)]
+        dated = [(found, after) for found, after in matches if after is not None]
+        for found, after in _ordered(uri, dated):
             names = ("Y", "m", "d")
             reading = _Reading(
                 (
@@ -189,6 +190,21 @@ def _readings(uri: str) -> Iterator[_Reading]:
         reading = _Reading((uri[: found.start()], uri[found.end() :]), ("s",), (found["s"],), 9)
         if reading.hour is not None:
             yield reading
+
+
+def _ordered(
+    uri: str, dated: Sequence[tuple[re.Match[str], re.Match[str]]]
+) -> Sequence[tuple[re.Match[str], re.Match[str]]]:
+    """Return the dates of a name, the last one first; of a start and an end the start is first."""
+    last_first = dated[::-1]
+    if len(dated) > 1 and "/" not in uri[dated[-2][0].start() :]:
+        begin, end = (
+            [int(found[name]) for name in ("Y", "m", "d")] + [int(after["H"])]
+            for found, after in dated[-2:]
+        )
+        if begin < end:
+            return [dated[-2], dated[-1], *last_first[2:]]
+    return last_first
 
 
 def _widened(reading: _Reading) -> _Reading:
@@ -220,19 +236,22 @@ def _template(group: Sequence[_Reading], unpadded: bool) -> tuple[str, str]:
     """Return the template that explains readings of one form, and what to know of it."""
     remark = ""
     directives = []
-    for at, name in enumerate(group[0].directives):
+    first = group[0]
+    for at, name in enumerate(first.directives):
         values = [each.values[at] for each in group]
         short = any(len(value) == 1 for value in values)
         unknown = len(values[0]) == 2 and not short and not any(v[0] == "0" for v in values)
-        if name == "H" and unknown:
+        is_iso = name == "H" and first.literals[at].endswith("T")
+        if name == "H" and unknown and not is_iso:
             short = unpadded
             remark = f"{'%H' if short else '%-H'} if 9 is written {'09' if short else '9'}"
         directives.append(f"%-{name}" if short else f"%{name}")
-    first = group[0]
     head = _common([each.head for each in group])
-    tail = _common(
-        [each.tail for each in group], is_whole=group[0].cut[0] == len(group[0].literals) - 1
-    )
+    tails = [each.tail for each in group]
+    tail = _common(tails, _COUNTER, is_whole=first.cut[0] == len(first.literals) - 1)
+    if directives[-1] == "%-H" and tail.startswith("*"):
+        # Where an hour of one or two digits ends has to be seen.
+        tail = _sign(tails) + tail
     at, begin = first.cut
     literals = list(first.literals)
     last = len(literals) - 1
@@ -263,19 +282,37 @@ def _joined(literals: Sequence[str], directives: Sequence[str]) -> str:
     return head + "".join(map("".join, zip(placed, [*gaps, tail], strict=True)))
 
 
-def _common(texts: Sequence[str], *, is_whole: bool = False) -> str:
+def _common(
+    texts: Sequence[str], numbers: re.Pattern[str] | None = None, *, is_whole: bool = False
+) -> str:
     """Return a pattern of the same part of names: the part, or `*` between what they share.
 
     Args:
         texts: the part of each name.
+        numbers: what differs from file to file, though it is the same in all of these.
         is_whole: whether it is all of a file's name, without an hour in it.
     """
-    if len(set(texts)) == 1 and (len(texts) > 1 or not _is_chance(texts[0], is_whole=is_whole)):
+    numbers = numbers if len(texts) > 1 else _NUMBER
+    is_chance = numbers is not None and _is_chance(texts[0], numbers, is_whole=is_whole)
+    if len(set(texts)) == 1 and not is_chance:
         return texts[0]
-    suffixes = {found[0] if (found := _SUFFIX.search(text)) else "" for text in texts}
-    suffix = suffixes.pop() if len(suffixes) == 1 else ""
+    suffix = _suffix(texts)
     begins = [_begin(text.removesuffix(suffix)) for text in texts]
     return f"{_begin(_shared(begins))}*{suffix}"
+
+
+def _suffix(texts: Sequence[str]) -> str:
+    """Return what all texts have behind dots at their ends, such as `.json.gz`."""
+    ends = [found[0] if (found := _SUFFIX.search(text)) else "" for text in texts]
+    shared = _shared([end[::-1] for end in ends])[::-1]
+    return shared[shared.find(".") :] if "." in shared else ""
+
+
+def _sign(texts: Sequence[str]) -> str:
+    """Return the sign that texts begin with alike, if it is neither a digit nor a letter."""
+    signs = {text[:1] for text in texts}
+    sign = signs.pop() if len(signs) == 1 else ""
+    return "" if sign.isalnum() else sign
 
 
 def _shared(texts: Sequence[str]) -> str:
@@ -293,13 +330,13 @@ def _begin(text: str) -> str:
     return found[0] if found else ""
 
 
-def _is_chance(text: str, *, is_whole: bool) -> bool:
+def _is_chance(text: str, numbers: re.Pattern[str], *, is_whole: bool) -> bool:
     """Return whether a text has a number in it that another file's will hardly have, too.
 
-    Noughts behind an hour are its minutes.
+    Zeros behind an hour are its minutes.
     """
-    numbers = re.findall(r"\d+", _SUFFIX.sub("", text))
-    return any(is_whole or set(digits) != {"0"} for digits in numbers)
+    found = numbers.findall(_SUFFIX.sub("", text))
+    return any(is_whole or set(digits) != {"0"} for digits in found)
 
 
 def _is_right(text: str, folder: Path) -> bool:
@@ -329,9 +366,7 @@ def _made_up(uris: Sequence[str], folder: Path) -> Named:
     has_place = not schemes and bool(root or not scheme)
     if scheme:
         root = f"{scheme}://{root}"
-    ends = {found[0] if (found := _SUFFIX.search(uri)) else "" for uri in uris}
-    suffix = ends.pop() if len(ends) == 1 else ""
-    text = f"{root}/{{dump_hour:%Y-%m-%d}}/{{dump_hour:%H}}/*{suffix}"
+    text = f"{root}/{{dump_hour:%Y-%m-%d}}/{{dump_hour:%H}}/*{_suffix(uris)}"
     notes = (
         f"the names of the samples {why}, so this template is made up: write where an hour's "
         "files are",
@@ -345,37 +380,3 @@ def _made_up(uris: Sequence[str], folder: Path) -> Named:
             todo="give samples of one source, or rename the folder",
         )
     return Named(_relative(text, folder), {}, tuple(uris), notes, "", False)
-
-
-_GENERIC = frozenset(
-    words(
-        """data dumps dump events event raw logs log samples sample input inbox landing bucket tmp home
-    work s3 s3a archive archives hourly json csv parquet run part year month day hour dt date"""
-    )
-)
-
-
-def guess_source(template: str, folder: Path) -> str:
-    """Return a name for a source, from where its dumps are: the nearest folder that says something."""
-    head = template.partition("{")[0]
-    if "://" not in head:
-        head = (folder.resolve() / head).as_posix()
-    parts = re.split(r"[/:=]", head)
-    names = [_as_name(part) for part in reversed(parts)]
-    return next((name for name in names if name and name not in _GENERIC), "events")
-
-
-def _as_name(text: str) -> str:
-    name = re.sub(r"[^a-z0-9]+", "_", text.casefold()).strip("_")
-    return re.sub(r"^[0-9_]+", "", name)[:40].rstrip("_")
-
-
-def free_name(name: str, taken: Iterable[str]) -> str:
-    """Return a name that is not taken: itself, or with the first number that makes it so."""
-    known = set(taken)
-    number = 1
-    found = name
-    while found in known:
-        number += 1
-        found = f"{name}_{number}"
-    return found

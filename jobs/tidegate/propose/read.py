@@ -1,49 +1,53 @@
-"""Samples read: which files, of what format, and the first lines of each as records."""
+"""Samples read: which files, of what format, and the first records of each, by what lands them."""
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
-from pathlib import PurePosixPath
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
 
 from tidegate.dumps import Samples, read_manifest
 from tidegate.errors import TidegateError
 from tidegate.hour_files import DumpFile
-from tidegate.landing.decoding import is_utf8
 from tidegate.landing.errors import UnreadableError
-from tidegate.peek import HEAD_BYTES, describe
-from tidegate.propose.text import Dialect, guess_dialect, json_record, split_line
+from tidegate.landing.formats import reader_of
+from tidegate.landing.plan import Plan
+from tidegate.landing.records import Records
+from tidegate.propose.formats import Head, guess_format
+from tidegate.propose.text import guess_nulls
 from tidegate.rendering import clipped
 from tidegate.settings import S3Access
-from tidegate.source import Format
+from tidegate.source import Format, parse_source
 
 MOST_FILES = 10_000
 """Files that are listed of a sample."""
 MOST_READ = 48
-"""Files that are looked into, spread over those that are listed."""
+"""Files that are read, spread over those that are listed."""
 MOST_BYTES = 64 << 20
-"""Bytes that are read of all files together, unpacked."""
-_LONGEST = 1 << 20
-"""Bytes of a line: a longer one is quarantined when it is landed."""
-_SHOWN = 60
-_PARQUET = Format(type="parquet")
-_TEXT = Format(type="json")
+"""Bytes that are read of all files together, as they are stored, about."""
+_MOST_OF_ONE = 16 << 20
+"""Bytes that are read of one file, as it is stored."""
+_HEAD = 256 << 10
+"""Bytes by which the format is guessed."""
+_FEWEST = 4
+_MANIFEST = 1 << 20
+_SIDE_FILE = re.compile(r"\.(?:keys|headers)(?:\.[a-z]{1,8}){1,2}$")
+"""What Kafka Connect writes beside the values: their keys and headers."""
+_MOST_DIGITS = 400
 
 
 @dataclass
 class Record:
-    """A line, or a row, that could be read.
+    """A record that could be read.
 
     Attributes:
         uri: of its file.
-        values: what it holds, by name; text of delimited files, None where there is none.
-        identity: equal for lines that are equal.
+        values: what it holds, by name; text of delimited files; what has no value is not there.
+        identity: equal for records that are equal.
     """
 
     uri: str
@@ -56,48 +60,37 @@ class Sampled:
     """What was read.
 
     Attributes:
-        kind: json, csv or parquet.
+        form: the format.
         files: all that were listed.
         beside: markers, manifests and other hidden files next to them.
-        read: how many files were looked into.
-        records: their first lines.
-        lines: how many lines that was, blank and broken ones among them, headers not.
-        broken: how many of them are none of the format's, and where the first is.
+        exclude: patterns of names of files that hold no events.
+        read: the files that were read.
+        most: how many records were read of each, at most.
+        records: their first records.
+        lines: how many that was, with those that can't be read.
+        broken: how many of them are not the format's, and where the first is.
         whole: whether nothing was left unread.
-        dialect: of delimited text.
         notes: what a human has to know of it.
+        undecided: what could not be decided, and what to do next.
     """
 
-    kind: str
+    form: Format
     files: list[DumpFile]
     beside: list[DumpFile]
-    read: int = 0
+    exclude: tuple[str, ...]
+    read: list[tuple[Samples, DumpFile]]
+    most: int
     records: list[Record] = field(default_factory=list)
     lines: int = 0
     broken: int = 0
     first_broken: str = ""
     whole: bool = True
-    dialect: Dialect | None = None
     notes: list[str] = field(default_factory=list)
-
-    def spoil(self, where: str) -> None:
-        """Count a broken line."""
-        self.broken += 1
-        self.first_broken = self.first_broken or where
-
-
-@dataclass
-class _Head:
-    """The beginning of a file."""
-
-    file: DumpFile
-    kind: str
-    lines: list[bytes] = field(default_factory=list)
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    undecided: list[tuple[str, str]] = field(default_factory=list)
 
 
 def read_samples(places: Sequence[str], s3: S3Access, lines: int) -> Sampled:
-    """Return the first lines of samples.
+    """Return the first records of samples.
 
     Args:
         places: files, folders and `s3://` URIs.
@@ -107,50 +100,68 @@ def read_samples(places: Sequence[str], s3: S3Access, lines: int) -> Sampled:
     Raises:
         TidegateError: there is nothing to read, or it is nothing that can be landed.
     """
+    listed, beside, exclude, notes = _listed(places, s3)
+    chosen = _spread(listed)
+    heads, readable, faults = _heads(chosen)
+    notes += [f"not read: {fault}" for fault in faults[:5]]
+    if len(faults) > 5:
+        notes.append(f"not read: and {len(faults) - 5} files more")
+    guess = guess_format(heads)
+    most = -(-lines // len(readable))
+    sampled = Sampled(guess.form, [file for _, file in listed], beside, exclude, readable, most)
+    sampled.notes, sampled.undecided = notes, list(guess.undecided)
+    _read(sampled)
+    if not guess.has_nulls:
+        nulls = guess_nulls(record.values for record in sampled.records)
+        if nulls != ("",):
+            sampled.form = sampled.form.model_copy(update={"null": nulls})
+            _read(sampled)
+    sampled.whole = sampled.whole and len(readable) == len(listed)
+    _refuse_broken(sampled)
+    return sampled
+
+
+def _listed(
+    places: Sequence[str], s3: S3Access
+) -> tuple[list[tuple[Samples, DumpFile]], list[DumpFile], tuple[str, ...], list[str]]:
+    """Return files of events, what lies beside them, patterns of other files, and what to know of it."""
     files: dict[str, tuple[Samples, DumpFile]] = {}
     beside: dict[str, tuple[Samples, DumpFile]] = {}
+    notes = []
     for place in places:
-        found = Samples(place, s3, MOST_FILES)
-        files.update({file.uri: (found, file) for file in found.files})
-        beside.update({file.uri: (found, file) for file in found.beside})
+        samples = Samples(place, s3, MOST_FILES)
+        files.update({file.uri: (samples, file) for file in samples.files})
+        beside.update({file.uri: (samples, file) for file in samples.beside})
+    if len(files) >= MOST_FILES:
+        notes.append(f"only the first {MOST_FILES:,} files of a sample were listed")
+    sides = {uri: found[0] for uri in files if (found := _SIDE_FILE.search(uri))}
+    if len(sides) == len(files):
+        sides = {}
     manifests = {
-        uri: each for uri, each in files.items() if len(files) > 1 and _is_manifest(each[1])
+        uri: pair
+        for uri, pair in files.items()
+        if len(files) > 1 and uri not in sides and _is_manifest(pair[1])
     }
-    listed = {uri: each for uri, each in files.items() if uri not in manifests}
-    beside, told = _understood({**beside, **manifests})
+    listed = [pair for uri, pair in files.items() if uri not in manifests and uri not in sides]
+    usable, told = _usable({**beside, **manifests})
     if not listed:
         raise TidegateError(
             "no sample to read",
             where=", ".join(places),
-            expected="files of events (.json, .jsonl, .csv, .tsv, .parquet; plain or .gz)",
-            got="hidden files, markers or manifests only" if beside else "no file",
+            expected="files of events: JSON, delimited text, logs, Parquet or Avro; plain, .gz or .zst",
+            got="hidden files, markers or manifests only" if usable or told else "no file",
             todo="give a file of a dump, or a folder of dumps",
         )
-    heads, notes, whole = _heads(_spread(list(listed.values())), lines)
-    if len(files) >= MOST_FILES:
-        notes.append(f"only the first {MOST_FILES:,} files of a sample were listed")
-    kind = _one_kind(heads)
-    sampled = Sampled(
-        kind,
-        [file for _, file in listed.values()],
-        [file for _, file in beside.values()],
-        len(heads),
-        whole=whole and len(listed) <= MOST_READ,
-        notes=[*told, *notes],
-    )
-    {"json": _json, "csv": _csv, "parquet": _parquet}[kind](heads, sampled)
-    _refuse_broken(sampled, heads)
-    return sampled
+    exclude = tuple(dict.fromkeys(f"*{suffix}" for suffix in sides.values()))
+    return listed, usable, exclude, [*notes, *told]
 
 
 def _is_manifest(file: DumpFile) -> bool:
     return "manifest" in PurePosixPath(file.name).name.casefold()
 
 
-def _understood(
-    beside: dict[str, tuple[Samples, DumpFile]],
-) -> tuple[dict[str, tuple[Samples, DumpFile]], list[str]]:
-    """Return what lies beside data without manifests that say nothing to Tidegate, and why they don't."""
+def _usable(beside: dict[str, tuple[Samples, DumpFile]]) -> tuple[list[DumpFile], list[str]]:
+    """Return what lies beside data without manifests that can't be used, and why they can't."""
     wrong: dict[str, str] = {}
     tried: set[str] = set()
     for samples, file in beside.values():
@@ -159,93 +170,84 @@ def _understood(
             continue
         tried.add(name)
         try:
-            read_manifest(samples.read(file, 0, _LONGEST))
+            read_manifest(samples.read(file, 0, _MANIFEST))
         except ValueError as error:
             wrong[name] = clipped(str(error), 120)
-    kept = {
-        uri: each for uri, each in beside.items() if PurePosixPath(each[1].name).name not in wrong
-    }
+    kept = [file for _, file in beside.values() if PurePosixPath(file.name).name not in wrong]
     return kept, [f"{name} is no manifest that can be used: {why}" for name, why in wrong.items()]
 
 
 def _spread(files: list[tuple[Samples, DumpFile]]) -> list[tuple[Samples, DumpFile]]:
-    if len(files) <= MOST_READ:
+    """Return files from all over the list; the fewer, the larger they are."""
+    usual = sorted(file.size for _, file in files)[len(files) // 2]
+    most = min(MOST_READ, max(_FEWEST, MOST_BYTES // max(min(usual, _MOST_OF_ONE), 1)))
+    if len(files) <= most:
         return files
-    step = (len(files) - 1) / (MOST_READ - 1)
-    return [files[round(at * step)] for at in range(MOST_READ)]
+    step = (len(files) - 1) / (most - 1)
+    return [files[round(at * step)] for at in range(most)]
 
 
 def _heads(
-    files: Sequence[tuple[Samples, DumpFile]], lines: int
-) -> tuple[list[_Head], list[str], bool]:
-    """Return the beginnings of files, what to know of those that can't be read, whether all was read."""
-    heads: list[_Head] = []
-    notes: list[str] = []
+    files: Sequence[tuple[Samples, DumpFile]],
+) -> tuple[list[Head], list[tuple[Samples, DumpFile]], list[str]]:
+    """Return the beginnings of files, those files, and why the others can't be read.
+
+    Raises:
+        TidegateError: none of them can be read.
+    """
+    heads: list[Head] = []
+    readable: list[tuple[Samples, DumpFile]] = []
     faults: list[str] = []
-    left, room, whole = lines, MOST_BYTES, True
-    for at, (samples, file) in enumerate(files):
-        share = max(-(-left // (len(files) - at)), 1)
-        first = samples.read(file, 0, HEAD_BYTES) if file.size else b""
-        is_parquet = file.name.endswith(".parquet") or first.startswith(b"PAR1")
-        form = _PARQUET if is_parquet else _TEXT
-        fault = samples.fault(file, form) or _untold_binary(file, first)
+    for samples, file in files:
+        first = samples.read(file, 0, 4) if file.size else b""
+        binary = {b"PAR1": "parquet", b"Obj\x01": "avro"}.get(first, "json")
+        if file.name.endswith(".parquet"):
+            binary = "parquet"
+        fault = samples.fault(file, Format.model_validate(binary))
+        if fault is None:
+            try:
+                head = _head(samples, file) if binary == "json" else Head(file.uri, first, False)
+            except UnreadableError as error:
+                fault = f"{file.name}: {error.reason}"
         if fault is not None:
             faults.append(fault)
             continue
-        head = _Head(file, form.type)
-        if is_parquet:
-            head.rows, ended = _rows(samples, file, share)
-        else:
-            bound = max(room // (len(files) - at), _LONGEST)
-            ended, used, told = _text_lines(samples, file, share, bound, head.lines)
-            room = max(room - used, 0)
-            if not ended and not head.lines:
-                faults.append(f"{file.name}: its first line is longer than {_LONGEST:,} bytes")
-                continue
-            if told:
-                notes.append(told)
-        if not ended:
-            whole = False
-        left = max(left - len(head.lines) - len(head.rows), 0)
         heads.append(head)
-    if faults and not heads:
+        readable.append((samples, file))
+    if not heads:
         raise TidegateError(
             "no sample can be read",
             where=", ".join(file.uri for _, file in files[:3]),
-            expected="lines of JSON or delimited text, plain or .gz, or Parquet",
+            expected="JSON, delimited text or logs, plain, .gz or .zst; Parquet; Avro",
             got="; ".join(clipped(fault, 200) for fault in faults[:3]),
             todo="give other samples, or have these written again",
         )
-    notes += [f"not read: {fault}" for fault in faults[:5]]
-    if len(faults) > 5:
-        notes.append(f"not read: and {len(faults) - 5} files more")
-    return heads, notes, whole
+    return heads, readable, faults
 
 
-def _untold_binary(file: DumpFile, head: bytes) -> str | None:
-    if b"\x00" in head and not head.startswith(b"PAR1") and not file.name.endswith(".gz"):
-        return f"{file.name}: expected text, got {describe(head)}"
-    return None
+def _head(samples: Samples, file: DumpFile) -> Head:
+    pieces: list[bytes] = []
+    size = 0
+    for piece in samples.stream(file):
+        pieces.append(piece)
+        size += len(piece)
+        if size > _HEAD:
+            return Head(file.uri, b"".join(pieces)[:_HEAD], is_whole=False)
+    return Head(file.uri, b"".join(pieces), is_whole=True)
 
 
-def _text_lines(
-    samples: Samples, file: DumpFile, most: int, bound: int, lines: list[bytes]
-) -> tuple[bool, int, str | None]:
-    """Append the first lines of a file; return whether that is all, the bytes read, what is wrong."""
-    held, used = b"", 0
-    try:
-        for piece in samples.stream(file):
-            used += len(piece)
-            *ended, held = (held + piece).split(b"\n")
-            lines += ended[: most - len(lines) + 1]
-            if len(lines) > most or used > bound or len(held) > _LONGEST:
-                del lines[most + 1 :]
-                return False, used, None
-    except UnreadableError as error:
-        return True, used, f"{file.name}: {error.reason}; its first {len(lines)} lines were read"
-    if held:
-        lines.append(held)
-    return True, used, None
+# -- records ---------------------------------------------------------------------------------------
+
+
+def opened(samples: Samples, file: DumpFile, form: Format) -> BinaryIO:
+    """Return a sample as a stream that ends with `EnoughError` where too much is read of it."""
+    if form.type == "parquet":
+        return io.BufferedReader(_File(samples, file), 1 << 16)
+    return io.BufferedReader(_Begin(samples, file), 1 << 16)
+
+
+class EnoughError(Exception):
+    """As much of a file was read as is read of a sample."""
 
 
 class _File(io.RawIOBase):
@@ -268,183 +270,124 @@ class _File(io.RawIOBase):
         self._at = base + offset
         return self._at
 
-    def read(self, size: int = -1) -> bytes:
-        left = max(self._file.size - self._at, 0)
-        found = self._samples.read(self._file, self._at, left if size < 0 else min(size, left))
-        self._at += len(found)
-        return found
+    def readinto(self, buffer: Any) -> int:
+        left = min(max(self._file.size - self._at, 0), len(buffer))
+        data = self._samples.read(self._file, self._at, left)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
 
 
-def _rows(samples: Samples, file: DumpFile, most: int) -> tuple[list[dict[str, Any]], bool]:
-    """Return the first rows of a Parquet file, and whether they are all."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+class _Begin(_File):
+    """A sample that is read from its beginning, and not much of it."""
 
-    rows: list[dict[str, Any]] = []
-    try:
-        # A file object of Python's is closed with its reader.
-        with pq.ParquetFile(pa.PythonFile(_File(samples, file), mode="r")) as parquet:
-            for batch in parquet.iter_batches(batch_size=min(most, 1_000)):
-                rows += batch.to_pylist()
-                if len(rows) >= most:
+    def seekable(self) -> bool:
+        return False
+
+    def readinto(self, buffer: Any) -> int:
+        if self._at >= _MOST_OF_ONE:
+            raise EnoughError
+        return super().readinto(buffer)
+
+
+def _read(sampled: Sampled) -> None:
+    """Read the first records of the files in the format that was guessed."""
+    sampled.records, sampled.lines, sampled.broken, sampled.first_broken = [], 0, 0, ""
+    sampled.whole = True
+    faults: list[str] = []
+    for samples, file in list(sampled.read):
+        before = sampled.lines
+        try:
+            for records in _records(samples, file, sampled.form):
+                _keep(records, file, sampled, before + sampled.most)
+                if sampled.lines >= before + sampled.most:
+                    sampled.whole = False
                     break
-            return rows[:most], parquet.metadata.num_rows <= most
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise TidegateError(
-            "a Parquet file can't be read",
-            where=file.uri,
-            got=clipped(str(error), 200),
-            todo="have it written again, or give other samples",
-        ) from error
-
-
-def _one_kind(heads: Sequence[_Head]) -> str:
-    """Return the format of all samples.
-
-    Raises:
-        TidegateError: they have several, or no line at all.
-    """
-    kinds: dict[str, list[str]] = {}
-    for head in heads:
-        if head.kind == "parquet":
-            kinds.setdefault("parquet", []).append(head.file.uri)
-            continue
-        first = next((line for line in head.lines if line.strip()), None)
-        if first is not None:
-            kinds.setdefault(_text_kind(head, first), []).append(head.file.uri)
-    if not kinds:
-        raise TidegateError(
-            "the samples have no line",
-            where=", ".join(head.file.uri for head in heads[:3]),
-            expected="files with events in them",
-            got=f"{len(heads)} empty file{'s' if len(heads) > 1 else ''}",
-            todo="give other samples",
-        )
-    if len(kinds) > 1:
-        told = "; ".join(f"{kind}: {len(uris)}, such as {uris[0]}" for kind, uris in kinds.items())
-        raise TidegateError(
-            "the samples are of several formats",
-            expected="samples of one source: all JSON, all delimited text, or all Parquet",
-            got=told,
-            todo="give those of one format; each is a source of its own",
-        )
-    return next(iter(kinds))
-
-
-def _text_kind(head: _Head, first: bytes) -> str:
-    clean = first.removeprefix(b"\xef\xbb\xbf").lstrip()
-    try:
-        clean.decode()
-    except UnicodeDecodeError as error:
-        if all(not is_utf8(line) for line in head.lines[:20]):
-            raise TidegateError(
-                "a sample is not text",
-                where=f"{head.file.uri}, line 1",
-                expected="lines of UTF-8",
-                got=describe(first),
-                todo="give other samples, or have these written as UTF-8",
-            ) from error
-    if clean.startswith(b"{"):
-        return "json"
-    suffixes = {suffix.casefold() for suffix in PurePosixPath(head.file.name).suffixes}
-    if clean.startswith(b"[") or suffixes & {".json", ".jsonl", ".ndjson"}:
-        array = "; it looks like one JSON array" if clean.startswith(b"[") else ""
-        raise TidegateError(
-            "a sample is no JSON lines",
-            where=f"{head.file.uri}, line {head.lines.index(first) + 1}",
-            expected="one JSON object a line",
-            got=repr(clipped(clean.decode(errors="replace"), _SHOWN)) + array,
-            todo="have the events written one a line, or mend the file's name if it is csv",
-        )
-    return "csv"
-
-
-def _numbered(head: _Head) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that are not blank, with their numbers."""
-    for number, line in enumerate(head.lines, start=1):
-        bare = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-        yield number, bare.rstrip(b"\r")
-
-
-def _json(heads: Iterable[_Head], found: Sampled) -> None:
-    for head in heads:
-        for number, line in _numbered(head):
-            found.lines += 1
-            try:
-                values = json_record(line)
-            except ValueError as error:
-                found.spoil(f"{head.file.uri}, line {number}: {error}")
-                continue
-            found.records.append(Record(head.file.uri, values, hash(line)))
-
-
-def _csv(heads: Sequence[_Head], found: Sampled) -> None:
-    dialect = guess_dialect(
-        [[line for _, line in _numbered(head)] for head in heads],
-        is_tsv=all(".tsv" in head.file.name.casefold() for head in heads),
-    )
-    found.dialect = dialect
-    for head in heads:
-        names: Sequence[str] = dialect.names
-        for number, line in _numbered(head):
-            try:
-                cells = split_line(line.decode(), dialect)
-            except (UnicodeDecodeError, csv.Error) as error:
-                found.lines += 1
-                found.spoil(f"{head.file.uri}, line {number}: {error}")
-                continue
-            if dialect.header and number == 1:
-                names = cells  # files of one source may have their columns in another order
-                continue
-            found.lines += 1
-            if len(cells) != len(names):
-                found.spoil(
-                    f"{head.file.uri}, line {number}: expected {len(names)} columns, got {len(cells)}"
+        except UnreadableError as error:
+            faults.append(f"{file.name}: {error.reason}")
+            sampled.read.remove((samples, file))
+        except EnoughError:
+            sampled.whole = False
+            if sampled.lines == before:
+                faults.append(
+                    f"{file.name}: its first record is longer than {_MOST_OF_ONE:,} bytes"
                 )
-                continue
-            values = {name: cell or None for name, cell in zip(names, cells, strict=True) if name}
-            found.records.append(Record(head.file.uri, values, hash(line)))
+    if faults and not sampled.records:
+        raise TidegateError(
+            "no sample can be read",
+            where=", ".join(file.uri for file in sampled.files[:3]),
+            expected=f"files that can be read to their end as {sampled.form.type}",
+            got="; ".join(clipped(fault, 200) for fault in faults[:3]),
+            todo="give other samples, or have these written again",
+        )
+    sampled.notes += [
+        note for fault in faults[:5] if (note := f"not read: {fault}") not in sampled.notes
+    ]
 
 
-def _parquet(heads: Sequence[_Head], found: Sampled) -> None:
-    from tidegate.rendering import plain
-
-    for head in heads:
-        for row in head.rows:
-            found.lines += 1
-            values = {name: plain(_without_decimals(value)) for name, value in row.items()}
-            text = json.dumps(values, sort_keys=True)
-            found.records.append(Record(head.file.uri, values, hash(text)))
-
-
-def _without_decimals(value: object) -> object:
-    """Return a value with its decimals as the numbers that landing reads them as."""
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, dict):
-        return {name: _without_decimals(inner) for name, inner in value.items()}
-    return value
+def _records(samples: Samples, file: DumpFile, form: Format) -> Iterator[Records]:
+    """Yield all records of a file, each whole in its `body`."""
+    nothing = parse_source(
+        {
+            "source": "sample",
+            "since": "2000-01-01T00",
+            "dumps": "{dump_hour:%Y-%m-%d-%H}",
+            "format": form,
+            "fields": {"event_time": {"sql": "cast(null as timestamptz)"}},
+        },
+        Path("sample.yml"),
+    )
+    yield from reader_of(Plan(nothing), None).records(opened(samples, file, form), file.name)
 
 
-def _refuse_broken(found: Sampled, heads: Sequence[_Head]) -> None:
-    """Raise where most lines are none of the format's."""
-    blank = Counter(line.strip() == b"" for head in heads for line in head.lines)[True]
-    if found.records and found.broken - blank <= len(found.records):
+def _keep(records: Records, file: DumpFile, sampled: Sampled, most: int) -> None:
+    columns = [records.line, records.body, records.reason, records.detail]
+    rows = zip(
+        *(
+            column.to_pylist() if column is not None else [None] * len(records)
+            for column in columns
+        ),
+        strict=True,
+    )
+    for at, (line, body, reason, detail) in enumerate(rows):
+        if sampled.lines >= most:
+            return
+        if records.skipped is not None and records.skipped[at]:
+            continue
+        sampled.lines += 1
+        if reason is not None and body is None:
+            sampled.broken += 1
+            if not sampled.first_broken:
+                sampled.first_broken = f"{file.uri}, line {line}: {reason}: {detail}"
+            continue
+        try:
+            values = json.loads(body, parse_int=_whole)
+        except RecursionError:
+            continue  # it lands; what is so deep is proposed for nothing
+        sampled.records.append(Record(file.uri, values, hash(body)))
+
+
+def _whole(digits: str) -> int | str:
+    return int(digits) if len(digits) < _MOST_DIGITS else digits
+
+
+def _refuse_broken(sampled: Sampled) -> None:
+    """Raise where most records are not the format's."""
+    if sampled.records and sampled.broken <= len(sampled.records):
         return
-    if not found.lines:
+    if not sampled.lines:
         raise TidegateError(
             "the samples have no line but a header",
-            where=heads[0].file.uri,
+            where=sampled.files[0].uri,
             expected="lines with events below it",
             todo="give other samples",
         )
-    is_json = found.kind == "json"
     raise TidegateError(
-        f"most lines of the samples are no {found.kind}",
-        where=found.first_broken,
-        expected="one JSON object a line"
-        if is_json
-        else "lines with as many columns as the header",
-        got=f"{found.broken} of {found.lines} lines that can't be read",
-        todo="give samples that are whole, or have the events written one a line",
+        f"most lines of the samples are not {sampled.form.type}",
+        where=sampled.first_broken,
+        expected="JSON objects"
+        if sampled.form.type == "json"
+        else "lines with as many columns as the first",
+        got=f"{sampled.broken} of {sampled.lines} lines that can't be read",
+        todo="give samples that are whole, or have the events written in one of the formats that README lists",
     )

@@ -6,26 +6,21 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from functools import cached_property
 from typing import Any
+
+from tidegate.propose.times import as_time, iso_time, time_forms
 
 Path = tuple[str, ...]
 
 MOST_DEPTH = 4
 """Names of a path, at most; what lies deeper stays in `properties`."""
 _MOST_PATHS = 4_000
-_ISO = re.compile(
-    r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?\s?(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)?"
-)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _WHOLE = re.compile(r"[+-]?(0|[1-9]\d{0,18})")
 _FRACTION = re.compile(r"[+-]?(0|[1-9]\d*)?[.]?\d+([eE][+-]?\d+)?")
 _LEADING_ZERO = re.compile(r"[+-]?0\d")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FROM, _UNTIL = 631_152_000, 4_102_444_800
-"""Seconds since 1970 of what passes for a time: the years 1990 to 2100."""
-UNITS: Mapping[str, int] = {"epoch_s": 1, "epoch_ms": 1_000, "epoch_us": 1_000_000}
 MOST_BIGINT = (1 << 63) - 1
 
 
@@ -68,13 +63,13 @@ class Shape:
         return [value if isinstance(value, str) else str(value) for value in self.values]
 
     @cached_property
-    def times(self) -> tuple[str, list[datetime | None]]:
-        """The unit that most values are times by (iso, epoch_s, …), and each value as a time by it."""
-        units = Counter(unit for unit in map(_unit, self.values) if unit)
-        if not units:
-            return "iso", [None] * len(self.values)
-        unit = units.most_common(1)[0][0]
-        return unit, [as_time(value, unit) for value in self.values]
+    def time_forms(self) -> tuple[str, ...]:
+        """The forms that most values are times by; none where no value is one."""
+        return time_forms(self.values)
+
+    def times(self, form: str) -> list[datetime | None]:
+        """Return each value as a time of a form, where it is one."""
+        return [as_time(value, form) for value in self.values]
 
 
 def shapes(records: Sequence[Mapping[str, Any]]) -> dict[Path, Shape]:
@@ -117,49 +112,6 @@ def kind_of(value: object) -> str:
     return "text" if isinstance(value, str) else type(value).__name__
 
 
-def _unit(value: object) -> str | None:
-    """Return by which unit a value is a time, or None."""
-    if isinstance(value, str) and not value[:1].isspace() and _ISO.fullmatch(value.strip()):
-        return "iso"
-    seconds = _number(value)
-    if seconds is None:
-        return None
-    return next((unit for unit, n in UNITS.items() if _FROM <= seconds / n < _UNTIL), None)
-
-
-def as_time(value: object, unit: str) -> datetime | None:
-    """Return a value as a time, as landing would read it, or None."""
-    if unit == "iso":
-        return iso_time(value) if isinstance(value, str) else None
-    number = _number(value)
-    if number is None or not 0 <= number / UNITS[unit] < 253_402_300_800:
-        return None
-    return _EPOCH + timedelta(seconds=number / UNITS[unit])
-
-
-def iso_time(text: str) -> datetime | None:
-    """Return the time that ISO 8601 text names, UTC where it has no zone, or None."""
-    bare = text.strip()
-    if not _ISO.fullmatch(bare):
-        return None
-    plain = re.sub(r"\s?(?:UTC|GMT|z)$", "Z", bare).replace(",", ".").replace(" ", "T", 1)
-    try:
-        found = datetime.fromisoformat(plain.replace(" ", ""))
-    except ValueError:
-        return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        return float(value) if abs(value) < 1e18 else None
-    if isinstance(value, str) and len(value) <= 24 and _FRACTION.fullmatch(value):
-        return float(value)
-    return None
-
-
 def column_type(shape: Shape, *, is_text: bool) -> str:
     """Return the narrowest type that all values of a path fit.
 
@@ -169,7 +121,7 @@ def column_type(shape: Shape, *, is_text: bool) -> str:
             number is one. In JSON, whoever sends a number as text means text.
     """
     if is_text or set(shape.kinds) <= {"text"}:
-        return _text_type(shape.texts, numbers=is_text)
+        return text_type(shape.texts, numbers=is_text)
     kinds = set(shape.kinds)
     if kinds == {"bool"}:
         return "boolean"
@@ -186,7 +138,8 @@ def _number_type(values: Sequence[int | float]) -> str:
     return "double" if all(abs(value) <= 1e300 for value in values) else "string"
 
 
-def _text_type(texts: Sequence[str], *, numbers: bool) -> str:
+def text_type(texts: Sequence[str], *, numbers: bool) -> str:
+    """Return the narrowest type that all texts fit; that of a number only with `numbers`."""
     if all(_DATE.fullmatch(text) and _is_date(text) for text in texts):
         return "date"
     if all(iso_time(text) is not None for text in texts):
@@ -208,3 +161,22 @@ def _is_date(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def folded(text: str) -> str:
+    """Return a name in small letters and digits, so that ways to write it are one."""
+    return re.sub(r"[^a-z0-9]|(?<=.)_", "", text.casefold())
+
+
+def path_rank(path: Path, names: Sequence[str]) -> float | None:
+    """Return how well a path fits a list of names, 0 best, or None: whole first, then its end."""
+    whole, last = folded("".join(path)), folded(path[-1])
+    if whole in names:
+        return float(names.index(whole))
+    if len(path) > 1:
+        pair = folded("".join(path[-2:]))
+        if pair in names:
+            return names.index(pair) + 0.4 + len(path)
+        if last in names and last not in ("id", "name", "type", "user"):
+            return names.index(last) + 0.5 + len(path)
+    return None

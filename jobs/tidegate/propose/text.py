@@ -1,132 +1,171 @@
-"""Lines of text: JSON objects, and how delimited text is delimited. Pure."""
+"""How delimited text is delimited, by the kernel's own reader. Pure."""
 
 from __future__ import annotations
 
-import csv
-import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tidegate.landing.decoding import Window
+from tidegate.landing.errors import UnreadableError
+from tidegate.landing.scanner import Scanned, Scanner
+from tidegate.propose.shape import text_type
 from tidegate.propose.snowplow import COLUMNS, are_enriched
+from tidegate.source import Format
 
-_DELIMITERS = ",\t;|"
+_DELIMITERS = (",", "\t", ";", "|", "\x01")
 _LOOKED_AT = 200
+_MOST_TITLES = 20
+"""Lines above a header, at most."""
 _NAME = re.compile(r"[A-Za-z_][\w .:()/%#-]{0,62}")
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+_COMMENTS = ("#", "//", "--")
+_W3C = re.compile(rb"#(?:Version|Software|Fields|Date|Remark):")
+_FIELDS = b"#Fields:"
+_NULLS = ("\\N", "NULL", "null", "(null)", "NA", "N/A", "n/a", "None", "nan", "NaN", "-")
+"""What delimited text writes where there is no value."""
+_SURE = ("\\N", "NULL", "(null)")
+"""Those of them that stand for no value among text, too."""
+
+
+def is_w3c(head: bytes) -> bool:
+    """Return whether a text begins as an extended log of the W3C does."""
+    return _W3C.match(head) is not None
+
+
+def w3c_format(heads: Sequence[bytes]) -> Format:
+    """Return how extended logs are written; their columns are in `#Fields:`."""
+    delimiter = "\t"
+    for head in heads:
+        lines = head.splitlines()
+        told = next((line for line in lines if line.startswith(_FIELDS)), b"")
+        records = [line for line in lines if line and not line.startswith(b"#")]
+        if told and records:
+            columns = len(told.split()) - 1
+            delimiter = "\t" if records[0].count(b"\t") + 1 == columns else " "
+            break
+    return Format(type="csv", delimiter=delimiter, quote=None)
 
 
 @dataclass(frozen=True)
-class Dialect:
-    """How a line is split.
+class _Dialect:
+    """A way to split lines, and how well it does.
 
     Attributes:
-        delimiter: between columns.
-        quote: around what holds a delimiter, or None.
-        header: whether the first line names the columns.
-        names: of the columns; `_c0`, … where there are none.
-        are_known: whether the names are those of a known format, and stand in no file.
+        form: the way.
+        columns: how many most records have.
+        share: of the lines, those in records of so many columns; 0 if that is one.
     """
 
-    delimiter: str
-    quote: str | None
-    header: bool
-    names: tuple[str, ...]
-    are_known: bool = False
+    form: Format
+    columns: int
+    share: float
 
 
-def json_record(line: bytes) -> dict[str, Any]:
-    """Return the JSON object of a line.
-
-    Raises:
-        ValueError: it holds something else; the message says what.
-    """
-    if not line.strip():
-        raise ValueError("the line is empty")
-    try:
-        text = line.decode()
-        found = json.loads(text, parse_constant=_refuse)
-    except UnicodeDecodeError as error:
-        raise ValueError("the line is not UTF-8") from error
-    except json.JSONDecodeError as error:
-        if error.msg == "Extra data" and text[error.pos :].lstrip().startswith("{"):
-            raise ValueError(
-                "several JSON objects in one line, without a line feed between"
-            ) from error
-        if line.strip() in (b"{", b"[") or error.pos >= len(text.rstrip()):
-            raise ValueError(f"the line ends within a JSON value ({error.msg})") from error
-        raise ValueError(f"not JSON at column {error.colno} ({error.msg})") from error
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"expected a JSON object, got a {type(found).__name__}")
-    return found
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def guess_dialect(files: Sequence[Sequence[bytes]], *, is_tsv: bool = False) -> Dialect:
+def guess_csv(heads: Sequence[bytes], *, is_tsv: bool = False, encoding: str = "utf-8") -> Format:
     """Return how delimited files of one source are written.
 
     Args:
-        files: the first lines of each.
+        heads: whole lines from the beginning of each, in UTF-8.
         is_tsv: whether their names say that tabs are between.
+        encoding: that the files are written in.
     """
-    texts = [
-        line.decode(errors="replace") for lines in files for line in lines[:_LOOKED_AT] if line
-    ][: _LOOKED_AT * 4]
-    wanted = "\t" + _DELIMITERS if is_tsv else _DELIMITERS
-    delimiter = max(dict.fromkeys(wanted), key=lambda each: _agreement(texts, each, '"'))
-    quote: str | None = '"'
-    quoted = sum(_has_quoted(text, delimiter) for text in texts)
-    if (delimiter == "\t" and not quoted) or _agreement(texts, delimiter, None) > _agreement(
-        texts, delimiter, '"'
-    ):
-        quote = None
-    bare = Dialect(delimiter, quote, header=False, names=())
-    firsts = [split_line(lines[0].decode(errors="replace"), bare) for lines in files if lines]
-    seconds = [
-        split_line(line.decode(errors="replace"), bare) for lines in files for line in lines[1:20]
-    ]
+    delimiters = dict.fromkeys(("\t", *_DELIMITERS) if is_tsv else _DELIMITERS)
+    tried = [
+        _tried(heads, Format(type="csv", delimiter=delimiter, quote=quote, escape=escape, header=False,
+                             encoding=encoding))
+        for delimiter in delimiters
+        for quote, escape in (('"', None), ('"', "\\"), (None, None), ("'", None))
+        if quote != "'" or any(b"'" in head for head in heads)
+    ]  # fmt: skip
+    best = max(tried, key=lambda dialect: (round(dialect.share, 3), dialect.columns))
+    form = best.form
+    if form.delimiter == "\t" and not any(b'"' in head for head in heads):
+        form = form.model_copy(update={"quote": None})
+    form = form.model_copy(update={"comment": _comment(heads, form, best.columns)})
+    form = form.model_copy(update={"skip": _titles(heads, form, best.columns)})
+    firsts = [next(_cells(head, form), []) for head in heads]
+    seconds = [cells for head in heads for cells in list(_cells(head, form))[1:20]]
     if are_enriched([*firsts, *seconds]):
-        return Dialect(delimiter, quote, False, COLUMNS, are_known=True)
-    header = _is_header(firsts, seconds)
-    names = firsts[0] if header else [f"_c{at}" for at in range(len(firsts[0]))]
-    return Dialect(delimiter, quote, header, tuple(names))
+        return form.model_copy(update={"header": COLUMNS})
+    return form.model_copy(update={"header": _is_header(firsts, seconds)})
 
 
-def split_line(text: str, dialect: Dialect) -> list[str]:
-    """Return the cells of a line.
+def guess_nulls(records: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the texts that stand for no value in delimited records, the empty text first.
 
-    Raises:
-        csv.Error: a cell is too long, or a quote has no end.
+    A text such as `-` is one only in a column whose other values are all numbers, times or dates.
     """
-    if dialect.quote is None:
-        return text.split(dialect.delimiter)
-    reader = csv.reader([text], delimiter=dialect.delimiter, quotechar=dialect.quote)
-    return next(reader, [])
+    columns: dict[str, Counter[str]] = {}
+    for record in records:
+        for name, value in record.items():
+            columns.setdefault(name, Counter())[str(value).strip()] += 1
+    found = {text for texts in columns.values() for text in _SURE if text in texts}
+    for texts in columns.values():
+        marks = [text for text in _NULLS if text in texts]
+        others = [text for text in texts if text not in marks]
+        if marks and others and text_type(others, numbers=True) != "string":
+            found.update(marks)
+    return ("", *(text for text in _NULLS if text in found))
 
 
-def _agreement(texts: Sequence[str], delimiter: str, quote: str | None) -> tuple[float, int]:
-    """Return which share of lines have the usual number of columns, if above one, and that number."""
-    dialect = Dialect(delimiter, quote, header=False, names=())
-    counts: Counter[int] = Counter()
-    for text in texts:
-        try:
-            counts[len(split_line(text, dialect))] += 1
-        except csv.Error:
-            counts[0] += 1
-    [(columns, lines)] = counts.most_common(1) or [(0, 0)]
-    return (lines / len(texts), columns) if columns > 1 else (0.0, columns)
+def _comment(heads: Sequence[bytes], form: Format, columns: int) -> str | None:
+    """Return how lines begin that are no records: they have other columns than the others have."""
+    records = [record for head in heads for record in _scanned(head, form) if record.raw.strip()]
+    for mark in _COMMENTS:
+        marked = [len(each.fields) for each in records if each.raw.startswith(mark.encode())]
+        if 0 < len(marked) < len(records) and columns not in marked and columns > 1:
+            return mark
+    return None
 
 
-def _has_quoted(text: str, delimiter: str) -> bool:
-    at = re.escape(delimiter)
-    return re.search(rf'(^|{at})"[^"]*"($|{at})', text) is not None
+def _tried(heads: Sequence[bytes], form: Format) -> _Dialect:
+    widths: Counter[int] = Counter()
+    every = 0
+    for head in heads:
+        every += sum(1 for line in head.splitlines()[:_LOOKED_AT] if line.strip())
+        for record in _scanned(head, form):
+            if record.raw.strip():
+                widths[len(record.fields)] += 1 + record.raw.count(b"\n")
+    columns, lines = max(widths.items(), key=lambda each: (each[1], each[0]), default=(0, 0))
+    return _Dialect(form, columns, min(lines / max(every, 1), 1.0) if columns > 1 else 0.0)
+
+
+def _scanned(head: bytes, form: Format) -> Iterator[Scanned]:
+    """Yield the first records of a text; none behind a quote that has no end."""
+    window = Window(iter([head]))
+    for _ in range(form.skip):
+        window.skip_line()
+    scanner = Scanner(window, form)
+    try:
+        while window.line <= _LOOKED_AT:
+            window.fill(1)
+            if not window.remaining:
+                return
+            record = scanner.read()
+            if record is not None:
+                yield record
+    except UnreadableError:
+        return
+
+
+def _cells(head: bytes, form: Format) -> Iterator[list[str]]:
+    for record in _scanned(head, form):
+        if record.raw.strip():
+            yield [cell.decode(errors="replace") for cell in record.fields]
+
+
+def _titles(heads: Sequence[bytes], form: Format, columns: int) -> int:
+    """Return how many lines stand above the header, as in reports that begin with a title."""
+    found = set()
+    for head in heads:
+        lines = [(record.line, len(record.fields)) for record in _scanned(head, form)]
+        first = next((line for line, width in lines if width == columns), 1)
+        found.add(first - 1)
+    titles = found.pop() if len(found) == 1 else 0
+    return titles if titles <= _MOST_TITLES and form.comment is None else 0
 
 
 def _is_header(firsts: Sequence[Sequence[str]], seconds: Sequence[Sequence[str]]) -> bool:

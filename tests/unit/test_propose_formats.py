@@ -1,0 +1,218 @@
+"""What files are, by how they begin: formats, dialects of delimited text, and times of a producer's own."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from tidegate.errors import TidegateError
+from tidegate.propose.exports import EXPORTS, known_export
+from tidegate.propose.formats import Head, guess_format
+from tidegate.propose.text import guess_csv, guess_nulls
+from tidegate.propose.times import as_time, time_forms
+from tidegate.source import Format, split_path
+
+
+def guessed(*bodies: bytes, name: str = "sample.txt", whole: bool = True) -> Format:
+    heads = [Head(f"{at}-{name}", body, whole) for at, body in enumerate(bodies)]
+    return guess_format(heads).form
+
+
+# -- delimited text --------------------------------------------------------------------------------
+
+ROWS = [f"e{n},2026-05-01 10:00:{n:02d},a b {n}" for n in range(20)]
+
+
+def csv(*lines: str) -> bytes:
+    return ("\n".join(["id,at,note", *(lines or ROWS)]) + "\n").encode()
+
+
+def test_quotes_within_values_that_a_backslash_escapes_are_seen() -> None:
+    form = guess_csv(
+        [csv(*(f'e{n},2026-05-01 10:00:{n:02d},"say \\"hi\\", {n}"' for n in range(20)))]
+    )
+    assert (form.delimiter, form.quote, form.escape, form.header) == (",", '"', "\\", True)
+
+
+def test_doubled_quotes_need_no_escape() -> None:
+    form = guess_csv(
+        [csv(*(f'e{n},2026-05-01 10:00:{n:02d},"say ""hi"", {n}"' for n in range(20)))]
+    )
+    assert (form.quote, form.escape) == ('"', None)
+
+
+def test_line_breaks_within_quotes_are_part_of_a_value() -> None:
+    form = guess_csv(
+        [csv(*(f'e{n},2026-05-01 10:00:{n:02d},"two\nlines, {n}"' for n in range(20)))]
+    )
+    assert (form.delimiter, form.quote, form.header) == (",", '"', True)
+
+
+def test_lines_that_begin_with_a_sign_and_have_no_columns_are_comments() -> None:
+    form = guess_csv([b"# written by a job\n" + csv() + b"# the end\n"])
+    assert (form.comment, form.skip, form.header) == ("#", 0, True)
+
+
+def test_values_that_begin_with_a_sign_are_no_comments() -> None:
+    form = guess_csv([csv(*(f"#{n},2026-05-01 10:00:{n:02d},x" for n in range(20)))])
+    assert form.comment is None
+
+
+def test_titles_above_the_header_are_skipped() -> None:
+    form = guess_csv([b"Daily report\nby the shop\n" + csv()])
+    assert (form.skip, form.header, form.comment) == (2, True, None)
+
+
+def test_hives_columns_are_seen() -> None:
+    body = "\n".join(f"e{n}\x012026-05-01 10:00:{n:02d}\x01x" for n in range(9)).encode()
+    assert guessed(body).delimiter == "\x01"
+
+
+def test_text_that_is_not_utf_8_is_taken_for_windows_1252_and_said_to_be_a_guess() -> None:
+    body = csv(*(f"e{n},2026-05-01 10:00:{n:02d},caf\u00e9" for n in range(9)))
+    guess = guess_format([Head("a.csv", body.decode().encode("latin-1"), True)])
+    assert guess.form.encoding == "windows-1252"
+    assert "which encoding" in guess.undecided[0][0]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_wide_characters_are_seen(encoding: str) -> None:
+    form = guessed(csv().decode().encode(encoding), name="a.csv")
+    assert (form.delimiter, form.header) == (",", True)
+    bare = encoding.endswith(("-le", "-be"))
+    assert form.encoding == (encoding.replace("16-", "16") if bare else "utf-8")
+
+
+def test_a_byte_that_is_no_utf_8_in_one_line_of_many_is_a_fault_of_that_line() -> None:
+    body = csv() + b"e99,2026-05-01 10:00:59,\xff\n"
+    assert guessed(body, name="a.csv").encoding == "utf-8"
+
+
+@pytest.mark.parametrize(
+    ("values", "nulls"),
+    [
+        (["1", "2", "-"], ("", "-")),
+        (["a", "b", "-"], ("",)),
+        (["a", "b", "\\N"], ("", "\\N")),
+        (["a", "NULL"], ("", "NULL")),
+        (["a", "None"], ("",)),
+        (["1.5", "NA", "n/a"], ("", "NA", "n/a")),
+        (["2026-05-01", "null"], ("", "null")),
+        (["-", "-"], ("",)),
+        ([], ("",)),
+    ],
+)
+def test_marks_of_no_value_are_told_from_text(values: list[str], nulls: tuple[str, ...]) -> None:
+    assert guess_nulls({"x": value} for value in values) == nulls
+
+
+# -- formats ---------------------------------------------------------------------------------------
+
+
+def test_logs_with_directives_are_read_by_them() -> None:
+    head = b"#Version: 1.0\n#Fields: date time c-ip\n"
+    tabs = guessed(head + b"2026-05-01\t10:00:00\t192.0.2.1\n")
+    assert (tabs.type, tabs.delimiter, tabs.quote) == ("csv", "\t", None)
+    assert guessed(head + b"2026-05-01 10:00:00 192.0.2.1\n").delimiter == " "
+
+
+def test_an_access_log_is_seen() -> None:
+    line = b'192.0.2.1 - frank [01/May/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 5\n'
+    assert guessed(line).type == "access_log"
+
+
+@pytest.mark.parametrize(
+    ("found", "records"),
+    [
+        ({"Records": [{"a": 1}, {"a": 2}]}, "Records"),
+        ({"meta": {"n": 2}, "data": {"events": [{"a": 1}]}}, "data.events"),
+        ({"a.b": [{"a": 1}]}, "`a.b`"),
+    ],
+)
+@pytest.mark.parametrize("whole", [True, False])
+def test_events_inside_an_object_are_found_by_their_path(
+    found: dict[str, object], records: str, whole: bool
+) -> None:
+    body = json.dumps(found).encode()
+    form = guessed(body if whole else body[:-4], name="a.json", whole=whole)
+    assert form.records == records
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a": 1, "items": [{"b": 1}]}\n{"a": 2, "items": []}\n',
+        b'{"a": 1, "items": [{"b": 1}]}{"a": 2, "items": []}',
+        b'{"a": 1, "list": [1, 2]}',
+        b'[{"a": 1},\n{"a": 2}]',
+        b'{\n  "a": 1\n}\n',
+    ],
+)
+def test_objects_of_their_own_are_events(body: bytes) -> None:
+    form = guessed(body, name="a.json")
+    assert (form.type, form.records) == ("json", None)
+
+
+@pytest.mark.parametrize(
+    ("bodies", "expected"),
+    [
+        ([b"", b"\n"], "the samples have no line"),
+        ([b'{"a": 1}\n', b"a,b\n1,2\n"], "several formats"),
+        ([b"PAR1\x00", b'{"a": 1}\n'], "several formats"),
+        ([bytes(range(256)) * 4], "not text"),
+        ([b"\x00\x00\x00\x00"], "not text"),
+        ([b'{"a": "caf\xe9"}\n'], "json that is not UTF-8"),
+        (['{"a": 1}\n'.encode("utf-16")], "json that is not UTF-8"),
+    ],
+)
+def test_what_is_no_sample_of_one_source_is_refused(bodies: list[bytes], expected: str) -> None:
+    with pytest.raises(TidegateError, match=expected) as caught:
+        guessed(*bodies)
+    assert caught.value.todo
+
+
+# -- times -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("01/May/2026:12:00:00 +0200", "%d/%b/%Y:%H:%M:%S %z"),
+        ("01.05.2026 10:00:00", "%d.%m.%Y %H:%M:%S"),
+        ("2026/05/01 10:00:00", "%Y/%m/%d %H:%M:%S"),
+        ("Fri, 01 May 2026 10:00:00 +0000", "%a, %d %b %Y %H:%M:%S %z"),
+        ("20260501100000", "%Y%m%d%H%M%S"),
+        ("2026-05-01T10:00:00Z", "iso"),
+        ("1777629600", "epoch_s"),
+        (1_777_629_600_000, "epoch_ms"),
+        ("1777629600000000", "epoch_us"),
+    ],
+)
+def test_forms_of_times_are_found(text: object, form: str) -> None:
+    assert time_forms([text]) == (form,)
+    assert as_time(text, form) == datetime(2026, 5, 1, 10, tzinfo=UTC)
+
+
+def test_days_and_months_that_may_be_each_other_give_both_forms_until_a_day_is_above_12() -> None:
+    values = ["01/05/2026 10:00:00", "02/05/2026 10:00:00"]
+    assert set(time_forms(values)) == {"%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S"}
+    assert time_forms([*values, "13/05/2026 10:00:00"]) == ("%d/%m/%Y %H:%M:%S",)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1", "99999999999999999999", "2026-05-01", "x" * 99, True, None]
+)
+def test_what_is_no_time_has_no_form(text: object) -> None:
+    assert time_forms([text]) == ()
+
+
+# -- exports ---------------------------------------------------------------------------------------
+
+
+def test_no_two_exports_are_told_by_the_same_fields() -> None:
+    for export in EXPORTS:
+        if export.signs:
+            assert known_export({split_path(sign) for sign in export.signs}) is export
+    assert known_export(set()) is None
