@@ -173,11 +173,11 @@ class Dumps:
         files = list(listed.read)
         ways = self.source.complete
         if ways.marker is not None:
-            return self._by_marker(hour, files)
+            return self._by_marker(hour, listed)
         if ways.manifest is not None:
             return self._by_manifest(hour, listed)
         if not files:
-            return Completeness(False, self._none(hour))
+            return Completeness(False, self._none(hour, listed))
         # Nobody vouches for these: what holds a place for a file that is still to come looks the same.
         hollow = [file.name for file in files if not file.size and file.fault is None]
         if hollow:
@@ -349,12 +349,15 @@ class Dumps:
             return frozenset()  # that holds the hour
         return frozenset(manifest.files) if manifest is not None else frozenset()
 
-    def _by_marker(self, hour: datetime, files: list[DumpFile]) -> Completeness:
+    def _by_marker(self, hour: datetime, listed: HourFiles) -> Completeness:
         name = self._named(hour)
+        files = list(listed.read)
         if not self._exists(name):
             return Completeness(False, f"no marker {self.template.root}{name} yet, {_count(files)}")
         if not files:
-            return Completeness(False, f"the marker {name} is there, but {self._none(hour)}")
+            return Completeness(
+                False, f"the marker {name} is there, but {self._none(hour, listed)}"
+            )
         return Completeness(True, f"the marker {name} is there, {_count(files)}")
 
     def _by_manifest(self, hour: datetime, listed: HourFiles) -> Completeness:
@@ -369,14 +372,21 @@ class Dumps:
                 False, f"no manifest {self.template.root}{name} yet, {_count(files)}"
             )
         if not files:
-            return Completeness(False, f"the manifest {name} is there, but {self._none(hour)}")
+            return Completeness(
+                False, f"the manifest {name} is there, but {self._none(hour, listed)}"
+            )
         if self.source.repeated_files == "once" and any(
             file.name not in manifest.files for file in files
         ):
             files = list(self._with_etags(hour, listed).read)
         there = {file.name: file.size for file in files}
         wanted = {entry: declared.size for entry, declared in manifest.files.items()}
-        wrong = [f"{entry} is missing" for entry in wanted if entry not in there]
+        unread = {each.name: each.reason for each in listed.unread}
+        wrong = [
+            f"{entry} is not read: {unread[entry]}" if entry in unread else f"{entry} is missing"
+            for entry in wanted
+            if entry not in there
+        ]
         wrong += [
             f"{entry} has {there[entry]} bytes, not {size}"
             for entry, size in wanted.items()
@@ -394,8 +404,9 @@ class Dumps:
     def _exists(self, name: str) -> bool:
         return any(file.name == name for file in self._store.listing(name))
 
-    def _none(self, hour: datetime) -> str:
-        return f"there is no file {self.template.pattern(hour)} for {hour_text(hour)}"
+    def _none(self, hour: datetime, listed: HourFiles) -> str:
+        none = f"there is no file {self.template.pattern(hour)} for {hour_text(hour)}"
+        return "; ".join([none, *listed.notes()])
 
 
 class Opener:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from conftest import MakeProject
 from project import HOUR, NOON, Project, event
 from s3server import s3_client, s3_server
 from tidegate.query import connect
@@ -18,6 +19,7 @@ from tidegate.settings import S3Access
 from tidegate.source import Source
 from tidegate.steps.land import land
 from tidegate.steps.publish import publish_events
+from tidegate.steps.reconcile import differences
 from tidegate.steps.verify import verify
 from tidegate.steps.work import Work
 from tidegate.tables import events
@@ -96,7 +98,10 @@ def test_an_hour_of_files_that_do_not_match_is_missing_and_says_what_is_there(
     assert "1 file was not read: a.ndjson (does not match *.json)" in landed.describe()
 
 
-def test_repeated_files_are_landed_once_where_the_source_says_so(project: Project) -> None:
+def test_repeated_files_are_landed_once_where_the_source_says_so(
+    make_project: MakeProject, engine: str
+) -> None:
+    project = make_project(engine=engine)
     no_ids = {"event_time": "at", "user_id": "user"}
     for name in ("a", "b", "c"):
         project.put(f"{HERE}/{name}.json", [event(int(name == "c"), NOON)])
@@ -174,6 +179,8 @@ def test_files_that_can_not_be_read_hold_their_hour_and_no_other(
     assert len(rows) == len(BAD)
     with connect(project.settings) as connection:
         assert len(held(connection)) == len(BAD)
+    # Their files have not changed, so there is nothing to land again.
+    assert differences(project.settings, source, NOON + 12 * HOUR) == []
 
 
 def test_a_folder_that_is_named_like_a_file_is_told(project: Project) -> None:

@@ -401,6 +401,25 @@ def test_a_manifest_completes_when_all_it_names_is_there_with_its_size(place: Pl
     assert "c.json is not in it" in _incomplete(dumps)
 
 
+def test_a_file_that_a_manifest_names_and_that_is_not_read_is_told_apart_from_a_missing_one(
+    place: Place,
+) -> None:
+    dumps = place.dumps(f"{FOLDERS}/*.json", complete={"manifest": "_manifest"})
+    for name in ("a.json", "b.ndjson"):
+        place.put(f"{HERE}/{name}", LINE)
+    place.put(f"{HERE}/_manifest", b'["a.json", "b.ndjson", "c.json"]')
+    why = _incomplete(dumps)
+    assert "b.ndjson is not read: does not match *.json" in why
+    assert "c.json is missing" in why
+
+
+def test_who_waits_for_files_is_told_what_is_there_instead(place: Place) -> None:
+    place.put(f"{HERE}/b.ndjson", LINE)
+    for complete in ({"after": "1s"}, {"files": 1}):
+        why = _incomplete(place.dumps(f"{FOLDERS}/*.json", complete=complete))
+        assert why.endswith("1 file was not read: b.ndjson (does not match *.json)")
+
+
 def test_a_broken_manifest_completes_nothing_and_says_so(place: Place) -> None:
     place.put(f"{HERE}/a.json.gz", gzip.compress(LINE))
     place.put(f"{HERE}/_manifest", b"[not json")
