@@ -21,6 +21,7 @@ from tidegate.source import RAW_LINE
 from tidegate.source.sql import DUMP_HOUR, is_dump_hour, reads_raw_line
 
 _FIELDS = "tidegate_fields"
+_ROWS = "tidegate_rows"
 
 
 def evaluate(
@@ -96,8 +97,10 @@ def _one(
 def _query(fields: pa.Table, sql: str, connection: duckdb.DuckDBPyConnection) -> pa.Array:
     connection.register(_FIELDS, fields)
     try:
+        # A cast of a member of a struct would be made of all rows first, those that the expression leaves out too.
         out = connection.execute(
-            f"SELECT CAST(({sql}\n) AS VARCHAR) AS v FROM {_FIELDS}"
+            f"WITH {_ROWS} AS MATERIALIZED (SELECT * FROM {_FIELDS}) "
+            f"SELECT CAST(({sql}\n) AS VARCHAR) AS v FROM {_ROWS}"
         ).to_arrow_table()
     finally:
         connection.unregister(_FIELDS)
