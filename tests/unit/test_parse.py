@@ -9,11 +9,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from kernel import HOUR, NOON, Row, rows_of, source_of
+from kernel import HOUR, LINES, NOON, Row, rows_of, source_of
 from tidegate.errors import TidegateError
 from tidegate.landing import json_lines
 from tidegate.landing.limits import MAX_LINE_BYTES, MAX_RAW_BYTES
@@ -343,6 +344,12 @@ VALUES = {
     "double beyond its range": _unfit('"x":"1e400"'),
     "float beyond its range": _unfit('"y":"1e39"'),
     "float": _with('"y":0.25', y=0.25),
+    "float of the middle of two": _with('"y":1.000000059604644775390625', y=1.0),
+    "float beside the middle of two": _with('"y":1.0000000596046447753906251', y=1 + 2**-23),
+    "float beside the middle of two, as text": _with(
+        '"y":"1.0000000596046447753906251"', y=1 + 2**-23
+    ),
+    "float of the smallest that is no zero": _with('"y":1e-45', y=2**-149),
     "string of a number": _with('"s":12.70', s="12.70"),
     "string of an object": _with('"s":{"a": [1]}', s='{"a":[1]}'),
     "string empty": _with('"s":""', s=""),
@@ -584,6 +591,45 @@ def test_an_expression_that_fails_on_a_value_costs_that_line_only(copies: int) -
         (None, 0),
     ] * copies
     assert rows[1]["_detail"] == "less: expected a value, got an error of its expression"
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [
+        ("decimal(38,20)", "123456789012345678901"),
+        ("decimal(38,38)", "1"),
+        ("decimal(38,38)", "-1e0"),
+        ("decimal(38,38)", "99"),
+        ("decimal(6,2)", "1e30"),
+        ("decimal(6,2)", "9" * 76),
+        # Of 256 bits this is 1, at any number of digits behind the point that is read.
+        ("decimal(6,2)", str(pow(5**15, -1, 2**241))),
+        ("decimal(38,38)", str(pow(5**38, -1, 2**218))),
+    ],
+)
+def test_a_number_beyond_its_decimal_is_never_another_number(kind: str, number: str) -> None:
+    source = source_of(columns={"d": {"path": "d", "type": kind}})
+    lines = [f'{{{GOOD},"d":0.5}}' for _ in range(60)]
+    rows = rows_of(source, [*lines, f'{{{GOOD},"d":{number}}}', *lines])
+    assert [row["_reason"] for row in rows] == [*[None] * 60, "bad_value", *[None] * 60]
+    assert {Decimal(row["d"]) for row in rows if row["_reason"] is None} == {Decimal("0.5")}
+
+
+@pytest.mark.parametrize("copies", [1, 60])
+def test_a_cast_is_made_of_those_members_only_that_the_expression_casts(copies: int) -> None:
+    guarded = "CASE WHEN regexp_full_match(user.id, '[0-9]+') THEN CAST(user.id AS INT) END"
+    source = source_of(
+        fields={**LINES["fields"], "user_id": "user.id"},
+        columns={
+            "guarded": {"sql": guarded, "type": "int"},
+            "tried": {"sql": "TRY(CAST(user.id AS INT))", "type": "int"},
+        },
+    )
+    lines = [f'{{{GOOD},"user":{{"id":"{user}"}}}}' for user in ("anna", "12") * copies]
+    rows = rows_of(source, lines)
+    assert [row["_reason"] for row in rows] == [None] * 2 * copies
+    assert [row["guarded"] for row in rows] == [None, 12] * copies
+    assert [row["tried"] for row in rows] == [None, 12] * copies
 
 
 def test_an_expression_with_an_unknown_function_is_an_error_of_the_source() -> None:

@@ -88,8 +88,10 @@ def _directly(values: pa.Array, kind: str, target: pa.DataType) -> pa.Array | No
 def _to_decimal(values: pa.Array, target: pa.DataType) -> pa.Array | None:
     if pa.types.is_integer(values.type):
         values = values.cast(pa.decimal128(20, 0))
+    # Arrow does not see what overflows 128 bits. Zeros at the end are added, and digits counted, in 256.
+    wide = pa.decimal256(target.precision, target.scale)
     try:
-        return values.cast(target)
+        return values.cast(wide).cast(target)
     except pa.ArrowInvalid:  # a digit would be lost: text decides which
         return None
 

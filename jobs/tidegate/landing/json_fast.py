@@ -1,10 +1,10 @@
 """The fields of many lines of JSON at once, by Arrow's reader.
 
 That reader is as strict as RFC 8259, and it refuses an object that has a wanted name twice. It gives numbers
-exactly or not at all. Three wrong things it accepts, so lines that may have them are kept from it: bytes that are not
-UTF-8, `NaN` and `Infinity`, and NUL bytes, at which it stops. It knows nothing of lines. But each line that it is
-given begins with `{` and ends with `}`, and after `}`, a line feed and `{` an object can't go on. So if it finds
-as many objects as there are lines, each line is one object.
+exactly or not at all. Four wrong things it accepts, so lines that may have them are kept from it: bytes that are not
+UTF-8, `NaN` and `Infinity`, NUL bytes, at which it stops, and decimals with so many digits that they overflow. It knows
+nothing of lines. But each line that it is given begins with `{` and ends with `}`, and after `}`, a line feed and `{`
+an object can't go on. So if it finds as many objects as there are lines, each line is one object.
 
 Whatever it refuses is left to `json_exact`.
 """
@@ -74,7 +74,7 @@ class Kinds:
             return None
         # Some digits more than the columns have, so that a number with too many is found by itself.
         scales = [int(kind[:-1].partition(",")[2]) for kind in types if kind.startswith("decimal")]
-        return pa.decimal128(38, min(38, max([*scales, 9]) + 6))
+        return pa.decimal256(76, min(38, max([*scales, 9]) + 6))
 
 
 def _fields(tree: Tree, above: Names, types: Mapping[Names, pa.DataType]) -> list[pa.Field]:

@@ -32,6 +32,8 @@ _SPACE[[9, 13, 32]] = True
 _MOST_SPACE = 4
 """White space at a line's end that is looked through before the line is read by itself."""
 _SEVERAL = r"\}[ \t\r]*\{"
+_LONG_NUMBER = "[0-9]{28}"
+"""Of a decimal of 256 bits that overflows, with at most 38 digits behind the point, half of all digits at least."""
 _TRAPS = (b"NaN", b"Inf", b"\0")
 
 
@@ -88,6 +90,8 @@ class JsonLines:
 
     def _fast(self, lines: _Lines, plain: Mask, schema: pa.Schema) -> tuple[Records, Mask]:
         """Return the records of a block, and which of them have to be read by themselves."""
+        if any(pa.types.is_decimal(kind) for kind in self._kinds.types.values()):
+            plain = plain & ~lines.long_numbers()
         data, ends = lines.data, lines.ends
         if not plain.all():
             data, ends = lines.without(~plain)
@@ -244,6 +248,14 @@ class _Lines:
         if len(trap) == 1:
             return True
         return bool(((self._bytes[:-2] == trap[0]) & (self._bytes[2:] == trap[2])).any())
+
+    def long_numbers(self) -> Mask:
+        """Return which lines may have a number with so many digits that it overflows a decimal."""
+        # Of so many digits in a row three stand at places that are multiples of eight.
+        digits = (self._bytes[::8] >= ord("0")) & (self._bytes[::8] <= ord("9"))
+        if not (digits[:-2] & digits[1:-1] & digits[2:]).any():
+            return np.zeros(self.count, np.bool_)
+        return mask_of(pc.match_substring_regex(self.raw, _LONG_NUMBER))
 
     def without(self, which: Mask) -> tuple[bytes, Ints]:
         """Return the lines with an empty object in place of some, and where each ends."""
