@@ -412,6 +412,13 @@ def test_rows_that_a_file_declares_and_does_not_have_are_missed() -> None:
     assert "number of rows" in refused(whole.replace(total, b"\x16\xc4\x79\x19")).what
 
 
+def test_a_row_group_without_rows_that_declares_some_is_no_file_without_rows() -> None:
+    whole = written({"id": pa.array([str(n) for n in range(7_777)])}).getvalue()
+    # The number of values of the column, which comes before those of rows: a zigzag varint, here of -65.
+    bent = whole.replace(b"\x16\xc2\x79", b"\x16\x81\x01", 1)
+    assert "number of rows" in refused(bent).what
+
+
 def test_damaged_pages_are_never_rows() -> None:
     values = [f"{n:06d}" for n in range(5_000)]
     whole = written(

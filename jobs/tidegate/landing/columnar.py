@@ -145,7 +145,9 @@ def _batches(
 
     with _readable(f"its row group {group + 1} is damaged"):
         # A dictionary may hide how long values are, so that some of them are read first.
-        probe = next(batches(_PROBE_ROWS))
+        probe = next(batches(_PROBE_ROWS), None)
+        if not probe:  # fewer rows than it declares: their number will not be the file's
+            return
         row = max(probe.nbytes / len(probe), metadata.total_byte_size / metadata.num_rows, 1)
         yield from batches(max(1, min(_MAX_ROWS, int(BATCH_BYTES / row))))
 
