@@ -61,10 +61,11 @@ _PARTS: Sequence[tuple[str, str]] = (
     ("values whose quotes are closed", rf'(?: (?P<rest>(?:[^"]|"{_TEXT}")*+))?\Z'),
 )
 """The parts of a line: what is expected there, and its pattern."""
-_LINE, *_STARTS = (
-    re.compile("".join(pattern for _, pattern in _PARTS[:count]), re.DOTALL)
-    for count in (len(_PARTS), *range(len(_PARTS)))
-)
+_STARTS = [
+    re.compile("".join(pattern for _, pattern in _PARTS[: count + 1]), re.DOTALL)
+    for count in range(len(_PARTS))
+]
+_LINE = _STARTS[-1]
 _REQUEST = re.compile(REQUEST + r"\Z")
 _ESCAPE = re.compile(rb'\\(?:x([0-9A-Fa-f]{2})|(["\\bfnrtv]))')
 _ESCAPES = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
@@ -132,11 +133,13 @@ def _rfc3339(time: str) -> str:
 
 def _other_form(text: str) -> Line:
     """Return the fault of a line, with the first part that is not there."""
-    for (expected, _), start in zip(reversed(_PARTS), reversed(_STARTS), strict=True):
+    at = 0
+    for (expected, _), start in zip(_PARTS, _STARTS, strict=True):
         match = start.match(text)
-        if match is not None:
-            return _not_access_log(expected, match.end())
-    raise AssertionError("the empty pattern matches every line")
+        if match is None:
+            return _not_access_log(expected, at)
+        at = match.end()
+    raise AssertionError("a line that has all parts is no fault")
 
 
 def _not_access_log(expected: str, at: int) -> Line:
