@@ -372,6 +372,11 @@ def test_a_source_needs_no_more_than_the_format() -> None:
     assert source_of().defined_as(source.definition()).format == source.format
 
 
+def test_the_time_of_a_source_may_be_another_one() -> None:
+    source = source_of(**{**SOURCE, "fields": {"event_time": "dump_hour"}})
+    assert landed(source, COMMON)[0]["event_time"] == "2024-03-01 12:00:00"
+
+
 def test_what_is_personal_is_hashed_or_dropped_before_anything_sees_it() -> None:
     source = source_of(**{**SOURCE, "pii": {"host": "drop", "user": "drop"}})
     rows = landed(source, f"{COMBINED}\nann {COMMON}\n")
@@ -386,5 +391,7 @@ def test_columns_that_access_logs_do_not_have_are_a_fault_of_the_source_file() -
     assert caught.value.faults == [
         "fields.user_id: no column 'usr' in files of access_log; did you mean 'user'?"
     ]
+    with pytest.raises(SourceError, match="ISO 8601 already; leave out format"):
+        source_of(**{**SOURCE, "fields": {"event_time": {"path": "time", "format": "%d/%b/%Y"}}})
     with pytest.raises(SourceError, match="only csv takes delimiter; this is access_log"):
         source_of(**{**SOURCE, "format": {"type": "access_log", "delimiter": " "}})

@@ -161,6 +161,22 @@ def test_a_log_lands_with_its_date_and_time_and_without_what_is_personal() -> No
     assert "192.0.2" not in repr(rows)
 
 
+def test_a_time_of_two_columns_needs_both() -> None:
+    paths = {"event_time": {"paths": ["date", "time"]}}
+    source = source_of(format={"type": "csv", **LOG}, fields=paths, columns={})
+    text = CLOUDFRONT.replace("2026-05-01", "2024-03-01").replace("\t10:", "\t12:")
+    assert [row["event_time"] for row in landed(source, text)] == [
+        "2024-03-01 12:01:02",
+        "2024-03-01 12:02:02",
+    ]
+    with pytest.raises(UnreadableError, match="lacks 'time'"):
+        landed(source, text.replace(" time", " when"))
+    hourly = source_of(
+        format={"type": "csv", **LOG}, fields={"event_time": "dump_hour"}, columns={}
+    )
+    assert [row["_reason"] for row in landed(hourly, text)] == [None, None]
+
+
 def test_of_the_columns_of_an_expression_one_is_enough() -> None:
     either = {"event_time": {"sql": "coalesce(born, made)"}}
     source = source_of(format={"type": "csv"}, fields=either, columns={})

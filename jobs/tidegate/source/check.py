@@ -18,7 +18,7 @@ from tidegate.source.model import (
     Source,
 )
 from tidegate.source.paths import join_path, split_path
-from tidegate.source.refs import Column, FieldRef
+from tidegate.source.refs import Column, FieldRef, TimeRef
 from tidegate.source.sql import RAW_LINE, bind_faults, reads_raw_line
 from tidegate.template import Template, may_share_files
 
@@ -50,6 +50,10 @@ def reference_faults(refs: Mapping[str, FieldRef], form: Format) -> Iterator[str
         yield from _flat_faults(users, form)
     elif form.type == "json":
         yield from _prefix_faults(users)
+    if form.type == "access_log":
+        for key, ref in refs.items():
+            if isinstance(ref, TimeRef) and ref.path == "time" and ref.written != "iso":
+                yield f"{key}: `time` of access_log is ISO 8601 already; leave out format, unit and zone"
     yield from _case_faults(users)
 
 
