@@ -10,11 +10,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tidegate.overlap import may_share_files
 from tidegate.template import (
     DIRECTIVES,
     HourText,
     TemplateError,
-    may_share_files,
     parse_hour_text,
     parse_template,
 )

@@ -86,12 +86,12 @@ def init(
 
 def _shared(source: Source, known: list[Source], name: str | None) -> list[str]:
     """Return what the sources that are there already have of a new one's."""
-    from tidegate.template import may_share_files
+    from tidegate.source.check import share_files
 
     shared = [
         f"{other.path.name} takes such files already, and a file belongs to one source"
         for other in known
-        if may_share_files(other.dumps, source.dumps)
+        if share_files(other, source)
     ]
     if name in {other.source for other in known}:
         shared.append(f"there is a source named {name} already, and a source has one file")

@@ -98,18 +98,19 @@ def publish(source: str, context: dict[str, Any]) -> str:
 
 
 def _landed(source: str, landed: Landed) -> Answer:
+    got = "; ".join([str(landed.error), *landed.file_notes()])
     if landed.outcome == "unreadable":
         return HeldError(
             f"held: {source} {hour_text(landed.hour)}: its files could not be read whole",
             where="warehouse/events (left as it was)",
             expected="files that can be read to their end and are what their names say",
-            got=landed.error,
+            got=got,
             todo="have the files uploaded again, then clear this task",
         )
     if landed.outcome == "missing":
         return TidegateError(
             f"{source} {hour_text(landed.hour)} has no files",
-            got=landed.error,
+            got=got,
             todo="have the dump uploaded, then clear this task",
         )
     return landed.describe()

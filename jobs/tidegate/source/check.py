@@ -10,6 +10,7 @@ from itertools import combinations
 from tidegate.durations import duration_text
 from tidegate.hour_files import HourNames
 from tidegate.nearest import hint
+from tidegate.overlap import may_share_files
 from tidegate.source.format import Format
 from tidegate.source.model import (
     RESERVED_COLUMNS,
@@ -20,7 +21,7 @@ from tidegate.source.model import (
 from tidegate.source.paths import join_path, split_path
 from tidegate.source.refs import Column, FieldRef, TimeRef
 from tidegate.source.sql import RAW_LINE, bind_faults, reads_raw_line
-from tidegate.template import Template, may_share_files
+from tidegate.template import Template
 
 _COLUMN = re.compile(r"[a-z][a-z0-9_]{0,126}")
 
@@ -266,12 +267,17 @@ def between_faults(sources: Iterable[Source]) -> Iterator[str]:
                     "the sources share the table warehouse/events"
                 )
     for one, other in combinations(sources, 2):
-        is_apart = _is_left_out(one, other) or _is_left_out(other, one)
-        if one.source != other.source and not is_apart and may_share_files(one.dumps, other.dumps):
+        if one.source != other.source and share_files(one, other):
             yield (
                 f"{other.path.name}: dumps: {other.dumps.text!r} takes files that {one.path.name} "
                 f"takes too, by {one.dumps.text!r}; a file belongs to one source"
             )
+
+
+def share_files(one: Source, other: Source) -> bool:
+    """Return whether there are files that two sources would take, and that neither excludes."""
+    is_apart = _is_left_out(one, other) or _is_left_out(other, one)
+    return not is_apart and may_share_files(one.dumps, other.dumps)
 
 
 def _is_left_out(inner: Source, outer: Source) -> bool:

@@ -70,8 +70,11 @@ class Landed:
 
     def describe(self) -> str:
         """Return it in one line."""
-        notes = self.there.notes() if self.there is not None else []
-        return "; ".join([self._outcome(), *notes])
+        return "; ".join([self._outcome(), *self.file_notes()])
+
+    def file_notes(self) -> list[str]:
+        """Return in words which files were not read, and which are there twice."""
+        return self.there.notes() if self.there is not None else []
 
     def _outcome(self) -> str:
         head = f"{hour_text(self.hour)} {self.outcome}"
