@@ -246,3 +246,149 @@ def apache() -> Files:
         )
 
     return by_hour(line, lambda hour: f"access-{hour:%Y-%m-%d-%H}.log")
+
+
+# -- formats: the same events in each --------------------------------------------------------------
+
+Event = Mapping[str, Any]
+
+
+def plain_events() -> Mapping[datetime, list[dict[str, Any]]]:
+    """Return the events of each hour: an id, a time, a type, a user that some lack, and a number."""
+    found: dict[datetime, list[dict[str, Any]]] = {}
+    for hour, n, time in events():
+        event = {
+            "id": f"e{n}",
+            "at": iso(time),
+            "kind": ("view", "buy")[n % 2],
+            "user_id": f"u{n % 3}" if n % 4 else None,
+            "n": n,
+        }
+        found.setdefault(hour, []).append(event)
+    return found
+
+
+def each_hour(name: str, body: Callable[[list[dict[str, Any]]], bytes]) -> Files:
+    """Return a file of each hour, whose name has the hour in place of `HOUR`."""
+    return {
+        name.replace("HOUR", f"{hour:%Y-%m-%dT%H}"): body(events)
+        for hour, events in plain_events().items()
+    }
+
+
+def json_lines(events: Iterable[Event]) -> bytes:
+    return b"".join(json.dumps(event).encode() + b"\n" for event in events)
+
+
+def rows(
+    events: Iterable[Event], delimiter: str = ",", null: str = "", header: bool = True
+) -> list[str]:
+    """Return the lines of delimited text."""
+    lines = [delimiter.join(("id", "at", "kind", "user_id", "n"))] if header else []
+    for event in events:
+        cells = (null if value is None else str(value) for value in event.values())
+        lines.append(delimiter.join(cells))
+    return lines
+
+
+def text(lines: Iterable[str], encoding: str = "utf-8") -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode(encoding)
+
+
+def compressed(codec: str, body: bytes) -> bytes:
+    out = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(out, codec) as stream:
+        stream.write(body)
+    data: bytes = out.getvalue().to_pybytes()
+    return data
+
+
+def snappy_frames(body: bytes) -> bytes:
+    """Return framed Snappy; its chunks are stored and not compressed, which is allowed."""
+    found = [b"\xff\x06\x00\x00sNaPpY"]
+    for at in range(0, len(body), 1 << 16):
+        piece = body[at : at + (1 << 16)]
+        found.append(b"\x01" + (len(piece) + 4).to_bytes(3, "little"))
+        found.append(_masked_crc(piece).to_bytes(4, "little") + piece)
+    return b"".join(found)
+
+
+def _masked_crc(data: bytes) -> int:
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    return (((crc >> 15) | (crc << 17 & 0xFFFFFFFF)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def parquet(events: list[dict[str, Any]]) -> bytes:
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(events), out)
+    return out.getvalue()
+
+
+def timed(form: Callable[[datetime], Mapping[str, Any]]) -> Callable[[list[dict[str, Any]]], bytes]:
+    """Return what writes JSON whose times are written in another way: new members in place of `at`."""
+
+    def body(events: list[dict[str, Any]]) -> bytes:
+        return json_lines(
+            {
+                **{name: value for name, value in event.items() if name != "at"},
+                **form(datetime.fromisoformat(event["at"])),
+            }
+            for event in events
+        )
+
+    return body
+
+
+FORMATS: Mapping[str, Files] = {
+    "json lines": each_hour("HOUR.json", json_lines),
+    "json array of a line": each_hour("HOUR.json", lambda e: json.dumps(e).encode()),
+    "json array of lines": each_hour(
+        "HOUR.json", lambda e: b"[\n" + b",\n".join(json_lines(e).splitlines()) + b"\n]\n"
+    ),
+    "json array, pretty": each_hour("HOUR.json", lambda e: json.dumps(e, indent=2).encode()),
+    "json without line feeds": each_hour("HOUR.json", lambda e: json_lines(e).replace(b"\n", b"")),
+    "json in an object": each_hour(
+        "HOUR.json", lambda e: json.dumps({"meta": {"n": 1}, "data": {"events": e}}).encode()
+    ),
+    "gzip with padding": each_hour(
+        "HOUR.json.gz", lambda e: gzip.compress(json_lines(e), mtime=0) + bytes(512)
+    ),
+    "zstd": each_hour("HOUR.json.zst", lambda e: compressed("zstd", json_lines(e))),
+    "parquet": each_hour("HOUR.parquet", parquet),
+    "csv": each_hour("HOUR.csv", lambda e: text(rows(e))),
+    "csv, semicolons": each_hour("HOUR.csv", lambda e: text(rows(e, ";"))),
+    "csv, tabs": each_hour("HOUR.tsv.gz", lambda e: gzip.compress(text(rows(e, "\t")), mtime=0)),
+    "csv, no header": each_hour("HOUR.csv", lambda e: text(rows(e, header=False))),
+    "csv, null marks": each_hour("HOUR.csv", lambda e: text(rows(e, null="\\N"))),
+    "csv, comments": each_hour("HOUR.csv", lambda e: text(["# a job", *rows(e), "# the end"])),
+    "csv, a title": each_hour("HOUR.csv", lambda e: text(["Events of the shop", *rows(e)])),
+    "csv, utf-16": each_hour("HOUR.csv", lambda e: text(rows(e), "utf-16")),
+    "csv, latin": each_hour(
+        "HOUR.csv",
+        lambda e: text(
+            rows([{**each, "kind": f"{each['kind']}_caf\u00e9"} for each in e]), "latin-1"
+        ),
+    ),
+    "csv, escaped quotes": each_hour(
+        "HOUR.csv",
+        lambda e: text(rows([{**each, "kind": f'"{each["kind"]} \\"x\\", y"'} for each in e])),
+    ),
+    "times in seconds": each_hour("HOUR.json", timed(lambda t: {"ts": int(t.timestamp())})),
+    "times in milliseconds": each_hour(
+        "HOUR.json", timed(lambda t: {"ts": int(t.timestamp() * 1000)})
+    ),
+    "times of logs": each_hour(
+        "HOUR.json", timed(lambda t: {"time": f"{t:%d/%b/%Y:%H:%M:%S} +0000"})
+    ),
+    "times of Germany": each_hour("HOUR.json", timed(lambda t: {"time": f"{t:%d.%m.%Y %H:%M:%S}"})),
+    "times in two columns": each_hour(
+        "HOUR.json", timed(lambda t: {"date": f"{t:%Y-%m-%d}", "time": f"{t:%H:%M:%S}"})
+    ),
+    "no times": each_hour("HOUR.json", timed(lambda _: {})),
+}
+"""The same events in each format that is read, and with times in several forms."""

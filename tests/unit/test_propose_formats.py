@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from exports import COUNT, FORMATS, HOURS, events
+from kernel import batches
 from tidegate.errors import TidegateError
+from tidegate.propose.draft import propose
 from tidegate.propose.exports import EXPORTS, known_export
 from tidegate.propose.formats import Head, guess_format
+from tidegate.propose.read import read_samples
 from tidegate.propose.text import guess_csv, guess_nulls
 from tidegate.propose.times import as_time, time_forms
-from tidegate.source import Format, split_path
+from tidegate.propose.trial import land_samples
+from tidegate.settings import S3Access
+from tidegate.source import Format, load_source, split_path
 
 
 def guessed(*bodies: bytes, name: str = "sample.txt", whole: bool = True) -> Format:
@@ -216,3 +223,40 @@ def test_no_two_exports_are_told_by_the_same_fields() -> None:
         if export.signs:
             assert known_export({split_path(sign) for sign in export.signs}) is export
     assert known_export(set()) is None
+
+
+# -- every format, to its rows ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_each_format_is_proposed_so_that_all_its_events_land(name: str, tmp_path: Path) -> None:
+    for path, body in FORMATS[name].items():
+        (tmp_path / path).write_bytes(body)
+    sampled = read_samples([str(tmp_path)], S3Access(), 1_000)
+    proposal = propose(sampled, tmp_path, name="trial")
+    file = tmp_path / "trial.yml"
+    file.write_text(proposal.text(""), encoding="utf-8")
+    source = load_source(file)
+    trial = land_samples(source, sampled, proposal.hours)
+    assert not trial.faults
+    assert trial.records == trial.events == 2 * COUNT
+    undecided = " ".join(what for what, _ in proposal.undecided)
+    assert ("when events happened" in undecided) == (name == "no times")
+    rows = [
+        row
+        for hour, (path, body) in zip(HOURS, FORMATS[name].items(), strict=True)
+        for batch in batches(source, body, path, hour=hour)
+        for row in batch.to_pylist()
+    ]
+    assert [row["_reason"] for row in rows] == [None] * 2 * COUNT
+    if name == "csv, no header":
+        assert "what the columns are called" in undecided
+        names = [json.loads(row["properties"])["_c0"] for row in rows]
+        assert names == [f"e{n}" for n in range(2 * COUNT)]
+        return
+    for (hour, n, time), row in zip(events(), rows, strict=True):
+        assert row["event_id"] == f"e{n}"
+        assert row["event_time"] == (hour if name == "no times" else time)
+        assert row["event_type"].startswith(("view", "buy")[n % 2])
+        assert row["user_id"] == (f"u{n % 3}" if n % 4 else None)
+        assert row["n"] == n
