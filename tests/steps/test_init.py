@@ -220,6 +220,21 @@ def test_a_proposal_that_does_not_land_its_sample_is_written_and_said_to_be_wron
     assert load_source(out)
 
 
+@pytest.mark.parametrize(
+    ("right", "broken", "status"), [(5, 1, 0), (5, 2, 0), (2, 2, 1), (95, 5, 0), (90, 10, 1)]
+)
+def test_some_broken_lines_are_no_fault_of_a_proposal(
+    right: int, broken: int, status: int, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in project.environment.items():
+        monkeypatch.setenv(name, value)
+    lines = [f'{{"id": {n}, "ts": "2026-05-01T10:00:00Z"}}' for n in range(right)]
+    put(project.dumps, "2026-05-01T10.json", "\n".join([*lines, *["broken"] * broken]).encode())
+    done = CliRunner().invoke(app, ["init", str(project.dumps)])
+    assert done.exit_code == status, done.stderr
+    assert f"{broken} quarantined (not_json {broken})" in done.stderr
+
+
 def test_names_without_an_hour_give_a_proposal_that_is_said_to_be_wrong(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

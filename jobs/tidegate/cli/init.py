@@ -37,8 +37,9 @@ def init(
 ) -> None:
     """Propose a source file from samples of its dumps, to be read and corrected by a person.
 
-    The samples are landed by it before it is said to be right: exit 0 only if at least 95 % of their records
-    become events. The file goes to standard output or --out in any case; what was seen, to standard error.
+    The proposal is tried on the samples before it is said to be right: exit 1 if their names tell no hour, a file
+    can't be read, or more than 5 % of the records would be quarantined. The file goes to standard output or --out in
+    any case; what was seen, and what could not be decided, to standard error.
     """
     from tidegate.hours import hour_text
     from tidegate.propose.draft import propose

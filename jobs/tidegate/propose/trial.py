@@ -22,8 +22,10 @@ from tidegate.propose.read import EnoughError, Sampled, opened
 from tidegate.rendering import clipped
 from tidegate.source import Source
 
-_LEAST = 0.95
-"""Share of records that have to become events, or are events already."""
+_MOST_LOST = 0.05
+"""Share of records that may be quarantined: every dump has some that are broken."""
+_FEW = 2
+"""Records that may be quarantined in any case, if they are less than half: a share of few says little."""
 
 
 @dataclass
@@ -71,7 +73,7 @@ class Trial:
         """Why the proposal does not land its samples; none where it does."""
         faults = []
         lost = sum(self.quarantined.values())
-        if lost > (1 - _LEAST) * self.records:
+        if lost > _MOST_LOST * self.records and (lost > _FEW or 2 * lost >= self.records):
             reason, count = self.quarantined.most_common(1)[0]
             faults.append(
                 f"{lost:,} of {self.records:,} records would be quarantined, {count:,} as {reason}: "
