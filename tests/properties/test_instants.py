@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import itertools
+import json
+from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -10,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kernel import NOON, rows_of, source_of
+from reference.parser import Place, decide_json
 from tidegate.landing.instants import to_time
 from tidegate.source import TimeRef
 from tidegate.time_zones import load_zone
@@ -121,8 +125,6 @@ def test_an_instant_in_a_format_and_a_zone_comes_back(
 def test_an_instant_with_an_offset_comes_back(
     naive: datetime, form: list[str], minutes: int
 ) -> None:
-    from datetime import timezone
-
     at = naive.replace(tzinfo=timezone(timedelta(minutes=minutes)))
     with_offset = [*form, " ", "%z"]
     found, _, _ = read(text_of(at, with_offset), TimeRef(path="at", format="".join(with_offset)))
@@ -199,3 +201,29 @@ def test_many_at_once_and_one_by_one_are_the_same(
     assert alone.values[0].is_valid
     cuts = [bool(one.cut is not None and one.cut[0]) for one in (alone, padded)]
     assert cuts == [digits > 6] * 2
+
+
+def test_lines_with_times_of_every_kind_are_decided_as_by_the_reference() -> None:
+    source = source_of(
+        fields={"event_id": "id", "event_time": {"paths": ["d", "t"], "zone": "Europe/Berlin"}},
+        columns={
+            "ms": {"path": "ms", "type": "timestamp", "unit": "epoch_ms"},
+            "ny": {"path": "ny", "type": "timestamp", "zone": "America/New_York"},
+        },
+        accept={"late": "36500d", "future": "36500d"},
+    )
+    values = {
+        "d": ["2024-03-31", "2024-10-27", "20241027T", "", None, 5],
+        "t": ["02:30:00", "02:30", "01:00:00.1234567", "12:00:00+01:00", None, ""],
+        "ms": [1709294400000, 1709294400000.1239, "1e12", "x", None, True],
+        "ny": ["2024-03-10T02:30:00", "2024-11-03 01:30", "2024-11-03T01:30:00Z", 1, None],
+    }
+    chosen = [dict(zip(values, some, strict=True)) for some in itertools.product(*values.values())]
+    lines = [json.dumps({"id": str(n), **line}) for n, line in enumerate(chosen)]
+    for row, line in zip(rows_of(source, lines), lines, strict=True):
+        place = Place(NOON, row["file"], row["line"])
+        decided = decide_json(line.encode(), source, place)
+        assert (row["_reason"], line) == (decided.reason, line)
+        for name in ("event_time", "ms", "ny") if decided.reason is None else ():
+            expected = decided.values[name]
+            assert row[name] == (expected and expected.rstrip("0").rstrip(".")), line

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reference.json_text import Node, NotJsonError, parse, quoted, written
-from reference.times import MICROSECOND, epoch_time, iso_time
+from reference.times import MICROSECOND, time_of
 from reference.values import time_text, value_of
 from tidegate.source import FieldRef, Source, split_path
 
@@ -153,12 +153,18 @@ class _Fields:
         """
         if ref is None:
             return None
-        if ref.path is None:
+        if ref.sql is not None:
             raise ValueError(f"the reference evaluates no SQL: {ref.sql}")
-        return self._at(split_path(ref.path))
+        texts = [self._at(split_path(path)) for path in ref.parts()]
+        return texts[0] if len(texts) == 1 else _joined(texts)
 
     def _at(self, names: tuple[str, ...]) -> str | None:
         raise NotImplementedError
+
+
+def _joined(texts: list[str | None]) -> str | None:
+    """Return texts with spaces between them, None where none is there."""
+    return None if texts == [None] * len(texts) else " ".join(text or "" for text in texts)
 
 
 class _CellFields(_Fields):
@@ -253,7 +259,11 @@ def _event(fields: _Fields, source: Source, place: Place) -> dict[str, Any]:
     }
     for name, column in source.columns.items():
         text = fields.text(column)
-        values[name] = None if text is None else value_of(text, column.type)
+        if text is not None and column.type == "timestamp":
+            value = time_of(text, column)
+            values[name] = value and time_text(value)
+        else:
+            values[name] = None if text is None else value_of(text, column.type)
         if text is not None and values[name] is None:
             raise _Quarantined("bad_value", f"column {name}")
     return values
@@ -261,10 +271,10 @@ def _event(fields: _Fields, source: Source, place: Place) -> dict[str, Any]:
 
 def _time(fields: _Fields, source: Source, dump_hour: datetime) -> datetime:
     wanted = source.fields.event_time
-    text = fields.text(wanted)
+    text = dump_hour.isoformat() if wanted.is_dump_hour else fields.text(wanted)
     if text is None or not text.strip(" "):
         raise _Quarantined("missing_event_time")
-    at = iso_time(text) if wanted.unit == "iso" else epoch_time(text, wanted.unit)
+    at = time_of(text, wanted)
     if at is None:
         raise _Quarantined("bad_event_time")
     # Spans are compared, not times: some spans reach beyond the years that a time can have.

@@ -6,6 +6,10 @@ import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+from tidegate.source import TimeRef
+from tidegate.time_zones import load_zone
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -22,8 +26,23 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _SPACES = "".join(map(chr, range(33))) + "\x7f"
 
 
-def iso_time(text: str) -> datetime | None:
+def time_of(text: str, ref: TimeRef) -> datetime | None:
+    """Return the time of a text as a source says that it is written, in UTC; None where it is no time.
+
+    Raises:
+        ValueError: it is in a format, which the reference does not read.
+    """
+    if ref.format is not None:
+        raise ValueError(f"the reference reads no format: {ref.format}")
+    if ref.unit != "iso":
+        return epoch_time(text, ref.unit)
+    return iso_time(text, load_zone(ref.zone) if ref.zone is not None else None)
+
+
+def iso_time(text: str, local: ZoneInfo | None = None) -> datetime | None:
     """Return the time of a text, in UTC; None where it is no time.
+
+    Without an offset it is UTC, or the first instant at which the clocks of `local` show it.
 
     Digits beyond microseconds are cut. A second 60 is valid at the end of June and of December in UTC, and is
     the first second of the next day.
@@ -42,7 +61,9 @@ def iso_time(text: str) -> datetime | None:
             int(year), int(month), int(day), int(hour), int(minute),
             59 if is_leap else int(second or 0), tzinfo=UTC,
         )  # fmt: skip
-        at = whole - offset
+        at = whole - offset if zone or local is None else _shown_by(whole, local)
+        if at is None:
+            return None
         if is_leap:
             if (at.month, at.day, at.hour, at.minute) not in ((6, 30, 23, 59), (12, 31, 23, 59)):
                 return None
@@ -50,6 +71,15 @@ def iso_time(text: str) -> datetime | None:
         return at + int((fraction or "").ljust(6, "0")[:6]) * MICROSECOND
     except (ValueError, OverflowError):
         return None
+
+
+def _shown_by(clock: datetime, zone: ZoneInfo) -> datetime | None:
+    """Return the first instant at which the clocks of a zone show a time; None where they skip it."""
+    for fold in (0, 1):
+        at = clock.replace(tzinfo=zone, fold=fold).astimezone(UTC)
+        if at.astimezone(zone).replace(tzinfo=UTC, fold=0) == clock:
+            return at
+    return None
 
 
 def _offset(zone: str) -> timedelta | None:

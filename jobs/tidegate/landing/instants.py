@@ -7,7 +7,7 @@ give the same values; a test holds that.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from tidegate.landing import times
 from tidegate.landing.convert import to_text
 from tidegate.landing.records import Mask, mask_of
 from tidegate.landing.schema import TIME
-from tidegate.landing.time_formats import format_reader
+from tidegate.landing.time_formats import format_reader, iso_rewriting
 from tidegate.landing.zones import to_utc
 from tidegate.source import TimeRef
 from tidegate.time_zones import load_zone
@@ -32,6 +32,7 @@ _PLAIN_TIMES = {
 """Times that Arrow reads as `times` does: with a zone, and without one."""
 _LONG_FRACTION = r"^([^.,]*[.][0-9]{6})[0-9]+"
 _IS_CUT = r"[.,][0-9]{6}[0-9]*[1-9]"
+_ALL = slice(None)
 _FAR_OFFSET = r"[+-](1[89]|2[0-9])(:?[0-9]{2})?$"
 
 
@@ -69,13 +70,11 @@ def to_time(values: pa.Array, ref: TimeRef) -> Instants:
     if ref.unit != "iso":
         return _epochs(values, ref.unit)
     if ref.format is not None:
-        readings = _Readings.of(len(values))
-        readings.read(to_text(values), format_reader(ref.format))
-        return readings.instants(ref.zone)
+        return _of_format(to_text(values), ref.format).instants(ref.zone)
     if not pa.types.is_string(values.type):  # a number or a date alone is no time
         return Instants(pa.nulls(len(values), TIME))
     parsed = _by_arrow(values) if ref.zone is None else None
-    return Instants(parsed) if parsed is not None else _of_iso(values, ref.zone)
+    return Instants(parsed) if parsed is not None else _read_iso(values).instants(ref.zone)
 
 
 def _by_arrow(values: pa.Array) -> pa.Array | None:
@@ -92,8 +91,28 @@ def _by_arrow(values: pa.Array) -> pa.Array | None:
     return _within(parsed)
 
 
-def _of_iso(values: pa.Array, zone: str | None) -> Instants:
-    """Return the times of texts of several forms."""
+def _of_format(texts: pa.Array, form: str) -> _Readings:
+    """Return what texts in a format say; what it has as numbers is written as ISO 8601 for all texts at once."""
+    encoded = texts.dictionary_encode()
+    different = encoded.dictionary
+    rewriting = iso_rewriting(form)
+    readings = _Readings.of(len(different))
+    is_plain = readings.is_time
+    if rewriting is not None and len(different):
+        pattern, iso = rewriting
+        is_plain = mask_of(pc.match_substring_regex(different, pattern))
+        plain = pc.replace_substring_regex(different.filter(pa.array(is_plain)), pattern, iso)
+        readings.put(is_plain, _read_iso(plain))
+    if not is_plain.all():
+        readings.read(different, format_reader(form), ~is_plain)
+    out = _Readings.of(len(texts))
+    is_valid = mask_of(encoded.indices.is_valid())
+    out.put(is_valid, readings, encoded.indices.drop_null().to_numpy())
+    return out
+
+
+def _read_iso(values: pa.Array) -> _Readings:
+    """Return what texts in several forms of ISO 8601 say."""
     cut = pc.replace_substring_regex(values, _LONG_FRACTION, r"\1")
     rest = mask_of(values.is_valid())
     readings = _Readings.of(len(values))
@@ -107,7 +126,7 @@ def _of_iso(values: pa.Array, zone: str | None) -> Instants:
     if rest.any():
         readings.read(values, times.read_iso, rest)
     readings.cut |= mask_of(pc.match_substring_regex(values, _IS_CUT))
-    return readings.instants(zone)
+    return readings
 
 
 @dataclass
@@ -129,6 +148,11 @@ class _Readings:
         self.micros[where] = micros.to_numpy()
         self.is_time |= where
         self.local[where] = is_local
+
+    def put(self, where: Mask, others: _Readings, places: slice | np.ndarray = _ALL) -> None:
+        """Note what other records say for some, in order or from their places."""
+        for column in fields(self):
+            getattr(self, column.name)[where] = getattr(others, column.name)[places]
 
     def read(
         self,

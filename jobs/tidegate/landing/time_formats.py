@@ -24,6 +24,7 @@ _MONTHS = [
     "november",
     "december",
 ]
+_MONTH_NUMBERS = {name[:3]: number for number, name in enumerate(_MONTHS, 1)}
 _DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
 
@@ -46,6 +47,8 @@ _PATTERNS = {
     "%p": _any(["AM", "PM"]),
     "%z": OFFSET,
 }
+_WHOLE = frozenset(["%Y", "%m", "%d", "%H", "%M", "%S"])
+_NUMERIC = _WHOLE | {"%f", "%L", "%z"}
 
 
 @lru_cache(maxsize=64)
@@ -55,7 +58,7 @@ def format_reader(text: str) -> Callable[[str], Reading | None]:
     Args:
         text: the format, without a fault.
     """
-    pattern = re.compile(_pattern(format_tokens(text)))
+    pattern = re.compile(_pattern(format_tokens(text)), re.ASCII)
 
     def read(value: str) -> Reading | None:
         match = pattern.fullmatch(value.strip(BLANKS))
@@ -87,6 +90,29 @@ def _pattern(tokens: Sequence[str]) -> str:
             pattern = _PATTERNS.get(token, "[0-9]{1,2}" if is_alone else "[0-9]{2}")
             parts.append(f"(?P<{token[1]}>{pattern})")
     return "".join(parts)
+
+
+@lru_cache(maxsize=64)
+def iso_rewriting(text: str) -> tuple[str, str] | None:
+    """Return a pattern of times with all their digits, and what makes ISO 8601 of them, for RE2.
+
+    None for a format with parts that are not digits.
+
+    Args:
+        text: the format, without a fault.
+    """
+    tokens = format_tokens(text)
+    if not _NUMERIC >= {token for token in tokens if token[0] == "%"} >= _WHOLE:
+        return None
+    parts = [token for token in tokens if token in _NUMERIC]
+    patterns = {token: f"({_PATTERNS.get(token, '[0-9]{2}')})" for token in parts}
+    pattern = "".join(patterns.get(token, re.escape(token)) for token in tokens)
+    form = "%Y-%m-%dT%H:%M:%S"
+    form += "".join(f".{token}" for token in ("%f", "%L") if token in parts)
+    form += "%z" if "%z" in parts else ""
+    for number, token in enumerate(parts, 1):
+        form = form.replace(token, rf"\{number}")
+    return f"^{pattern}$", form
 
 
 def _reading(part: dict[str, str]) -> Reading | None:
@@ -127,9 +153,8 @@ def _date(part: dict[str, str]) -> date | None:
         if "j" in part:
             day = date(year, 1, 1) + timedelta(days=int(part["j"]) - 1)
             return day if day.year == year else None
-        word = (part.get("b") or part.get("B") or "").lower()
-        names = [name for name in _MONTHS if word and name.startswith(word)]
-        month = _MONTHS.index(names[0]) + 1 if names else int(part["m"])
+        word = part.get("b") or part.get("B")
+        month = _MONTH_NUMBERS[word[:3].lower()] if word is not None else int(part["m"])
         return date(year, month, int(part.get("d") or part["e"]))
     except (ValueError, OverflowError):
         return None
