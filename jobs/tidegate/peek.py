@@ -18,10 +18,14 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"PAR1", "Parquet"),
     (b"\xfd7zXZ\x00", "xz"),
     (b"\x04\x22\x4d\x18", "LZ4"),
-    (b"\xff\x06\x00\x00sNaPpY", "Snappy"),
+    (b"\xff\x06\x00\x00sNaPpY", "framed Snappy"),
     (b"7z\xbc\xaf\x27\x1c", "7-Zip"),
     (b"Obj\x01", "Avro"),
     (b"ORC", "ORC"),
+)
+_PACKED: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    ((".zst", ".zstd"), "Zstandard", "28 b5 2f fd"),
+    ((".sz", ".snappy"), "framed Snappy", "ff 06 00 00 73 4e"),
 )
 _UNSUPPORTED = {
     ".bz2": "bzip2",
@@ -29,8 +33,6 @@ _UNSUPPORTED = {
     ".xz": "xz",
     ".lz4": "LZ4",
     ".lzo": "LZO",
-    ".snappy": "Snappy",
-    ".sz": "Snappy",
     ".br": "Brotli",
     ".7z": "7-Zip",
     ".deflate": "deflate",
@@ -63,17 +65,18 @@ def file_fault(name: str, size: int, head: bytes, form: Format, tail: bytes = b"
     for suffix, packed in _UNSUPPORTED.items():
         if name.lower().endswith(suffix):
             return _fault(
-                name, f"{packed} files can't be read", "a plain, .gz or .zst file", suffix
+                name, f"{packed} files can't be read", "a plain, .gz, .zst or .sz file", suffix
             )
     if form.type == "parquet":
         return _parquet_fault(name, size, head, tail)
     if name.endswith(".gz"):
         return _gzip_fault(name, size, head)
-    if name.lower().endswith((".zst", ".zstd")):
-        if size and kind_of(head) == "Zstandard":
-            return None
-        expected = "Zstandard (bytes 28 b5 2f fd at its beginning)"
-        return _fault(name, "the file is not what its name says", expected, describe(head))
+    for suffixes, packed, begin in _PACKED:
+        if name.lower().endswith(suffixes):
+            if size and kind_of(head) == packed:
+                return None
+            expected = f"{packed} (bytes {begin} at its beginning)"
+            return _fault(name, "the file is not what its name says", expected, describe(head))
     kind = kind_of(head)
     if kind is not None:
         return _fault(name, "the file is not what its name says", f"plain {form.type} text", kind)

@@ -17,8 +17,14 @@ _MOST = 4 * 1024 * 1024
 """Bytes that are unpacked at once."""
 MAX_RATIO = 1_000
 """How many times its size a file may unpack to. Text is far below; above it are files made to fill memory."""
+MAX_BYTES = 100 * 10**9
+"""Bytes that a packed file may unpack to. An hour's file is far below; more would run for hours."""
 _FREE = 16 * 1024 * 1024
 """Bytes that any file may unpack to."""
+SNAPPY_HEAD = b"\xff\x06\x00\x00sNaPpY"
+"""What framed Snappy begins with."""
+_FRAME_HEAD = 4
+_FIRST_SKIPPED, _HEAD_TYPE = 0x80, 0xFF
 _AGAIN = "upload the file again, whole"
 
 
@@ -27,7 +33,8 @@ def unpacked(stream: BinaryIO, name: str) -> Iterator[bytes]:
 
     Args:
         stream: the file as it is stored.
-        name: of the file: what ends in `.gz` is gzip, in `.zst` or `.zstd` Zstandard, anything else plain.
+        name: of the file: what ends in `.gz` is gzip, in `.zst` or `.zstd` Zstandard, in `.sz` or `.snappy`
+            framed Snappy, anything else plain.
 
     Raises:
         UnreadableError: it can't be unpacked to its end, or unpacks to too much.
@@ -37,6 +44,8 @@ def unpacked(stream: BinaryIO, name: str) -> Iterator[bytes]:
         yield from _gunzipped(stream)
     elif lower.endswith((".zst", ".zstd")):
         yield from _zstandard(stream)
+    elif lower.endswith((".sz", ".snappy")):
+        yield from _snappy(stream)
     else:
         while piece := stream.read(_PIECE):
             yield piece
@@ -60,7 +69,7 @@ def _gunzipped(stream: BinaryIO) -> Iterator[bytes]:
             except zlib.error as error:
                 raise _damaged("gzip", written, str(error)) from error
             written += len(out)
-            _check_ratio(read, written)
+            _check_size(read, written)
             if out:
                 yield out
             is_between = unzip.eof
@@ -68,7 +77,7 @@ def _gunzipped(stream: BinaryIO) -> Iterator[bytes]:
     # What the last call kept back.
     while not is_between and (out := unzip.decompress(b"", _MOST)):
         written += len(out)
-        _check_ratio(read, written)
+        _check_size(read, written)
         yield out
         is_between = unzip.eof
     if not is_between:
@@ -89,7 +98,7 @@ def _zstandard(stream: BinaryIO) -> Iterator[bytes]:
         with pa.CompressedInputStream(pa.PythonFile(counted, "r"), "zstd") as unpack:
             while piece := unpack.read(_MOST):
                 written += len(piece)
-                _check_ratio(counted.count, written)
+                _check_size(counted.count, written)
                 yield piece
     except (OSError, pa.ArrowException) as error:
         raise _damaged("Zstandard", written, str(error).split(". Detail")[0]) from error
@@ -100,6 +109,37 @@ def _zstandard(stream: BinaryIO) -> Iterator[bytes]:
             got="no byte at all",
             todo=_AGAIN,
         )
+
+
+def _snappy(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield what the frames of a Snappy file hold, each at most 64 KiB; their checksums are checked."""
+    import cramjam  # what only lists dumps needs none of it
+
+    counted = _Counted(stream)
+    written = 0
+    head = counted.whole(len(SNAPPY_HEAD))
+    if head != SNAPPY_HEAD:
+        raise UnreadableError(
+            "the file is no framed Snappy",
+            expected="the frame format of Snappy (bytes ff 06 00 00 73 4e at its beginning)",
+            got=f"bytes {head[:6].hex(' ')}" if head else "no byte at all",
+            todo="write it so, or with gzip or Zstandard: raw Snappy and Hadoop's can't be read",
+        )
+    while start := counted.whole(_FRAME_HEAD):
+        size = int.from_bytes(start[1:], "little")
+        frame = counted.whole(size)
+        if len(start) < _FRAME_HEAD or len(frame) < size:
+            raise _damaged("Snappy", written, "its end within a frame")
+        if _FIRST_SKIPPED <= start[0] < _HEAD_TYPE:
+            continue  # padding, or what only its writer knows
+        try:
+            out = bytes(cramjam.snappy.decompress(SNAPPY_HEAD + start + frame))
+        except cramjam.DecompressionError as error:
+            raise _damaged("Snappy", written, str(error)) from error
+        written += len(out)
+        _check_size(counted.count, written)
+        if out:
+            yield out
 
 
 class _Counted:
@@ -115,6 +155,14 @@ class _Counted:
         piece = self._stream.read(size)
         self.count += len(piece)
         return piece
+
+    def whole(self, size: int) -> bytes:
+        """Return so many bytes, or what is left."""
+        pieces: list[bytes] = []
+        while size and (piece := self.read(size)):
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
 
     def readable(self) -> bool:
         return True
@@ -132,7 +180,14 @@ def _damaged(kind: str, written: int, cause: str) -> UnreadableError:
     )
 
 
-def _check_ratio(read: int, written: int) -> None:
+def _check_size(read: int, written: int) -> None:
+    if written > MAX_BYTES:
+        raise UnreadableError(
+            "the file unpacks to too much",
+            expected=f"at most {MAX_BYTES:,} bytes",
+            got=f"more from its first {read:,} bytes",
+            todo="write the hour in several files, or land it unpacked",
+        )
     if written > _FREE and written > MAX_RATIO * read:
         raise UnreadableError(
             "the file unpacks to far more than its size",
