@@ -70,20 +70,29 @@ def file_fault(name: str, size: int, head: bytes, form: Format, tail: bytes = b"
     if form.type == "parquet":
         return _parquet_fault(name, size, head, tail)
     if name.endswith(".gz"):
-        return _gzip_fault(name, size, head)
+        return _gzip_fault(name, size, head, form)
     for suffixes, packed, begin in _PACKED:
         if name.lower().endswith(suffixes):
             if size and kind_of(head) == packed:
                 return None
             expected = f"{packed} (bytes {begin} at its beginning)"
             return _fault(name, "the file is not what its name says", expected, describe(head))
+    if form.type == "avro":
+        return _avro_fault(name, head)
     kind = kind_of(head)
     if kind is not None:
         return _fault(name, "the file is not what its name says", f"plain {form.type} text", kind)
     return None
 
 
-def _gzip_fault(name: str, size: int, head: bytes) -> str | None:
+def _avro_fault(name: str, head: bytes) -> str | None:
+    if kind_of(head) == "Avro":
+        return None
+    expected = "Avro (Obj and a byte 1 at its beginning)"
+    return _fault(name, "the file is not what its source says", expected, describe(head))
+
+
+def _gzip_fault(name: str, size: int, head: bytes, form: Format) -> str | None:
     expected = "gzip (bytes 1f 8b at its beginning)"
     if size == 0:
         return _fault(
@@ -95,6 +104,8 @@ def _gzip_fault(name: str, size: int, head: bytes) -> str | None:
         inner = zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
     except zlib.error as error:
         return _fault(name, "the gzip file is damaged at its beginning", expected, str(error))
+    if form.type == "avro":
+        return _avro_fault(name, inner) if inner else None
     kind = kind_of(inner)
     if kind is not None:
         return _fault(name, "the gzip file does not hold text", "lines of text within", kind)

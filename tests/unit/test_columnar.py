@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tidegate.landing import columnar
-from tidegate.landing.columnar import Rows, read_rows
+from tidegate.landing import parquet_rows
+from tidegate.landing.columnar import Rows
 from tidegate.landing.errors import UnreadableError
 from tidegate.landing.limits import MAX_LINE_BYTES, MAX_RAW_BYTES
+from tidegate.landing.parquet_rows import read_rows
 
 UTC = dt.UTC
 AT = dt.datetime(2026, 5, 1, 10, 0, 0, 123456, tzinfo=UTC)
@@ -318,7 +319,7 @@ def test_a_path_leads_into_structs_and_maps_and_nowhere_else() -> None:
 def test_rows_are_numbered_through_all_row_groups_and_batches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(columnar, "BATCH_BYTES", 2_000)
+    monkeypatch.setattr(parquet_rows, "BATCH_BYTES", 2_000)
     table = pa.table({"id": pa.array(range(1_000)), "s": pa.array(["x" * 50] * 1_000)})
     batches = parts(table, "id", row_group_size=300)
     assert len(batches) > 10
@@ -332,7 +333,7 @@ def test_values_that_a_dictionary_makes_small_are_read_in_small_batches() -> Non
     assert len(file.getvalue()) < 1_000_000
     sizes = [rows.body.nbytes for rows in read_rows(file, frozenset({"id"}))]
     assert sum(sizes) > 200_000_000
-    assert max(sizes) < 3 * columnar.BATCH_BYTES
+    assert max(sizes) < 3 * parquet_rows.BATCH_BYTES
 
 
 def test_of_a_row_that_is_too_long_the_head_is_kept() -> None:

@@ -123,7 +123,7 @@ def test_a_model_cannot_be_changed() -> None:
         ({"dumps": {"dump_hour": 1}}, "needs quotes"),
         (
             {"format": "jsonl"},
-            "format.type: expected json, csv, parquet, access_log, got 'jsonl'; did you mean 'json'?",
+            "format.type: expected json, csv, parquet, avro, access_log, got 'jsonl'; did you mean 'json'?",
         ),
         (
             {"format": {"type": "json", "delimiter": ";"}},

@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 from tidegate.landing import personal
 from tidegate.landing.access_log import AccessLog
 from tidegate.landing.body import json_text, objects_of
-from tidegate.landing.columnar import Rows, read_rows
+from tidegate.landing.columnar import Rows
 from tidegate.landing.delimited import read_records
 from tidegate.landing.json_lines import JsonLines
 from tidegate.landing.json_values import json_values
+from tidegate.landing.parquet_rows import read_rows
 from tidegate.landing.plan import Names, Plan, Tree, path_text
 from tidegate.landing.records import Mask, Records
 from tidegate.landing.unpack import unpacked
@@ -56,7 +57,9 @@ def reader_of(plan: Plan, treat: personal.Treatment | None) -> Reader:
         return _Delimited(plan, treat)
     if kind == "access_log":
         return _AccessLog(plan, treat)
-    return _Columnar(plan, treat) if kind == "parquet" else _Json(plan, treat)
+    if kind == "parquet":
+        return _Parquet(plan, treat)
+    return _Avro(plan, treat) if kind == "avro" else _Json(plan, treat)
 
 
 class _Json:
@@ -137,16 +140,14 @@ class _Columnar:
     def __init__(self, plan: Plan, treat: personal.Treatment | None) -> None:
         self._plan = plan
         self._treat = treat
+        self._wanted = frozenset(join_path(names) for names in plan.paths)
 
-    def records(self, stream: BinaryIO, name: str) -> Iterator[Records]:  # noqa: ARG002 # of every reader
-        wanted = frozenset(join_path(names) for names in self._plan.paths)
-        with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as copy:
-            file: BinaryIO = stream
-            if not stream.seekable():
-                shutil.copyfileobj(stream, copy, 1 << 20)
-                file = copy  # type: ignore[assignment] # a file in all that matters
-            for rows in read_rows(file, wanted, private=self._treat is not None):
-                yield _private(self._records(rows), self._plan, self._treat)
+    def records(self, stream: BinaryIO, name: str) -> Iterator[Records]:
+        for rows in self._rows(stream, name):
+            yield _private(self._records(rows), self._plan, self._treat)
+
+    def _rows(self, stream: BinaryIO, name: str) -> Iterator[Rows]:
+        raise NotImplementedError
 
     def again(self, records: Records, which: Mask) -> None:  # noqa: ARG002 # types are what they were
         return None
@@ -178,6 +179,24 @@ class _Columnar:
             reason = pc.if_else(where, "bad_value", reason)
             detail = pc.if_else(where, text, detail)
         return reason, detail
+
+
+class _Parquet(_Columnar):
+    def _rows(self, stream: BinaryIO, name: str) -> Iterator[Rows]:  # noqa: ARG002 # of every reader
+        with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as copy:
+            file: BinaryIO = stream
+            if not stream.seekable():
+                shutil.copyfileobj(stream, copy, 1 << 20)
+                file = copy  # type: ignore[assignment] # a file in all that matters
+            yield from read_rows(file, self._wanted, private=self._treat is not None)
+
+
+class _Avro(_Columnar):
+    def _rows(self, stream: BinaryIO, name: str) -> Iterator[Rows]:
+        from tidegate.landing import avro_rows  # few sources need its packages
+
+        private = self._treat is not None
+        yield from avro_rows.read_rows(unpacked(stream, name), self._wanted, private=private)
 
 
 def _private(records: Records, plan: Plan, treat: personal.Treatment | None) -> Records:

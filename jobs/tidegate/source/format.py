@@ -69,7 +69,7 @@ class Format(Model):
 
     """
 
-    type: Literal["json", "csv", "parquet", "access_log"] = "json"
+    type: Literal["json", "csv", "parquet", "avro", "access_log"] = "json"
     records: str | None = None
     delimiter: str = ","
     header: bool | tuple[str, ...] = True
@@ -91,7 +91,7 @@ class Format(Model):
         if isinstance(data, Format):
             return data
         raise ValueError(
-            f"expected json, csv, parquet, access_log or {{type: csv, …}}, got {shown(data)}"
+            f"expected json, csv, parquet, avro, access_log or {{type: csv, …}}, got {shown(data)}"
         )
 
     @field_validator("records")

@@ -386,7 +386,7 @@ def _stands_alone(source: Source) -> bool:
     line, which may be a directive of an extended log.
     """
     form = source.format
-    if source.pii or form.type == "parquet":
+    if source.pii or form.type in ("parquet", "avro"):
         return False
     has_names = isinstance(form.header, tuple) and not form.skip and form.encoding == "utf-8"
     return form.type in ("json", "access_log") or (has_names and not form.may_be_extended_log)
