@@ -298,7 +298,7 @@ def test_the_key_is_in_no_plan_event_log_environment_or_command_line_of_a_server
         child.stop()
     # What is asked of the server is written there, the literals of its plans too.
     assert list(found_in(log, [b"~inner~"]))
-    assert list(found_in(log, [b"expected a time as iso"]))
+    assert list(found_in(log, [b"expected a time as ISO 8601"]))
     for root in (tmp_path, project.root):
         assert list(found_in(root, spellings(key))) == []
     for root in (log, tmp_path / "spark.log", Path(project.settings.lake)):

@@ -476,7 +476,7 @@ def test_columns_of_times_have_units_formats_and_zones_of_their_own() -> None:
     assert [row["_detail"] for row in found[2:]] == [
         "column a: expected timestamp as epoch_ms, got x",
         "column b: expected timestamp as %d/%b/%Y %H:%M, got 1.3.",
-        "column c: expected timestamp as iso in Asia/Kolkata, got 5",
+        "column c: expected timestamp as ISO 8601 in Asia/Kolkata, got 5",
     ]
 
 
@@ -508,7 +508,7 @@ def test_cut_ambiguous_and_skipped_times_are_counted() -> None:
     }
     found = rows_of(source, body)
     assert found[2]["_detail"] == (
-        "expected a time as iso in Europe/Berlin, got 2024-03-31T02:30:00, which the clocks skip"
+        "expected a time as ISO 8601 in Europe/Berlin, got 2024-03-31T02:30:00, which the clocks skip"
     )
     assert (found[2]["_reason"], found[3]["_reason"]) == ("bad_event_time", "bad_value")
 

@@ -24,6 +24,8 @@ class Group:
         last: the highest line number among them.
         present: by declared column, how many rows have a value.
         unnumbered: rows without a number, of a source with a sequence; else 0.
+        first: of quarantined rows the lowest line number.
+        detail: what was expected there, and what is there.
     """
 
     outcome: str
@@ -32,6 +34,8 @@ class Group:
     last: int
     present: Mapping[str, int]
     unnumbered: int
+    first: int | None = None
+    detail: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class _Sum:
     n: int = 0
     last: int = 0
     unnumbered: int = 0
+    first: int | None = None
+    detail: str | None = None
     present: dict[str, int] = field(default_factory=dict)
 
 
@@ -115,7 +121,12 @@ class Counts:
             return
         group = self._sums[file].setdefault((outcome, reason), _Sum())
         group.n += len(rows)
-        group.last = max(group.last, pc.max(rows.column("line")).as_py())
+        lines = pc.min_max(rows.column("line"))
+        group.last = max(group.last, lines["max"].as_py())
+        first = lines["min"].as_py()
+        if reason is not None and (group.first is None or first < group.first):
+            place = pc.index(rows.column("line"), first).as_py()
+            group.first, group.detail = first, rows.column("_detail")[place].as_py()
         if self._is_numbered:
             group.unnumbered += rows.column("_number").null_count
         for name in self._declared:
@@ -128,7 +139,7 @@ class Counts:
             name: FileCount(
                 name,
                 tuple(
-                    Group(outcome, reason, s.n, s.last, s.present, s.unnumbered)
+                    Group(outcome, reason, s.n, s.last, s.present, s.unnumbered, s.first, s.detail)
                     for (outcome, reason), s in sorted(
                         groups.items(), key=lambda item: (item[0][0], item[0][1] or "")
                     )

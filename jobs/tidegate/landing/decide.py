@@ -15,7 +15,7 @@ from tidegate.landing import convert
 from tidegate.landing.instants import Instants, to_time
 from tidegate.landing.plan import ID_FIELDS, Plan
 from tidegate.landing.records import Mask, Records, mask_of
-from tidegate.source import FieldRef
+from tidegate.source import FieldRef, TimeRef
 
 _SHOWN = 100
 """Characters of a value that a message shows."""
@@ -194,7 +194,7 @@ def _check_fields(problems: _Problems, values: Values, plan: Plan, hour: datetim
         "bad_event_time",
         lambda place: (
             f"expected a time as {written}, got {_shown(when, place)}"
-            f"{_skipped(values, 'event_time', place)}"
+            f"{_skipped(values, 'event_time', place)}{_unit_needed(fields.event_time, when, place)}"
         ),
     )
     late, future = plan.source.accept.late, plan.source.accept.future
@@ -240,6 +240,12 @@ def _skipped(values: Values, name: str, place: int) -> str:
     """Return why a time is none, where local clocks skip it."""
     nonexistent = values.times[name].nonexistent if name in values.times else None
     return ", which the clocks skip" if nonexistent is not None and nonexistent[place] else ""
+
+
+def _unit_needed(ref: TimeRef, values: pa.Array, place: int) -> str:
+    """Return what to write where a number was read as text of ISO 8601; empty where it is none."""
+    is_number = ref.unit == "iso" and ref.format is None and _shown(values, place).isdecimal()
+    return "; a number needs a unit: epoch_s, epoch_ms or epoch_us" if is_number else ""
 
 
 def _shown(values: pa.Array, place: int) -> str:

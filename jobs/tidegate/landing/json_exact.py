@@ -130,7 +130,10 @@ def _text(value: object, names: Names, plan: Plan) -> tuple[str, str | None]:
     else:
         kind = "object" if isinstance(value, Members) else "list"
         if names in plan.scalars:
-            raise _BadValueError(f"expected a text or a number, got {_ARTICLES[kind]} {kind}")
+            within = "; name a path within it" if kind == "object" else ""
+            raise _BadValueError(
+                f"expected a text or a number, got {_ARTICLES[kind]} {kind}{within}"
+            )
         text = compact(value)
     if not text.isascii() and _has_surrogate(text):
         raise _BadValueError("expected text that UTF-8 can hold, got a lone surrogate")

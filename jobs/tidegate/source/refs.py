@@ -170,7 +170,8 @@ class TimeRef(FieldRef):
     @property
     def written(self) -> str:
         """How the time is written, as messages say it."""
-        how = self.format if self.format is not None else self.unit
+        iso = "ISO 8601, such as 2026-05-01T10:00:00Z" if self.zone is None else "ISO 8601"
+        how = self.format or (iso if self.unit == "iso" else self.unit)
         return f"{how} in {self.zone}" if self.zone is not None else how
 
 

@@ -143,5 +143,5 @@ def _facts(each: PlannedSlice, landing: Row, counted: Row | None) -> dict[str, f
         "repeated": rows - distinct,
         "own_hour_share": counted["own"] / rows if counted else None,
         "absent": len(landing["absent"] or ()),
-        "placeholders": (landing.get("notes") or {}).get(STAND_INS, 0),
+        "placeholders": (landing["notes"] or {}).get(STAND_INS, 0),
     }

@@ -50,6 +50,8 @@ class Landed:
         events: candidate events.
         duplicates: lines that repeat an id of an earlier line of the dump.
         quarantined: lines by the reason for which they could not become events.
+        examples: of a line for each of those reasons: where it is, what was expected and what is there; none for
+            sources with personal data, which such a text may show.
         error: what made it unreadable or missing.
         absent: declared fields and columns that no event of the dump had a value for.
         there: the files of the hour: what was not read, and what is there twice.
@@ -63,6 +65,7 @@ class Landed:
     events: int = 0
     duplicates: int = 0
     quarantined: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, str] = field(default_factory=dict)
     error: str | None = None
     absent: tuple[str, ...] = ()
     there: HourFiles | None = None
@@ -70,7 +73,11 @@ class Landed:
 
     def describe(self) -> str:
         """Return it in one line."""
-        return "; ".join([self._outcome(), *self.file_notes()])
+        examples = [
+            f"{reason}, for example {visible(text)}"
+            for reason, text in sorted(self.examples.items())
+        ]
+        return "; ".join([self._outcome(), *self.file_notes(), *examples])
 
     def file_notes(self) -> list[str]:
         """Return in words which files were not read, and which are there twice."""
@@ -435,6 +442,7 @@ def _landing(
     present: dict[str, int] = defaultdict(int)
     lines_of: dict[str, int] = {}
     notes: Counter[str] = Counter()
+    examples: dict[str, str] = {}
     events_ = unnumbered = 0
     for count in outcome.counts:
         notes.update(count.notes)
@@ -446,7 +454,11 @@ def _landing(
                 for name, n in group.present.items():
                     present[name] += n
             else:
-                reasons[str(group.reason)] += group.n
+                reason = str(group.reason)
+                reasons[reason] += group.n
+                if not source.pii and group.detail is not None:
+                    example = f"{count.name} line {group.first}: {group.detail}"
+                    examples.setdefault(reason, example)
     lines = sum(lines_of.values())
     files = [
         {
@@ -467,6 +479,7 @@ def _landing(
         events=events_ - repeated,
         duplicates=repeated,
         quarantined=dict(reasons),
+        examples=examples,
         absent=absent,
         there=dump.there,
         notes=dict(notes),
