@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import string
 from datetime import UTC, datetime, timedelta
@@ -12,8 +13,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tidegate.errors import TidegateError
 from tidegate.propose.draft import propose
 from tidegate.propose.read import read_samples
+from tidegate.propose.trial import land_samples
 from tidegate.settings import S3Access
 from tidegate.source import Source, load_source
 from tidegate.template import parse_template
@@ -86,6 +89,9 @@ def test_a_proposal_loads_and_names_only_what_is_there(
         file = root / "proposed.yml"
         file.write_text(made.text(""), encoding="utf-8")
         source = load_source(file)
+        trial = land_samples(source, sampled, made.hours)
+        assert trial.records == len(timed)
+        assert trial.events + trial.duplicates + sum(trial.quarantined.values()) == len(timed)
         # What is read of the samples is what json reads: of a name given twice, the last.
         there(source, [json.loads(line) for line in lines])
         if made.is_located:
@@ -126,3 +132,45 @@ def test_a_proposal_for_delimited_text_loads(rows: list[list[str]], delimiter: s
         source = load_source(file)
         assert source.format.type == "csv"
         assert source.fields.event_time.path == "event_time"
+
+
+BYTES = st.one_of(
+    st.binary(max_size=60),
+    st.lists(
+        st.sampled_from(
+            [
+                b'{"a": 1}', b"{", b"}", b"[", b"]", b"\n", b"\r\n", b",", b"\t", b'"', b"\\", b"#Fields: a b",
+                b"#", b"\x00", b"\xff", b"\xef\xbb\xbf", b"\xff\xfe", b"1", b"2026-05-01T10:00:00Z", b"a,b",
+                b'1.1.1.1 - - [01/May/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1', b"\x1f\x8b", b"PAR1", b"Obj\x01",
+                b'{"Records": [{"t": "2026-05-01T10:00:00Z"}', b"id", b"time", b" ", b"\xe4",
+            ]
+        ),
+        max_size=12,
+    ).map(b"".join),
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    bodies=st.lists(BYTES, min_size=1, max_size=3),
+    suffix=st.sampled_from(["", ".json", ".csv", ".tsv", ".gz", ".parquet", ".avro", ".zst"]),
+    packed=st.booleans(),
+)
+def test_whatever_files_hold_they_are_proposed_for_or_refused_with_a_next_step(
+    bodies: list[bytes], suffix: str, packed: bool
+) -> None:
+    with TemporaryDirectory() as name:
+        root = Path(name).resolve()
+        for at, body in enumerate(bodies):
+            held = gzip.compress(body) if packed and suffix == ".gz" else body
+            (root / f"2026-05-01T{10 + at}{suffix}").write_bytes(held)
+        try:
+            sampled = read_samples([str(root)], S3Access(), 1_000)
+            made = propose(sampled, root)
+        except TidegateError as error:
+            assert error.todo
+            return
+        file = root / "proposed.yml"
+        file.write_text(made.text("\n# x"), encoding="utf-8")
+        trial = land_samples(load_source(file), sampled, made.hours)
+        assert trial.events + trial.duplicates + sum(trial.quarantined.values()) == trial.records

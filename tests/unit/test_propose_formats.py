@@ -11,7 +11,7 @@ import pytest
 from exports import COUNT, FORMATS, HOURS, events
 from kernel import batches
 from tidegate.errors import TidegateError
-from tidegate.propose.draft import propose
+from tidegate.propose.draft import Proposal, propose
 from tidegate.propose.exports import EXPORTS, known_export
 from tidegate.propose.formats import Head, guess_format
 from tidegate.propose.read import read_samples
@@ -50,6 +50,11 @@ def test_doubled_quotes_need_no_escape() -> None:
     assert (form.quote, form.escape) == ('"', None)
 
 
+def test_delimiters_within_quotes_are_text_also_where_each_line_has_as_many() -> None:
+    form = guess_csv([csv(*(f'e{n},2026-05-01 10:00:{n:02d},"a, {n}"' for n in range(20)))])
+    assert (form.quote, form.header) == ('"', True)
+
+
 def test_line_breaks_within_quotes_are_part_of_a_value() -> None:
     form = guess_csv(
         [csv(*(f'e{n},2026-05-01 10:00:{n:02d},"two\nlines, {n}"' for n in range(20)))]
@@ -75,6 +80,17 @@ def test_titles_above_the_header_are_skipped() -> None:
 def test_hives_columns_are_seen() -> None:
     body = "\n".join(f"e{n}\x012026-05-01 10:00:{n:02d}\x01x" for n in range(9)).encode()
     assert guessed(body).delimiter == "\x01"
+
+
+def test_spaces_are_delimiters_where_nothing_else_is() -> None:
+    body = "\n".join(
+        f'http 2026-05-01T10:00:{n:02d}.1Z app/lb {n} "GET http://a:80/ HTTP/1.1" "curl/7 (x, y)"'
+        for n in range(20)
+    ).encode()
+    form = guessed(body, name="a.log")
+    assert (form.delimiter, form.quote, form.header) == (" ", '"', False)
+    spaced = csv(*(f"e{n},2026-05-01 10:00:{n:02d},a b c d" for n in range(20)))
+    assert guessed(spaced).delimiter == ","
 
 
 def test_text_that_is_not_utf_8_is_taken_for_windows_1252_and_said_to_be_a_guess() -> None:
@@ -260,3 +276,70 @@ def test_each_format_is_proposed_so_that_all_its_events_land(name: str, tmp_path
         assert row["event_type"].startswith(("view", "buy")[n % 2])
         assert row["user_id"] == (f"u{n % 3}" if n % 4 else None)
         assert row["n"] == n
+
+
+# -- times and users of proposals ------------------------------------------------------------------
+
+
+def proposal_of(
+    folder: Path, lines: list[dict[str, object]], name: str = "2026-05-01T10.json"
+) -> Proposal:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+    return propose(read_samples([str(folder)], S3Access(), 1_000), folder, name="trial")
+
+
+def test_of_two_readings_of_a_date_the_one_near_the_hour_in_the_name_is_taken(
+    tmp_path: Path,
+) -> None:
+    lines: list[dict[str, object]] = [
+        {"id": n, "time": f"01/05/2026 10:00:{n:02d}"} for n in range(9)
+    ]
+    made = proposal_of(tmp_path, lines)
+    assert "%d/%m/%Y %H:%M:%S" in made.text("")
+    assert not any("whether" in what for what, _ in made.undecided)
+
+
+def test_of_two_readings_of_a_date_that_nothing_tells_apart_it_is_said(tmp_path: Path) -> None:
+    lines: list[dict[str, object]] = [
+        {"id": n, "time": f"05/05/2026 10:00:{n:02d}"} for n in range(9)
+    ]
+    made = proposal_of(tmp_path, lines)
+    assert any(what.startswith("whether") and "%m/%d/%Y" in what for what, _ in made.undecided)
+
+
+def test_a_column_of_times_of_a_form_of_their_own_has_the_form(tmp_path: Path) -> None:
+    lines: list[dict[str, object]] = [
+        {"id": n, "at": "2026-05-01T10:00:00Z", "paid": "01.05.2026 09:00"} for n in range(9)
+    ]
+    text = proposal_of(tmp_path, lines).text("")
+    assert "paid: {path: paid, type: timestamp, format: '%d.%m.%Y %H:%M'}" in text
+
+
+def test_an_export_whose_names_tell_no_hour_says_what_to_do(tmp_path: Path) -> None:
+    call: dict[str, object] = {
+        "anonymousId": "a",
+        "messageId": "m",
+        "type": "page",
+        "timestamp": "2026-05-01T10:00:00Z",
+        "receivedAt": "2026-05-01T10:00:00Z",
+        "originalTimestamp": "2026-05-01T10:00:00Z",
+    }
+    made = proposal_of(tmp_path, [call], "segment-logs/x/1777593600000/1777629603000.1a2b.gz.json")
+    assert not made.is_located
+    assert "copy the files into folders of the hours" in made.text("")
+
+
+def test_personal_data_that_an_export_names_are_in_a_comment(tmp_path: Path) -> None:
+    event: dict[str, object] = {
+        "event": "Sign up",
+        "properties": {
+            "time": 1777629600,
+            "distinct_id": "u",
+            "$insert_id": "i",
+            "$email": "a@b.c",
+        },
+    }
+    text = proposal_of(tmp_path, [event]).text("")
+    assert "# pii: {properties.$email: hash}" in text

@@ -126,7 +126,12 @@ def propose(
     first = min(named.hours.values(), default=floor_hour(moments[len(moments) // 100]))
     last = max(named.hours.values(), default=floor_hour(moments[-1 - len(moments) // 100]))
     complete, complete_why = _complete(sampled, named)
-    warnings = [*named.notes, *sampled.notes, *picked.notes, *accept.notes]
+    warnings = [
+        *(named.notes if named.is_guessed else ()),
+        *sampled.notes,
+        *picked.notes,
+        *accept.notes,
+    ]
     if sampled.broken:
         warnings.append(
             f"{sampled.broken:,} of {sampled.lines:,} lines are not {sampled.form.type} and would be "
@@ -134,10 +139,9 @@ def propose(
         )
     undecided = [*sampled.undecided, *picked.undecided]
     if not named.is_guessed:
-        undecided.insert(
-            0,
-            ("where an hour's files are: 'dumps' is made up", "write the template of their names"),
-        )
+        layout = export.layout if export is not None else ""
+        what = "where an hour's files are, since their names tell no hour: 'dumps' is made up"
+        undecided.insert(0, (what, layout or "write the template of their names"))
     elif named.remark and (export is None or not export.short_hours):
         undecided.append(("how an hour below ten is written in the names", f"write {named.remark}"))
     exclude = sampled.exclude[0] if len(sampled.exclude) == 1 else list(sampled.exclude)

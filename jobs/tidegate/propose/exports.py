@@ -24,6 +24,7 @@ class Export:
         signs: paths, dotted, that are all there in its records; none where the events are a user's own.
         event_id, event_time, event_type, user_id, anonymous_id, session_id: paths of the fields of an event.
         personal: paths of personal data that its document names, and that records may have.
+        layout: why its names tell no hour, and what to do, where that is how it names its files.
         files: what names of its files look like, where they and not its fields tell it.
         short_hours: whether names of its files have hours without a leading zero.
     """
@@ -37,6 +38,7 @@ class Export:
     anonymous_id: str | None = None
     session_id: str | None = None
     personal: tuple[str, ...] = ()
+    layout: str = ""
     files: re.Pattern[str] | None = None
     short_hours: bool = False
 
@@ -54,13 +56,15 @@ EXPORTS = (
     # Twilio Segment, "AWS S3 destination" and "Spec: Common fields".
     Export(
         "Segment's calls",
-        words("messageId type timestamp receivedAt anonymousId"),
+        words("messageId type timestamp receivedAt originalTimestamp"),
         event_id="messageId",
         event_time="timestamp",
         event_type="type",
         user_id="userId",
         anonymous_id="anonymousId",
         personal=words("context.ip context.traits.email traits.email traits.phone traits.name"),
+        layout="Segment has folders of days, named in milliseconds: copy the files into folders of the hours in which "
+        "they arrived",
     ),
     # Snowplow, "Canonical event model".
     Export(
@@ -83,6 +87,7 @@ EXPORTS = (
         event_type="event",
         user_id="properties.distinct_id",
         personal=words("properties.$email properties.$name properties.$phone properties.ip"),
+        layout="Mixpanel exports days: split each export by the hour of properties.time",
     ),
     # Amplitude, "Export API" and "Amazon S3 export": names are PROJECT_yyyy-MM-dd_H#PARTITION.
     Export(
@@ -117,6 +122,7 @@ EXPORTS = (
         user_id="user_id",
         anonymous_id="user_pseudo_id",
         personal=words("device.advertising_id geo.city"),
+        layout="Google Analytics has tables of days: export them by the hour of event_timestamp",
     ),
     # AWS, "CloudTrail record contents".
     Export(

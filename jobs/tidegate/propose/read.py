@@ -243,7 +243,7 @@ def opened(samples: Samples, file: DumpFile, form: Format) -> BinaryIO:
     """Return a sample as a stream that ends with `EnoughError` where too much is read of it."""
     if form.type == "parquet":
         return io.BufferedReader(_File(samples, file), 1 << 16)
-    return io.BufferedReader(_Begin(samples, file), 1 << 16)
+    return io.BufferedReader(_Begin(samples, file), 1 << 20)
 
 
 class EnoughError(Exception):

@@ -17,6 +17,10 @@ from tidegate.source import Format
 
 _DELIMITERS = (",", "\t", ";", "|", "\x01")
 _LOOKED_AT = 200
+_AGREED = 0.5
+_SURE_SHARE = 0.95
+_FEW = 4
+"""Columns up to which another delimiter may be a sign within the text of logs."""
 _MOST_TITLES = 20
 """Lines above a header, at most."""
 _NAME = re.compile(r"[A-Za-z_][\w .:()/%#-]{0,62}")
@@ -72,18 +76,16 @@ def guess_csv(heads: Sequence[bytes], *, is_tsv: bool = False, encoding: str = "
         is_tsv: whether their names say that tabs are between.
         encoding: that the files are written in.
     """
-    delimiters = dict.fromkeys(("\t", *_DELIMITERS) if is_tsv else _DELIMITERS)
-    tried = [
-        _tried(heads, Format(type="csv", delimiter=delimiter, quote=quote, escape=escape, header=False,
-                             encoding=encoding))
-        for delimiter in delimiters
-        for quote, escape in (('"', None), ('"', "\\"), (None, None), ("'", None))
-        if quote != "'" or any(b"'" in head for head in heads)
-    ]  # fmt: skip
-    best = max(tried, key=lambda dialect: (round(dialect.share, 3), dialect.columns))
+    delimiters = list(dict.fromkeys(("\t", *_DELIMITERS) if is_tsv else _DELIMITERS))
+    best = _best(heads, delimiters, encoding)
+    spaced = _best(heads, [" "], encoding)
+    # Values have spaces in them, so that a space has to be evident.
+    is_evident = best.columns <= _FEW < spaced.columns and spaced.share > _SURE_SHARE
+    if is_evident or best.share < _AGREED < spaced.share:
+        best = spaced
     form = best.form
-    if form.delimiter == "\t" and not any(b'"' in head for head in heads):
-        form = form.model_copy(update={"quote": None})
+    if form.quote is None and form.delimiter != "\t" and not any(b'"' in head for head in heads):
+        form = form.model_copy(update={"quote": '"'})  # where one comes later, it is one
     form = form.model_copy(update={"comment": _comment(heads, form, best.columns)})
     form = form.model_copy(update={"skip": _titles(heads, form, best.columns)})
     firsts = [next(_cells(head, form), []) for head in heads]
@@ -91,6 +93,32 @@ def guess_csv(heads: Sequence[bytes], *, is_tsv: bool = False, encoding: str = "
     if are_enriched([*firsts, *seconds]):
         return form.model_copy(update={"header": COLUMNS})
     return form.model_copy(update={"header": _is_header(firsts, seconds)})
+
+
+def _best(heads: Sequence[bytes], delimiters: Sequence[str], encoding: str) -> _Dialect:
+    """Return the way in which most lines have the same number of columns."""
+    ways = [
+        (quote, escape)
+        for quote, escape in (('"', None), ('"', "\\"), (None, None), ("'", None))
+        if quote is None or any(quote.encode() in head for head in heads)
+    ]
+    each = []
+    for delimiter in delimiters:
+        forms = [
+            Format(
+                type="csv",
+                delimiter=delimiter,
+                quote=quote,
+                escape=escape,
+                header=False,
+                encoding=encoding,
+            )
+            for quote, escape in ways
+        ]
+        # The first of those that do as well: quotes that stand for nothing would give more columns.
+        tried = [_tried(heads, form) for form in forms]
+        each.append(max(tried, key=lambda dialect: round(dialect.share, 3)))
+    return max(each, key=lambda dialect: (round(dialect.share, 3), dialect.columns))
 
 
 def guess_nulls(records: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
