@@ -329,6 +329,16 @@ def parquet(events: list[dict[str, Any]]) -> bytes:
     return out.getvalue()
 
 
+def avro(events: list[dict[str, Any]]) -> bytes:
+    import fastavro
+
+    out = io.BytesIO()
+    kinds = {"id": "string", "at": "string", "kind": "string", "user_id": "string", "n": "long"}
+    fields = [{"name": name, "type": ["null", kind]} for name, kind in kinds.items()]
+    fastavro.writer(out, {"type": "record", "name": "event", "fields": fields}, events)
+    return out.getvalue()
+
+
 def timed(form: Callable[[datetime], Mapping[str, Any]]) -> Callable[[list[dict[str, Any]]], bytes]:
     """Return what writes JSON whose times are written in another way: new members in place of `at`."""
 
@@ -359,7 +369,10 @@ FORMATS: Mapping[str, Files] = {
         "HOUR.json.gz", lambda e: gzip.compress(json_lines(e), mtime=0) + bytes(512)
     ),
     "zstd": each_hour("HOUR.json.zst", lambda e: compressed("zstd", json_lines(e))),
+    "framed snappy": each_hour("HOUR.json.sz", lambda e: snappy_frames(json_lines(e))),
     "parquet": each_hour("HOUR.parquet", parquet),
+    "avro": each_hour("HOUR.avro", avro),
+    "avro without a name for it": each_hour("events+0+HOUR", avro),
     "csv": each_hour("HOUR.csv", lambda e: text(rows(e))),
     "csv, semicolons": each_hour("HOUR.csv", lambda e: text(rows(e, ";"))),
     "csv, tabs": each_hour("HOUR.tsv.gz", lambda e: gzip.compress(text(rows(e, "\t")), mtime=0)),

@@ -84,7 +84,7 @@ def test_hives_columns_are_seen() -> None:
 
 def test_spaces_are_delimiters_where_nothing_else_is() -> None:
     body = "\n".join(
-        f'http 2026-05-01T10:00:{n:02d}.1Z app/lb {n} "GET http://a:80/ HTTP/1.1" "curl/7 (x, y)"'
+        f'http 2026-05-01T10:00:{n:02d}.1Z app/lb 192.0.2.1:80 0.0 {n} 200 "GET http://a:80/" "curl/7 (x, y)"'
         for n in range(20)
     ).encode()
     form = guessed(body, name="a.log")

@@ -18,9 +18,9 @@ from tidegate.source import Format
 _DELIMITERS = (",", "\t", ";", "|", "\x01")
 _LOOKED_AT = 200
 _AGREED = 0.5
-_SURE_SHARE = 0.95
-_FEW = 4
-"""Columns up to which another delimiter may be a sign within the text of logs."""
+_SURE_SHARE = 0.99
+_FEW, _MANY = 3, 8
+"""Columns up to which another delimiter may be a sign within the text of logs, and as many as logs have."""
 _MOST_TITLES = 20
 """Lines above a header, at most."""
 _NAME = re.compile(r"[A-Za-z_][\w .:()/%#-]{0,62}")
@@ -80,7 +80,7 @@ def guess_csv(heads: Sequence[bytes], *, is_tsv: bool = False, encoding: str = "
     best = _best(heads, delimiters, encoding)
     spaced = _best(heads, [" "], encoding)
     # Values have spaces in them, so that a space has to be evident.
-    is_evident = best.columns <= _FEW < spaced.columns and spaced.share > _SURE_SHARE
+    is_evident = best.columns <= _FEW and spaced.columns >= _MANY and spaced.share > _SURE_SHARE
     if is_evident or best.share < _AGREED < spaced.share:
         best = spaced
     form = best.form
