@@ -53,7 +53,8 @@ def reference_faults(refs: Mapping[str, FieldRef], form: Format) -> Iterator[str
         yield from _prefix_faults(users)
     if form.type == "access_log":
         for key, ref in refs.items():
-            if isinstance(ref, TimeRef) and ref.path == "time" and ref.written != "iso":
+            plain = isinstance(ref, TimeRef) and ref.unit == "iso" and not (ref.format or ref.zone)
+            if isinstance(ref, TimeRef) and ref.path == "time" and not plain:
                 yield f"{key}: `time` of access_log is ISO 8601 already; leave out format, unit and zone"
     yield from _case_faults(users)
 
