@@ -81,6 +81,8 @@ def check_readable(source: Source) -> None:
     fields, faults = source.fields, []
     if source.format.type != "json":
         faults.append(f"files of {source.format.type}")
+    if source.format.records is not None:
+        faults.append("records in a list within an object")
     if fields.event_id is None:
         faults.append("no event_id: ids are computed")
     if fields.event_time.unit != "iso":

@@ -52,13 +52,6 @@ class Frames(Protocol):
     def read(self, found: Brackets, piece: bytes, line: int) -> Marks:
         """Return what the brackets of the next piece are; `line` is the piece's first line."""
 
-    def end(self) -> None:
-        """Check that the file had all that it must have.
-
-        Raises:
-            UnreadableError: it had not.
-        """
-
 
 class Values:
     """Objects one behind the other, and elements of arrays that are not within another value."""
@@ -91,9 +84,6 @@ class Values:
             is_frame[:count],
             np.ones(count, np.bool_),
         )
-
-    def end(self) -> None:
-        """Do nothing: any file of values is whole."""
 
 
 class ListAtPath:
@@ -151,9 +141,6 @@ class ListAtPath:
             is_frame,
             is_counted[:count],
         )
-
-    def end(self) -> None:
-        """Do nothing: each object was checked where it ended."""
 
     def _enter(self, bracket: int, piece: bytes, place: int) -> None:
         depth = len(self._open)

@@ -80,7 +80,6 @@ class _Records:
                 line=line,
             )
         self._close(b"")
-        self._frames.end()
         yield from self._blocks()
 
     # -- a piece ------------------------------------------------------------------------------------
