@@ -156,6 +156,15 @@ class Dumps:
         repeated = [Repeated(each.name, group[0].name) for group in groups for each in group[1:]]
         return replace(files, repeated=tuple(sorted(repeated, key=lambda each: each.name)))
 
+    def what_is_there(self, most: int = 3) -> str:
+        """Return in words what lies below the template's root: the first names, or why they can't be listed."""
+        try:
+            names = [file.name for file in self._store.walk("", most + 1)]
+        except TidegateError as error:
+            return f"{self.template.root} can't be listed: {error.got}"
+        more = ", …" if len(names) > most else ""
+        return f"{self.template.root} has {', '.join(names[:most]) or 'no files'}{more}"
+
     def completeness(self, hour: datetime, now: datetime) -> Completeness:
         """Return whether an hour's dump is complete, by the way that its source names.
 

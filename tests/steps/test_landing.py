@@ -309,7 +309,7 @@ def test_dumps_that_are_named_otherwise_in_mid_life_take_effect_by_a_rebuild(
     project.put("2024/03/01/13.json", [event(2, NOON)])
     [landed], published = publish(project, moved, 1)
     assert landed.outcome == "missing"
-    assert "no files at" in landed.error
+    assert "no files at" in str(landed.error)
     assert "names {dump_hour:%Y/%m/%d/%H}.json by now" in landed.error
     assert "tidegate rebuild events web" in landed.error
     assert published.publication is None

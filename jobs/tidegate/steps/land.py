@@ -192,6 +192,8 @@ def land_as(
         there = dumps.hour_files(hour)
         if not there.read:
             error = f"no files at {dumps.template.pattern(hour)}"
+            if not any(each.outcome == "missing" for each in results.values()):
+                error += f"; {dumps.what_is_there()}"
             results[hour] = Landed(hour, "missing", error=error, there=there)
             continue
         dump = Dump(hour, there.read, fingerprint(there.read), there=there)
