@@ -138,6 +138,26 @@ def events(count: int, hour: datetime = TEN, **more: Any) -> list[dict[str, Any]
             "{dump_hour:%Y-%-m-%-d}-{dump_hour:%-H}.json",
         ),
         (["20260501-100000.json"], "{dump_hour:%Y%m%d}-{dump_hour:%H}0000.json"),
+        (
+            ["2026-05-01/10/a.json", "2026-05-01/10/x=1/b.json", "2026-05-01/11/x=1/y=2/c.json"],
+            "{dump_hour:%Y-%m-%d}/{dump_hour:%H}/",
+        ),
+        (
+            [
+                "2026-05-01T12:00:00+00:00-2026-05-01T13:00:00+00:00.jsonl.gz",
+                "2026-05-01T13:00:00+00:00-2026-05-01T14:00:00+00:00.jsonl.gz",
+            ],
+            "{dump_hour:%Y-%m-%dT%H}*.jsonl.gz",
+        ),
+        (
+            ["20260501T2300_20260502T0000.csv", "20260502T0000_20260502T0100.csv"],
+            "{dump_hour:%Y%m%dT%H}*.csv",
+        ),
+        (
+            ["topics/x/year=2026/month=05/day=01/hour=10/x+0+0000000000.avro"],
+            "topics/x/year={dump_hour:%Y}/month={dump_hour:%m}/day={dump_hour:%d}/hour={dump_hour:%H}/*.avro",
+        ),
+        (["9_2026-05-01_9#17.json.gz"], "9_{dump_hour:%Y-%m-%d}_{dump_hour:%-H}#*.json.gz"),
     ],
 )
 @pytest.mark.parametrize("root", ["/data/", "s3a://b/x/"])
@@ -396,6 +416,16 @@ def test_a_clock_that_was_never_set_does_not_widen_accept(tmp_path: Path) -> Non
     )
     source, made = proposed(tmp_path)
     assert source.accept.late == timedelta(days=3)
+    assert "1 events lie so far from their hour" in made.text("")
+
+
+def test_times_of_another_age_do_not_widen_accept_beyond_sense(tmp_path: Path) -> None:
+    put(
+        tmp_path / "2026-05-01-10.json",
+        [*events(9), {**events(1)[0], "ts": "9999-01-01T00:00:00Z"}],
+    )
+    source, made = proposed(tmp_path)
+    assert source.accept.future == timedelta(hours=1)
     assert "1 events lie so far from their hour" in made.text("")
 
 

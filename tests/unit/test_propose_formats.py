@@ -82,6 +82,12 @@ def test_hives_columns_are_seen() -> None:
     assert guessed(body).delimiter == "\x01"
 
 
+def test_a_file_in_several_without_its_header_does_not_take_the_header_from_the_others() -> None:
+    assert guess_csv([csv(), "\n".join(ROWS).encode(), csv(*ROWS[:3])]).header is True
+    assert guess_csv(["\n".join(ROWS).encode(), csv()]).header is True
+    assert guess_csv(["\n".join(ROWS).encode(), "\n".join(ROWS[3:]).encode()]).header is False
+
+
 def test_spaces_are_delimiters_where_nothing_else_is() -> None:
     body = "\n".join(
         f'http 2026-05-01T10:00:{n:02d}.1Z app/lb 192.0.2.1:80 0.0 {n} 200 "GET http://a:80/" "curl/7 (x, y)"'
@@ -152,6 +158,10 @@ def test_an_access_log_is_seen() -> None:
         ({"Records": [{"a": 1}, {"a": 2}]}, "Records"),
         ({"meta": {"n": 2}, "data": {"events": [{"a": 1}]}}, "data.events"),
         ({"a.b": [{"a": 1}]}, "`a.b`"),
+        (
+            {"written_at": 1777629600, "events": [{"ts": 1777629600}]},
+            "events",
+        ),
     ],
 )
 @pytest.mark.parametrize("whole", [True, False])
@@ -169,6 +179,8 @@ def test_events_inside_an_object_are_found_by_their_path(
         b'{"a": 1, "items": [{"b": 1}]}\n{"a": 2, "items": []}\n',
         b'{"a": 1, "items": [{"b": 1}]}{"a": 2, "items": []}',
         b'{"a": 1, "list": [1, 2]}',
+        b'{"at": "2026-05-01T10:00:00Z", "items": [{"b": 1}]}',
+        b'{"": [{"b": 1}]}',
         b'[{"a": 1},\n{"a": 2}]',
         b'{\n  "a": 1\n}\n',
     ],

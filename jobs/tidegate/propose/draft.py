@@ -27,6 +27,7 @@ from tidegate.source import Format, join_path
 _LATE = timedelta(days=3)
 _FUTURE = timedelta(hours=1)
 _FARTHEST = timedelta(days=90)
+_MOST = timedelta(days=3650)
 
 
 @dataclass(frozen=True)
@@ -247,10 +248,11 @@ def _reach(gaps: Sequence[timedelta], least: timedelta, step: timedelta) -> tupl
     """Return a bound that takes all gaps but the absurd, and how many it leaves out.
 
     Beyond `_FARTHEST` only what is more than one in a hundred counts: a clock that was never set says 1970.
+    Beyond `_MOST` nothing does.
     """
     inside = [gap for gap in gaps if gap <= _FARTHEST]
     if len(gaps) - len(inside) > len(gaps) / 100:
-        inside = list(gaps)
+        inside = [gap for gap in gaps if gap <= _MOST]
     farthest = max(inside, default=least)
     bound = least if farthest <= least else -(-farthest // step) * step
     return bound, sum(gap > bound for gap in gaps)

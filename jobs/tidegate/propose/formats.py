@@ -8,11 +8,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 from tidegate.errors import TidegateError
 from tidegate.landing.decoding import is_utf8
 from tidegate.peek import describe
 from tidegate.propose.text import guess_csv, is_w3c, w3c_format
+from tidegate.propose.times import UNITS, time_forms
 from tidegate.rendering import clipped
 from tidegate.source import Format, join_path
 
@@ -30,6 +32,7 @@ _MARKS = (
 _CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\r\f\x01")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}:,]')
 _DEEPEST = 3
+_TIME = re.compile(r"time|date|stamp|(?:^|_)(?:at|ts)$|At$")
 
 
 @dataclass(frozen=True)
@@ -235,17 +238,40 @@ def _records_path(text: str, *, is_whole: bool) -> tuple[str, ...]:
     except (ValueError, RecursionError):
         # Only a beginning of it is there, if it is one object at all.
         return _open_list(bare) if not is_whole else ()
-    return _list_in(found, ()) if not bare[end:].strip() else ()
+    if bare[end:].strip() or not isinstance(found, dict):
+        return ()
+    path = _list_in(found, ())
+    # An event may hold a list of its own, such as an order its items; then the time is not in these.
+    return path if not _has_time(found) or _has_time(_first(found, path)) else ()
+
+
+def _first(found: Any, path: tuple[str, ...]) -> Any:
+    """Return the first object of the list at a path, or None where there is no path."""
+    for name in path:
+        found = found[name]
+    return found[0] if path else None
+
+
+def _has_time(value: object) -> bool:
+    """Return whether an object has a member that looks like a time, itself or in an object below."""
+    if not isinstance(value, dict):
+        return False
+    return any(
+        _has_time(member)
+        or any(form not in UNITS or _TIME.search(name) for form in time_forms([member]))
+        for name, member in value.items()
+    )
 
 
 def _list_in(value: object, above: tuple[str, ...]) -> tuple[str, ...]:
     """Return the path of a list of objects among the members of an object, the nearest one."""
     if not isinstance(value, dict) or len(above) >= _DEEPEST:
         return ()
-    for name, member in value.items():
+    members = [(name, member) for name, member in value.items() if name and name == name.strip()]
+    for name, member in members:
         if isinstance(member, list) and member and all(isinstance(each, dict) for each in member):
             return (*above, name)
-    inner = (_list_in(member, (*above, name)) for name, member in value.items())
+    inner = (_list_in(member, (*above, name)) for name, member in members)
     return next((path for path in inner if path), ())
 
 
@@ -259,7 +285,7 @@ def _open_list(text: str) -> tuple[str, ...]:
         if sign in "[{":
             if sign == "{" and before == "[" and len(open_) <= _DEEPEST + 1:
                 candidate = tuple(names[1:])
-                if candidate and all(bracket == "{" for bracket in open_[:-1]):
+                if all(candidate) and candidate and all(bracket == "{" for bracket in open_[:-1]):
                     return candidate
             open_.append(sign)
             names.append(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os.path
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
@@ -40,6 +40,7 @@ _HOURS = (
         re.IGNORECASE,
     ),
 )
+_LAST = 100
 _EPOCH = re.compile(r"(?<!\d)(?P<s>1\d{9})(?!\d)")
 _PLAIN = re.compile(r"[-_.:T /]?")
 _BEGIN = re.compile(r"(?:[A-Za-z_]*[A-Za-z][-_.=])*")
@@ -116,7 +117,7 @@ class _Reading:
             for i, text in enumerate(self.literals)
         ]
         # The last part may begin and end in what differs.
-        return (*fixed, *self.directives)
+        return (*fixed, *self.directives, self.rank >= _LAST)
 
     @property
     def head(self) -> str:
@@ -185,11 +186,22 @@ def _readings(uri: str) -> Iterator[_Reading]:
                 rank,
             )
             if reading.hour is not None:
-                yield _widened(reading)
+                widened = _widened(reading)
+                yield widened
+                yield from _of_folder(widened)
     for found in _EPOCH.finditer(uri):
         reading = _Reading((uri[: found.start()], uri[found.end() :]), ("s",), (found["s"],), 9)
         if reading.hour is not None:
             yield reading
+
+
+def _of_folder(reading: _Reading) -> Iterator[_Reading]:
+    """Yield a reading that takes all below the hour's folder, for files that lie at several depths of it."""
+    below = reading.literals[-1]
+    if below.count("/"):
+        *above, _ = reading.literals
+        folder = below[: below.index("/") + 1]
+        yield replace(reading, literals=(*above, folder), rank=reading.rank + _LAST)
 
 
 def _ordered(
@@ -246,12 +258,15 @@ def _template(group: Sequence[_Reading], unpadded: bool) -> tuple[str, str]:
             short = unpadded
             remark = f"{'%H' if short else '%-H'} if 9 is written {'09' if short else '9'}"
         directives.append(f"%-{name}" if short else f"%{name}")
-    head = _common([each.head for each in group])
+    heads = [each.head for each in group]
+    head = _common(heads)
     tails = [each.tail for each in group]
     tail = _common(tails, _COUNTER, is_whole=first.cut[0] == len(first.literals) - 1)
     if directives[-1] == "%-H" and tail.startswith("*"):
         # Where an hour of one or two digits ends has to be seen.
         tail = _sign(tails) + tail
+    if "*" in head and "*" in tail and len(set(heads)) == 1:
+        head = heads[0]  # what stands between two `*` tells nothing
     at, begin = first.cut
     literals = list(first.literals)
     last = len(literals) - 1

@@ -197,14 +197,21 @@ def _titles(heads: Sequence[bytes], form: Format, columns: int) -> int:
 
 
 def _is_header(firsts: Sequence[Sequence[str]], seconds: Sequence[Sequence[str]]) -> bool:
-    """Return whether the first line of each file names the columns."""
-    first = firsts[0]
-    folded = [name.casefold() for name in first]
-    if any(not _NAME.fullmatch(name) for name in first) or len(set(folded)) < len(folded):
+    """Return whether the first line of a file names the columns: of each file, or at least of every other."""
+    folded = Counter(tuple(sorted(map(str.casefold, first))) for first in firsts if first)
+    named = [
+        each for each in folded if all(map(_NAME.fullmatch, each)) and len(set(each)) == len(each)
+    ]
+    if not named:
         return False
-    if len(firsts) > 1:
-        return all(sorted(each) == sorted(first) for each in firsts)
+    names = max(named, key=lambda each: folded[each])
+    count = folded[names]
+    if count > 1:
+        return 2 * count >= len(firsts)
+    if len(firsts) > _FEW:
+        return False
     # Of one file only: a line of names looks like no other line.
+    first = next(each for each in firsts if tuple(sorted(map(str.casefold, each))) == names)
     known = {cell for row in seconds for cell in row}
     has_values = any(_NUMBER.fullmatch(cell) or ":" in cell or "-" in cell for cell in known)
     return not set(first) & known and (has_values or not seconds)

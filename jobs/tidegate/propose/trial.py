@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import duckdb
 import pyarrow as pa
 
 from tidegate.dumps import Samples
-from tidegate.hour_files import DumpFile
+from tidegate.hour_files import DumpFile, HourNames
 from tidegate.hours import hour_text
 from tidegate.landing.errors import UnreadableError
 from tidegate.landing.kernel import InputFile, Rules, parse_file
@@ -127,9 +126,11 @@ def land_samples(
 
 
 def _takes(source: Source, file: DumpFile, hour: datetime) -> bool:
-    pattern = source.dumps.pattern(hour).replace("s3a://", "s3://", 1)
-    shape = "[^/]*".join(re.escape(part) for part in pattern.split("*"))
-    return re.fullmatch(shape, file.uri.replace("s3a://", "s3://", 1), re.DOTALL) is not None
+    root, uri = (text.replace("s3a://", "s3://", 1) for text in (source.dumps.root, file.uri))
+    if not uri.startswith(root):
+        return False
+    names = HourNames(source.dumps.relative(hour), exclude=source.exclude)
+    return bool(names.sorted_out([replace(file, name=uri.removeprefix(root))]).read)
 
 
 def _landed(
