@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import tracemalloc
 
 import cramjam
+import pyarrow as pa
 import pytest
 
 from tidegate.landing import unpack as module
@@ -105,3 +107,15 @@ def test_zeros_may_follow_a_gzip_file() -> None:
     assert read(gzip.compress(DATA) + bytes(512), "a.gz") == DATA
     with pytest.raises(UnreadableError):
         read(gzip.compress(DATA) + bytes(512) + b"x", "a.gz")
+
+
+def test_damaged_files_leave_no_memory_behind() -> None:
+    packed = pa.compress(DATA, "zstd", asbytes=True)
+    tracemalloc.start()
+    try:
+        for _ in range(20):
+            with pytest.raises(UnreadableError):
+                read(packed[:-10], "a.json.zst")
+        assert tracemalloc.get_traced_memory()[0] < 4 * 1024 * 1024
+    finally:
+        tracemalloc.stop()

@@ -311,7 +311,7 @@ def _snappy(data: bytes) -> bytes:
 
 def _zstandard(data: bytes) -> bytes:
     with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as unpack:
-        return _bounded(lambda _, most: bytes(unpack.read(most)), data)
+        return _bounded(lambda _, most: unpack.read_buffer(most).to_pybytes(), data)
 
 
 def _bzip2(data: bytes) -> bytes:

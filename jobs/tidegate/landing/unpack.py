@@ -96,7 +96,8 @@ def _zstandard(stream: BinaryIO) -> Iterator[bytes]:
     written = 0
     try:
         with pa.CompressedInputStream(pa.PythonFile(counted, "r"), "zstd") as unpack:
-            while piece := unpack.read(_MOST):
+            # Where `read` fails it never frees the memory that it took for the piece.
+            while piece := unpack.read_buffer(_MOST).to_pybytes():
                 written += len(piece)
                 _check_size(counted.count, written)
                 yield piece
