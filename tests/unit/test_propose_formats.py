@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from exports import COUNT, FORMATS, HOURS, events
 from kernel import batches
+from s3server import s3_client, s3_server
 from tidegate.errors import TidegateError
 from tidegate.propose.draft import Proposal, propose
 from tidegate.propose.exports import EXPORTS, known_export
@@ -19,7 +21,8 @@ from tidegate.propose.text import guess_csv, guess_nulls
 from tidegate.propose.times import as_time, time_forms
 from tidegate.propose.trial import land_samples
 from tidegate.settings import S3Access
-from tidegate.source import Format, load_source, split_path
+from tidegate.source import Format, load_source, parse_source, split_path
+from tidegate.yaml_file import parse_yaml
 
 
 def guessed(*bodies: bytes, name: str = "sample.txt", whole: bool = True) -> Format:
@@ -355,3 +358,28 @@ def test_personal_data_that_an_export_names_are_in_a_comment(tmp_path: Path) -> 
     }
     text = proposal_of(tmp_path, [event]).text("")
     assert "# pii: {properties.$email: hash}" in text
+
+
+# -- S3 --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Access]:
+    with s3_server(tmp_path_factory.mktemp("s3")) as access:
+        yield access
+
+
+@pytest.mark.parametrize("name", ["gzip with padding", "parquet", "avro", "csv, a title", "zstd"])
+def test_samples_on_s3_are_read_as_those_on_disk(name: str, s3: S3Access) -> None:
+    prefix = name.replace(" ", "-")
+    for path, body in FORMATS[name].items():
+        s3_client(s3).put_object(Bucket="events", Key=f"{prefix}/{path}", Body=body)
+    sampled = read_samples([f"s3://events/{prefix}"], s3, 1_000)
+    proposal = propose(sampled, Path("/elsewhere"), name="trial")
+    source = parse_source(
+        parse_yaml("\n".join(proposal.lines), Path("trial.yml")), Path("trial.yml")
+    )
+    assert source.dumps.text.startswith(f"s3://events/{prefix}/{{dump_hour:%Y-%m-%dT%H}}")
+    trial = land_samples(source, sampled, proposal.hours)
+    assert not trial.faults
+    assert trial.events == 2 * COUNT
