@@ -37,8 +37,8 @@ def init(
 ) -> None:
     """Propose a source file from samples of its dumps, to be read and corrected by a person.
 
-    The proposal is tried on the samples before it is said to be right: exit 1 if their names tell no hour, a file
-    can't be read, or more than 5 % of the records would be quarantined. The file goes to standard output or --out in
+    The proposal is tried on the samples before it is said to be right: exit 1 if their names tell no hour, it can't
+    read a file, or more than 5 % of the records would be quarantined. The file goes to standard output or --out in
     any case; what was seen, and what could not be decided, to standard error.
     """
     from tidegate.hours import hour_text
@@ -69,9 +69,9 @@ def init(
     source = parse_source(parse_yaml("\n".join(proposal.lines), path), path)
     trial = land_samples(source, sampled, proposal.hours, is_located=proposal.is_located)
     if out is None:
-        typer.echo(proposal.text(trial.told), nl=False)
+        typer.echo(proposal.text(trial.outcome), nl=False)
     else:
-        _write(out, proposal.text(trial.told))
+        _write(out, proposal.text(trial.outcome))
     _tell(proposal, _shared(source, known, name), trial)
     steps = ["read it"] if out is not None else [f"save it as {path}", "read it"]
     steps += ["correct it"] if trial.faults else []
@@ -103,15 +103,15 @@ def _tell(proposal: Proposal, shared: list[str], trial: Trial) -> None:
     """Write what was seen, what could not be decided, and what became of the samples."""
     from tidegate.rendering import visible
 
-    for told in proposal.summary:
-        typer.echo(told, err=True)
-    for told in (*proposal.warnings, *shared):
-        typer.echo(f"look   {visible(told)}", err=True)
+    for line in proposal.summary:
+        typer.echo(line, err=True)
+    for warning in (*proposal.warnings, *shared):
+        typer.echo(f"look   {visible(warning)}", err=True)
     for what, todo in proposal.undecided:
         typer.echo(f"could not decide {visible(what)}; next: {visible(todo)}", err=True)
     for fault in trial.faults:
         typer.echo(f"wrong  {visible(fault)}", err=True)
-    typer.echo(f"{'wrong' if trial.faults else 'ok   '}  {visible(trial.told)}", err=True)
+    typer.echo(f"{'wrong' if trial.faults else 'ok   '}  {visible(trial.outcome)}", err=True)
 
 
 def _write(out: Path, text: str) -> None:

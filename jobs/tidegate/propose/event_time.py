@@ -55,7 +55,7 @@ class TimePick:
 
 
 def pick_time(
-    found: Mapping[Path, Shape],
+    shapes: Mapping[Path, Shape],
     hours: Sequence[datetime | None],
     export: Export | None,
     undecided: list[tuple[str, str]],
@@ -63,13 +63,13 @@ def pick_time(
     """Return the time of events, or None where nothing tells it.
 
     Args:
-        found: the shapes of paths that may be used.
+        shapes: the shapes of paths that may be used.
         hours: the dump hour of each record, where it is known.
         export: what the records are an export of, if that is known.
         undecided: gets what could not be decided, and what to do next.
     """
-    usable = [shape for shape in found.values() if shape.is_scalar]
-    picked = _known_time(found, hours, export) or _event_time(usable, hours, undecided)
+    usable = [shape for shape in shapes.values() if shape.is_scalar]
+    picked = _known_time(shapes, hours, export) or _event_time(usable, hours, undecided)
     if picked is not None or None in hours or not hours:
         return picked
     undecided.append(
@@ -83,11 +83,11 @@ def pick_time(
 
 
 def _known_time(
-    found: Mapping[Path, Shape], hours: Sequence[datetime | None], export: Export | None
+    shapes: Mapping[Path, Shape], hours: Sequence[datetime | None], export: Export | None
 ) -> TimePick | None:
     """Return the time that an export's document has, where it is one."""
     path = export.path("event_time") if export is not None else None
-    shape = found.get(path) if path is not None else None
+    shape = shapes.get(path) if path is not None else None
     if export is None or shape is None or not shape.is_scalar or not shape.time_forms:
         return None
     rated = _rated(_Candidate((shape.path,), shape.rows, shape.values), shape.time_forms[0], hours)

@@ -90,13 +90,13 @@ def guess_format(heads: Sequence[Head]) -> Guess:
             todo="give other samples",
         )
     if len(kinds) > 1:
-        told = "; ".join(
+        listing = "; ".join(
             f"{kind}: {len(those)}, such as {those[0][0].uri}" for kind, those in kinds.items()
         )
         raise TidegateError(
             "the samples are of several formats",
             expected="samples of one source: all JSON, all delimited text, all Parquet, …",
-            got=told,
+            got=listing,
             todo="give those of one format; each is a source of its own",
         )
     [(kind, those)] = kinds.items()
@@ -234,22 +234,22 @@ def _records_path(text: str, *, is_whole: bool) -> tuple[str, ...]:
     if not bare.startswith("{"):
         return ()
     try:
-        found, end = json.JSONDecoder().raw_decode(bare)
+        content, end = json.JSONDecoder().raw_decode(bare)
     except (ValueError, RecursionError):
         # Only a beginning of it is there, if it is one object at all.
         return _open_list(bare) if not is_whole else ()
-    if bare[end:].strip() or not isinstance(found, dict):
+    if bare[end:].strip() or not isinstance(content, dict):
         return ()
-    path = _list_in(found, ())
+    path = _list_in(content, ())
     # An event may hold a list of its own, such as an order its items; then the time is not in these.
-    return path if not _has_time(found) or _has_time(_first(found, path)) else ()
+    return path if not _has_time(content) or _has_time(_first(content, path)) else ()
 
 
-def _first(found: Any, path: tuple[str, ...]) -> Any:
+def _first(content: Any, path: tuple[str, ...]) -> Any:
     """Return the first object of the list at a path, or None where there is no path."""
     for name in path:
-        found = found[name]
-    return found[0] if path else None
+        content = content[name]
+    return content[0] if path else None
 
 
 def _has_time(value: object) -> bool:

@@ -22,16 +22,16 @@ _WIDE = 200
 
 
 def head(
-    told: Sequence[str], looks: Sequence[str], undecided: Sequence[tuple[str, str]]
+    intro: Sequence[str], looks: Sequence[str], undecided: Sequence[tuple[str, str]]
 ) -> list[str]:
     """Return the comments above a proposal.
 
     Args:
-        told: what was read, and what became of it.
+        intro: what was read, and what became of it.
         looks: what a person has to look at.
         undecided: what could not be decided, and what to do next.
     """
-    lines = [f"# {_comment(text)}" for text in told]
+    lines = [f"# {_comment(text)}" for text in intro]
     lines += [f"# LOOK: {_comment(text)}" for text in looks]
     return lines + [
         f"# COULD NOT DECIDE {_comment(f'{what}. Next: {todo}', 400)}" for what, todo in undecided
@@ -55,11 +55,12 @@ def fields(picked: Picked) -> list[str]:
     return lines
 
 
-def columns(found: Columns) -> list[str]:
+def columns(columns: Columns) -> list[str]:
     """Return the lines of `columns`, and comments on the paths that are none."""
-    lines = ["columns:"] if found.columns else []
-    lines += [line(f"  {flow(each.name)}: {flow(each.ref)}", each.why) for each in found.columns]
-    return lines + _others(found.others)
+    lines = ["columns:"] if columns.columns else []
+    for column in columns.columns:
+        lines.append(line(f"  {flow(column.name)}: {flow(column.ref)}", column.why))
+    return lines + _others(columns.others)
 
 
 def _others(others: Mapping[Path, str]) -> list[str]:
@@ -71,9 +72,9 @@ def _others(others: Mapping[Path, str]) -> list[str]:
     lines = ["# Not columns; `properties` has them, as it has the whole event:"]
     for why, paths in list(reasons.items())[:_REASONS]:
         more = f" and {len(paths) - _OTHERS} more" if len(paths) > _OTHERS else ""
-        told = _comment(f"{why}: {', '.join(paths[:_OTHERS])}{more}", 1 << 12)
+        comment = _comment(f"{why}: {', '.join(paths[:_OTHERS])}{more}", 1 << 12)
         lines += textwrap.wrap(
-            told, 100, initial_indent="#   ", subsequent_indent="#     ", break_on_hyphens=False
+            comment, 100, initial_indent="#   ", subsequent_indent="#     ", break_on_hyphens=False
         )
     if len(reasons) > _REASONS:
         lines.append(f"#   and {len(reasons) - _REASONS} more")

@@ -134,7 +134,7 @@ def _listed(
         beside.update({file.uri: (samples, file) for file in samples.beside})
     if len(files) >= MOST_FILES:
         notes.append(f"only the first {MOST_FILES:,} files of a sample were listed")
-    sides = {uri: found[0] for uri in files if (found := _SIDE_FILE.search(uri))}
+    sides = {uri: match[0] for uri in files if (match := _SIDE_FILE.search(uri))}
     if len(sides) == len(files):
         sides = {}
     manifests = {
@@ -143,17 +143,17 @@ def _listed(
         if len(files) > 1 and uri not in sides and _is_manifest(pair[1])
     }
     listed = [pair for uri, pair in files.items() if uri not in manifests and uri not in sides]
-    usable, told = _usable({**beside, **manifests})
+    usable, unusable = _usable({**beside, **manifests})
     if not listed:
         raise TidegateError(
             "no sample to read",
             where=", ".join(places),
-            expected="files of events: JSON, delimited text, logs, Parquet or Avro; plain, .gz or .zst",
-            got="hidden files, markers or manifests only" if usable or told else "no file",
+            expected="files of events: JSON, delimited text, logs, Parquet or Avro; plain, .gz, .zst or .sz",
+            got="hidden files, markers or manifests only" if usable or unusable else "no file",
             todo="give a file of a dump, or a folder of dumps",
         )
     exclude = tuple(dict.fromkeys(f"*{suffix}" for suffix in sides.values()))
-    return listed, usable, exclude, [*notes, *told]
+    return listed, usable, exclude, [*notes, *unusable]
 
 
 def _is_manifest(file: DumpFile) -> bool:
@@ -218,7 +218,7 @@ def _heads(
         raise TidegateError(
             "no sample can be read",
             where=", ".join(file.uri for _, file in files[:3]),
-            expected="JSON, delimited text or logs, plain, .gz or .zst; Parquet; Avro",
+            expected="JSON, delimited text or logs, plain, .gz, .zst or .sz; Parquet; Avro",
             got="; ".join(clipped(fault, 200) for fault in faults[:3]),
             todo="give other samples, or have these written again",
         )

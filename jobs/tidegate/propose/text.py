@@ -44,10 +44,10 @@ def w3c_format(heads: Sequence[bytes]) -> Format:
     delimiter = "\t"
     for head in heads:
         lines = head.splitlines()
-        told = next((line for line in lines if line.startswith(_FIELDS)), b"")
+        names = next((line for line in lines if line.startswith(_FIELDS)), b"")
         records = [line for line in lines if line and not line.startswith(b"#")]
-        if told and records:
-            columns = len(told.split()) - 1
+        if names and records:
+            columns = len(names.split()) - 1
             delimiter = "\t" if records[0].count(b"\t") + 1 == columns else " "
             break
     return Format(type="csv", delimiter=delimiter, quote=None)
@@ -102,7 +102,7 @@ def _best(heads: Sequence[bytes], delimiters: Sequence[str], encoding: str) -> _
         for quote, escape in (('"', None), ('"', "\\"), (None, None), ("'", None))
         if quote is None or any(quote.encode() in head for head in heads)
     ]
-    each = []
+    dialects = []
     for delimiter in delimiters:
         forms = [
             Format(
@@ -117,8 +117,8 @@ def _best(heads: Sequence[bytes], delimiters: Sequence[str], encoding: str) -> _
         ]
         # The first of those that do as well: quotes that stand for nothing would give more columns.
         tried = [_tried(heads, form) for form in forms]
-        each.append(max(tried, key=lambda dialect: round(dialect.share, 3)))
-    return max(each, key=lambda dialect: (round(dialect.share, 3), dialect.columns))
+        dialects.append(max(tried, key=lambda dialect: round(dialect.share, 3)))
+    return max(dialects, key=lambda dialect: (round(dialect.share, 3), dialect.columns))
 
 
 def guess_nulls(records: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
@@ -130,13 +130,13 @@ def guess_nulls(records: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     for record in records:
         for name, value in record.items():
             columns.setdefault(name, Counter())[str(value).strip()] += 1
-    found = {text for texts in columns.values() for text in _SURE if text in texts}
+    nulls = {text for texts in columns.values() for text in _SURE if text in texts}
     for texts in columns.values():
         marks = [text for text in _NULLS if text in texts]
         others = [text for text in texts if text not in marks]
         if marks and others and text_type(others, numbers=True) != "string":
-            found.update(marks)
-    return ("", *(text for text in _NULLS if text in found))
+            nulls.update(marks)
+    return ("", *(text for text in _NULLS if text in nulls))
 
 
 def _comment(heads: Sequence[bytes], form: Format, columns: int) -> str | None:
@@ -187,12 +187,12 @@ def _cells(head: bytes, form: Format) -> Iterator[list[str]]:
 
 def _titles(heads: Sequence[bytes], form: Format, columns: int) -> int:
     """Return how many lines stand above the header, as in reports that begin with a title."""
-    found = set()
+    counts = set()
     for head in heads:
         lines = [(record.line, len(record.fields)) for record in _scanned(head, form)]
         first = next((line for line, width in lines if width == columns), 1)
-        found.add(first - 1)
-    titles = found.pop() if len(found) == 1 else 0
+        counts.add(first - 1)
+    titles = counts.pop() if len(counts) == 1 else 0
     return titles if titles <= _MOST_TITLES and form.comment is None else 0
 
 

@@ -94,10 +94,10 @@ def iso_time(text: str) -> datetime | None:
         return None
     plain = re.sub(r"\s?(?:UTC|GMT|z)$", "Z", bare).replace(",", ".").replace(" ", "T", 1)
     try:
-        found = datetime.fromisoformat(plain.replace(" ", ""))
+        time = datetime.fromisoformat(plain.replace(" ", ""))
     except ValueError:
         return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def lacks_offset(texts: Sequence[str], form: str) -> bool:
@@ -109,10 +109,10 @@ def lacks_offset(texts: Sequence[str], form: str) -> bool:
 
 def _by_format(text: str, form: str) -> datetime | None:
     try:
-        found = datetime.strptime(text, form)  # noqa: DTZ007 # UTC below
+        time = datetime.strptime(text, form)  # noqa: DTZ007 # UTC below
     except ValueError:
         return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def _number(value: object) -> float | None:

@@ -54,7 +54,7 @@ class Trial:
     is_located: bool = True
 
     @property
-    def told(self) -> str:
+    def outcome(self) -> str:
         """What became of the samples, in words."""
         reasons = ", ".join(f"{name} {count:,}" for name, count in self.quarantined.most_common())
         hours = sorted(self.hours)
