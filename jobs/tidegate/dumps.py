@@ -633,7 +633,7 @@ def read_manifest(data: bytes) -> Manifest:
     whole = found if isinstance(found, dict) else {"files": found}
     entries = whole["entries"] if "entries" in whole else whole.get("files")
     if not isinstance(entries, list):
-        raise ValueError(f"{_MANIFEST}, got {type(entries).__name__}")
+        raise ValueError(f"{_MANIFEST}, got {json.dumps(whole)[:80]}")
     files: dict[str, Declared] = {}
     for entry in entries:
         name = entry.get("name", entry.get("url")) if isinstance(entry, dict) else entry
@@ -970,7 +970,7 @@ def s3_error(error: Exception, s3: S3Access, bucket: str, doing: str, where: str
             "the S3 endpoint can't be reached",
             where=at,
             expected="an S3 server that answers",
-            got=f"{type(error).__name__}: {error}",
+            got=str(error),
             todo="start the server (tidegate status), or mend AWS_ENDPOINT_URL",
         )
     if code in _BUSY or (status is not None and status >= 500):
