@@ -324,6 +324,18 @@ def test_of_two_readings_of_a_date_that_nothing_tells_apart_it_is_said(tmp_path:
     assert any(what.startswith("whether") and "%m/%d/%Y" in what for what, _ in made.undecided)
 
 
+def test_local_times_that_lie_off_the_hours_in_the_names_ask_for_their_zone(tmp_path: Path) -> None:
+    lines: list[dict[str, object]] = [
+        {"id": n, "at": f"2026-05-01 12:30:{n:02d}"} for n in range(9)
+    ]
+    made = proposal_of(tmp_path, lines)
+    [(what, todo)] = [each for each in made.undecided if "time zone" in each[0]]
+    assert what.startswith("which time zone at is in")
+    assert "zone: Europe/Berlin" in todo
+    told = [{**line, "at": f"{line['at']}+02:00"} for line in lines]
+    assert not any("time zone" in what for what, _ in proposal_of(tmp_path, told).undecided)
+
+
 def test_a_column_of_times_of_a_form_of_their_own_has_the_form(tmp_path: Path) -> None:
     lines: list[dict[str, object]] = [
         {"id": n, "at": "2026-05-01T10:00:00Z", "paid": "01.05.2026 09:00"} for n in range(9)

@@ -15,6 +15,7 @@ from tidegate.errors import TidegateError
 from tidegate.hours import HOUR, floor_hour, hour_text
 from tidegate.propose import page
 from tidegate.propose.columns import Columns, guess_columns, usable_shapes
+from tidegate.propose.event_time import TimePick
 from tidegate.propose.exports import Export, known_export
 from tidegate.propose.fields import Picked, pick_fields
 from tidegate.propose.names import Named, guess_names
@@ -79,6 +80,7 @@ class _Accept:
     future: timedelta
     why: str
     notes: tuple[str, ...]
+    undecided: tuple[tuple[str, str], ...] = ()
 
 
 def propose(
@@ -122,7 +124,7 @@ def propose(
         source=source,
     )
     columns = replace(columns, others={**columns.others, **odd})
-    accept = _accept(when.times, hours)
+    accept = _accept(when, hours)
     moments = sorted(when.times.values())
     first = min(named.hours.values(), default=floor_hour(moments[len(moments) // 100]))
     last = max(named.hours.values(), default=floor_hour(moments[-1 - len(moments) // 100]))
@@ -138,7 +140,7 @@ def propose(
             f"{sampled.broken:,} of {sampled.lines:,} lines are not {sampled.form.type} and would be "
             f"quarantined; the first: {sampled.first_broken}"
         )
-    undecided = [*sampled.undecided, *picked.undecided]
+    undecided = [*sampled.undecided, *picked.undecided, *accept.undecided]
     if not named.is_guessed:
         layout = export.layout if export is not None else ""
         what = "where an hour's files are, since their names tell no hour: 'dumps' is made up"
@@ -209,11 +211,11 @@ def _no_time(sampled: Sampled, found: Mapping[Path, Shape]) -> TidegateError:
     )
 
 
-def _accept(times: Mapping[int, datetime], hours: Sequence[datetime | None]) -> _Accept:
+def _accept(when: TimePick, hours: Sequence[datetime | None]) -> _Accept:
     """Return how far events may lie from their dump hour, so that those of the samples fit."""
     early: list[timedelta] = []
     ahead: list[timedelta] = []
-    for row, time in times.items():
+    for row, time in when.times.items():
         hour = hours[row]
         if hour is not None:
             early.append(hour - time)
@@ -224,7 +226,10 @@ def _accept(times: Mapping[int, datetime], hours: Sequence[datetime | None]) -> 
     future, left_future = _reach(ahead, _FUTURE, HOUR)
     notes = []
     middle = sorted(early)[len(early) // 2]
-    if middle > 2 * HOUR or middle < -2 * HOUR:
+    undecided = []
+    if when.is_local and abs(middle) > HOUR:
+        undecided.append(_zone(when, middle))
+    elif middle > 2 * HOUR or middle < -2 * HOUR:
         way = "before" if middle > timedelta(0) else "after"
         notes.append(
             f"half of the events lie {duration_text(abs(middle))} or more {way} the hour in the "
@@ -241,7 +246,16 @@ def _accept(times: Mapping[int, datetime], hours: Sequence[datetime | None]) -> 
     why = f"the earliest event of the samples lies {earliest} before its hour"
     if (late, future) == (_LATE, _FUTURE):
         why = "the default; " + why
-    return _Accept(late, future, why, tuple(notes))
+    return _Accept(late, future, why, tuple(notes), tuple(undecided))
+
+
+def _zone(when: TimePick, middle: timedelta) -> tuple[str, str]:
+    way = "before" if middle > timedelta(0) else "after"
+    return (
+        f"which time zone {', '.join(map(join_path, when.paths))} is in: it is read as UTC, and then half of the "
+        f"events lie {duration_text(abs(middle))} or more {way} the start of their hour",
+        "if it is local time, write event_time: {path: …, zone: Europe/Berlin} with its zone",
+    )
 
 
 def _reach(gaps: Sequence[timedelta], least: timedelta, step: timedelta) -> tuple[timedelta, int]:

@@ -34,12 +34,14 @@ class TimePick:
         form: how it is written: iso, epoch_s, …, or directives of strptime.
         why: in words.
         times: the time of each record that has one, by its number.
+        is_local: whether it does not tell its zone.
     """
 
     paths: tuple[Path, ...]
     form: str
     why: str
     times: Mapping[int, datetime]
+    is_local: bool = False
 
     @property
     def ref(self) -> str | dict[str, object]:
@@ -180,13 +182,14 @@ def _rated(
     why = f"{_UNITS.get(form, 'as written')}, in {len(times):,} of {len(hours):,} lines"
     if form == "iso":
         why = why.replace("as written", "ISO 8601", 1)
-    if lacks_offset([str(value) for value in candidate.values], form):
+    is_local = lacks_offset([str(value) for value in candidate.values], form)
+    if is_local:
         why += "; without an offset, so UTC"
     if bad := len(hours) - len(times):
         why += f"; {bad:,} without a time would be quarantined"
     elif near and sum(near) < len(near) / 2:
         why += "; most lie far from the hours in the names"
-    return score, TimePick(candidate.paths, form, why, times)
+    return score, TimePick(candidate.paths, form, why, times, is_local)
 
 
 _UNITS = {"epoch_s": "seconds", "epoch_ms": "milliseconds", "epoch_us": "microseconds"}

@@ -21,7 +21,7 @@ _ID = words(
     """eventid eventuuid messageid insertid uuid guid id _id recordid msgid logid eventkey
     messageuuid hitid requestid"""
 )
-_ENVELOPES = frozenset(("event", "meta", "metadata", "header", "message", "record", "envelope"))
+_ENVELOPES = frozenset(words("event meta metadata header message record envelope payload data"))
 _TYPE = words(
     "eventtype eventname type event kind action eventaction eventkind activity method name verb"
 )
