@@ -157,6 +157,7 @@ def events(count: int, hour: datetime = TEN, **more: Any) -> list[dict[str, Any]
             ["topics/x/year=2026/month=05/day=01/hour=10/x+0+0000000000.avro"],
             "topics/x/year={dump_hour:%Y}/month={dump_hour:%m}/day={dump_hour:%d}/hour={dump_hour:%H}/*.avro",
         ),
+        (["u_ex26050109.log", "u_ex26050110.log"], "u_ex{dump_hour:%y%m%d%H}.log"),
         (["9_2026-05-01_9#17.json.gz"], "9_{dump_hour:%Y-%m-%d}_{dump_hour:%-H}#*.json.gz"),
     ],
 )

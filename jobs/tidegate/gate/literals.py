@@ -43,7 +43,9 @@ def value_sql(value: Any, column: Column | None = None) -> str:
     if isinstance(value, str):
         # The parser reads no text behind a NUL.
         return " || chr(0) || ".join(map(quoted_text, value.split("\x00")))
-    raise ValueError(f"a value of a suite is a text, a number, a truth value or a date, got {value!r}")
+    raise ValueError(
+        f"a value of a suite is a text, a number, a truth value or a date, got {value!r}"
+    )
 
 
 def compare(column: Column, operator: str, limit: Any) -> str:

@@ -23,11 +23,11 @@ _ID = words(
 )
 _ENVELOPES = frozenset(words("event meta metadata header message record envelope payload data"))
 _TYPE = words(
-    "eventtype eventname type event kind action eventaction eventkind activity method name verb"
+    "eventtype eventname type event kind action eventaction eventkind activity method csmethod name verb"
 )
 _USER = words(
     """userid uid useruid customerid accountid memberid subscriberid playerid profileid actorid
-    authorid identityid user username login userlogin actorlogin customer member email useremail"""
+    authorid identityid user username login userlogin actorlogin customer member email useremail csusername"""
 )
 _ANONYMOUS = words(
     """anonymousid anonid visitorid deviceid domainuserid userpseudoid clientid cookieid browserid
@@ -36,7 +36,7 @@ _ANONYMOUS = words(
 )
 _ADDRESS = words(
     """host remotehost clientip remoteaddr remoteip ip ipaddress sourceip sourceipaddress
-    useripaddress"""
+    useripaddress cip"""
 )
 _PRODUCER = words(
     """producer producerid host hostname server serverid instance instanceid node partition shard

@@ -22,6 +22,8 @@ _DATES = (
     ),
     # 20260501
     re.compile(r"(?<!\d)(?P<Y>(?:19|20)\d\d)(?P<s1>)(?P<m>[01]\d)(?P<s2>)(?P<d>[0-3]\d)"),
+    # u_ex260501, as IIS names its logs
+    re.compile(r"(?<=u_ex)(?P<Y>\d\d)(?P<s1>)(?P<m>[01]\d)(?P<s2>)(?P<d>[0-3]\d)"),
 )
 _HOURS = (
     # T10, T1000, T100000, -10, _100000, 10 right behind
@@ -89,7 +91,8 @@ class _Reading:
             if "s" in found:
                 whole = datetime.fromtimestamp(found["s"], UTC)
                 return whole if not found["s"] % 3600 else None
-            return datetime(found["Y"], found["m"], found["d"], found["H"], tzinfo=UTC)
+            year = found["Y"] if "Y" in found else 2000 + found["y"]
+            return datetime(year, found["m"], found["d"], found["H"], tzinfo=UTC)
         except ValueError:
             return None
 
@@ -181,7 +184,7 @@ def _readings(uri: str) -> Iterator[_Reading]:
                     after["gap"],
                     uri[after.end("H") :],
                 ),
-                (*names, "H"),
+                ("Y" if len(found["Y"]) == 4 else "y", "m", "d", "H"),
                 (*(found[name] for name in names), after["H"]),
                 rank,
             )
