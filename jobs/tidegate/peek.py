@@ -69,7 +69,7 @@ def file_fault(name: str, size: int, head: bytes, form: Format, tail: bytes = b"
             )
     if form.type == "parquet":
         return _parquet_fault(name, size, head, tail)
-    if name.endswith(".gz"):
+    if name.lower().endswith(".gz"):
         return _gzip_fault(name, size, head, form)
     for suffixes, packed, begin in _PACKED:
         if name.lower().endswith(suffixes):

@@ -119,3 +119,10 @@ def test_damaged_files_leave_no_memory_behind() -> None:
         assert tracemalloc.get_traced_memory()[0] < 4 * 1024 * 1024
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["a.json.gz", "a.json.GZ", "a.JSON.Gz"])
+def test_gzip_is_known_by_its_name_in_any_case(name: str) -> None:
+    packed = gzip.compress(DATA)
+    assert read(packed, name) == DATA
+    assert file_fault(name, len(packed), packed[:512], Format()) is None
