@@ -9,6 +9,7 @@ from corpus.chance import Chance
 from fuzz.chances import between, weighted
 from fuzz.delimited import Table
 from fuzz.files import Draft
+from fuzz.json_shapes import ARRAYS, LINES
 from fuzz.model import Expected
 from fuzz.packing import Packed, bomb, packed
 from fuzz.parquet import Sheet
@@ -76,7 +77,11 @@ def made(draft: Draft) -> Made:
     if not is_bent:
         file = packed(chance, content)
         return Made(file.data, f"{name}{suffix}{file.suffix}", "", _exact(draft))
-    if chance.happens(0.6) and draft.codec == "utf-8":
+    if draft.shape != LINES and chance.happens(0.6):
+        bend, content, demand = _bent_shape(chance, draft, content)
+        file = packed(chance, content)
+        return Made(file.data, f"{name}{suffix}{file.suffix}", bend, demand)
+    if draft.shape == LINES and chance.happens(0.6) and draft.codec == "utf-8":
         bend, content, demand = _bent_text(chance, draft, content, places)
         file = packed(chance, content)
         return Made(file.data, f"{name}{suffix}{file.suffix}", bend, demand)
@@ -117,6 +122,18 @@ def _bent_text(
             behind += 1
         content = content[:start] + new + content[stop:]
     return name, content, _demand(draft, content, first, behind)
+
+
+def _bent_shape(chance: Chance, draft: Draft, content: bytes) -> tuple[str, bytes, Demand]:
+    """Return a bent file of JSON that is no file of lines."""
+    bare = len(content.rstrip()) - 1
+    if chance.happens(0.5) and bare > 4:
+        cut = content[: between(chance, 4, bare)]
+        # Between two objects it is a whole file of fewer, and within the first one a file of a damaged line.
+        is_array = draft.shape in ARRAYS and draft.shape != "records"
+        return "cut", cut, UNREADABLE if is_array else FREE
+    name, change = chance.choice(_CHANGES[:-1])
+    return name, change(chance, content) if content else content, FREE
 
 
 def _demand(draft: Draft, content: bytes, first: int, behind: int) -> Demand:

@@ -12,9 +12,11 @@ from fuzz.chances import between, chance_of, weighted
 from fuzz.delimited import Table, random_table
 from fuzz.dialects import ENCODINGS
 from fuzz.json_lines import MAX_LINE, Lines, random_lines
+from fuzz.json_shapes import LINES, joined, random_shape
 from fuzz.model import Expected, Written
 from fuzz.parquet import Sheet, random_sheet
 from fuzz.sources import Spec, random_source
+from tidegate.source import split_path
 
 Kind = Literal["json", "csv", "parquet"]
 _FILES_A_SOURCE = 8
@@ -37,6 +39,7 @@ class Draft:
         is_open: whether its last line has no end.
         by_line: whether a line feed always ends a record, so that a bent record can't reach into others.
         layout: how its records are written.
+        shape: the layout of JSON.
     """
 
     seed: int
@@ -50,6 +53,7 @@ class Draft:
     is_open: bool
     by_line: bool
     layout: Lines | Table | Sheet
+    shape: str = LINES
 
     def chance(self, *purpose: str) -> Chance:
         """Return chance for a purpose, which is the same however many records are left."""
@@ -74,6 +78,10 @@ class Draft:
 
     def content(self) -> tuple[bytes, list[int]]:
         """Return the bytes of a text file, unpacked, and where each record begins; the end comes last."""
+        if self.shape != LINES:
+            texts = [record.data.strip(b" \t\r\n") for record in self.records]
+            data = joined(self.chance("shape"), self.shape, texts, _path(self.spec))
+            return self.encoded(data, is_start=True), []
         start = self.encoded(self.head.encode(), is_start=True)
         parts = [self.encoded(record.data, is_start=False) for record in self.records]
         places = [len(start)]
@@ -92,9 +100,9 @@ class Draft:
         return out
 
 
-def draft(seed: int, number: int) -> Draft:
-    """Return the file of a number."""
-    layout = _layout(seed, number // _FILES_A_SOURCE)
+def draft(seed: int, number: int, source: int | None = None) -> Draft:
+    """Return the file of a number, of the source of a number."""
+    layout = _layout(seed, number // _FILES_A_SOURCE if source is None else source)
     chance = chance_of(seed, number, "records")
     count = weighted(
         chance,
@@ -133,8 +141,16 @@ def _layout(seed: int, number: int) -> Lines | Table | Sheet:
     kind = weighted(chance, [(4, "json"), (4, "csv"), (2, "parquet")])
     if kind == "csv":
         return random_table(chance)
-    spec = random_source(chance, {"type": kind}, is_flat=False)
+    form = {"type": kind}
+    if kind == "json" and chance.happens(0.15):
+        form["records"] = chance.choice(("Records", "detail.`the.list`", "a.b.c"))
+    spec = random_source(chance, form, is_flat=False)
     return random_lines(chance, spec) if kind == "json" else random_sheet(chance, spec)
+
+
+def _path(spec: Spec) -> tuple[str, ...]:
+    """Return the path of the list that holds the records of files; empty where the source names none."""
+    return split_path(spec.form["records"]) if "records" in spec.form else ()
 
 
 def _chance(seed: int, number: int, at: int) -> Chance:
@@ -143,6 +159,26 @@ def _chance(seed: int, number: int, at: int) -> Chance:
 
 def _json(seed: int, number: int, layout: Lines, count: int) -> Draft:
     chance = chance_of(seed, number, "layout")
+    shape = random_shape(chance, _path(layout.spec))
+    if shape != LINES:
+        is_pretty = shape.endswith("pretty")
+        layout = replace(layout, is_pretty=is_pretty, is_element=True)
+        records = [layout.record(_chance(seed, number, at), at) for at in range(count)]
+        mark = chance.happens(0.1)
+        return Draft(
+            seed,
+            number,
+            "json",
+            layout.spec,
+            "",
+            tuple(records),
+            "utf-8",
+            mark,
+            False,
+            False,
+            layout,
+            shape,
+        )
     sizes = dict.fromkeys(range(count), 0)
     if count and chance.happens(0.01):
         sizes[chance.below(count)] = MAX_LINE + chance.choice((-1, 0, 1, 2, 100_000, 4_000_000))

@@ -8,7 +8,7 @@ from typing import Any
 
 from corpus.chance import Chance
 from fuzz.chances import weighted
-from fuzz.json_text import Members, Token, tree, written
+from fuzz.json_text import Members, Token, pretty, tree, written
 from fuzz.model import Expected, Path, Value, Written, quarantined
 from fuzz.records import outcome, secret, secrets
 from fuzz.sources import Spec
@@ -52,6 +52,8 @@ class Lines:
         spec: the source.
         end: of a line.
         is_loose: whether there is white space and the like.
+        is_pretty: whether each takes several lines.
+        is_element: whether it stands in an array, or behind another one: what is no JSON is then another fault.
         faults: how often a line is no JSON object.
     """
 
@@ -59,6 +61,8 @@ class Lines:
     end: str
     is_loose: bool
     faults: float
+    is_pretty: bool = False
+    is_element: bool = False
 
     def record(self, chance: Chance, number: int, *, size: int = 0) -> Written:
         """Return a line.
@@ -71,6 +75,10 @@ class Lines:
         cells = self._cells(chance, number)
         members, faults = self._members(chance, cells)
         line = written(members, chance if self.is_loose else None)
+        if self.is_pretty:
+            expected = self._expected(line, cells, faults)
+            plain = replace(expected, raw=None, properties=None)
+            return Written(pretty(members).encode() + b"\n", plain, secrets=secrets(cells.values()))
         if self.is_loose and chance.happens(0.2):
             line = chance.choice((" ", "\t", "\r")) + line + chance.choice(("", " ", "\t"))
         hidden = secrets(cells.values())
@@ -92,16 +100,19 @@ class Lines:
         expected = quarantined(*faults) if faults else outcome(self.spec, cells)
         if self.spec.pii:
             return expected
+        if self.is_element:
+            line = line.strip(" \t\r")
+            return replace(expected, raw=line.encode(), properties=line)
         return replace(expected, raw=raw, properties=(line + self.end[:-1]).strip(" \t\r"))
 
     def _faulty(self, chance: Chance, line: str) -> Written:
-        kind = weighted(
-            chance, [(6, "not_json"), (2, "not_object"), (2, "blank_line"), (3, "not_utf8")]
-        )
+        kinds = [(6, "not_json"), (2, "not_object"), (2, "blank_line"), (3, "not_utf8")]
+        kind = weighted(chance, kinds if not self.is_element else kinds[3:])
         if kind == "not_utf8":
             data = line.encode()
             at = data.index(b'"') + 1 if b'"' in data else 1
-            raw = data[:at] + chance.choice(_NO_UTF8) + data[at:] + self.end[:-1].encode()
+            raw = data[:at] + chance.choice(_NO_UTF8) + data[at:]
+            raw += self.end[:-1].encode() if not self.is_element else b""
         else:
             texts = {
                 "not_json": chance.choice(_NO_JSON)(line),

@@ -71,6 +71,17 @@ def written(value: Any, chance: Chance | None = None) -> str:
     return "{" + (",".join(parts) or gap()) + "}"
 
 
+def pretty(value: Any, level: int = 1) -> str:
+    """Return a value as JSON over several lines, as most libraries indent it."""
+    end = "\n" + "  " * (level - 1)
+    if isinstance(value, tuple) and value:
+        return "[" + ",".join(f"{end}  {pretty(inner, level + 1)}" for inner in value) + f"{end}]"
+    if isinstance(value, list) and value:
+        parts = [f"{end}  {quoted(name)}: {pretty(inner, level + 1)}" for name, inner in value]
+        return "{" + ",".join(parts) + f"{end}}}"
+    return written(value)
+
+
 def tree(chance: Chance, depth: int, *, is_nested: bool = False) -> Any:
     """Return a value: a tuple for a list, `Members` for an object, a text, or a token."""
     if not is_nested and (not depth or chance.happens(0.6)):
