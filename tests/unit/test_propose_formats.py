@@ -162,7 +162,7 @@ def test_an_access_log_is_seen() -> None:
         ({"meta": {"n": 2}, "data": {"events": [{"a": 1}]}}, "data.events"),
         ({"a.b": [{"a": 1}]}, "`a.b`"),
         (
-            {"written_at": 1777629600, "events": [{"ts": 1777629600}]},
+            {"written_at": 1777629600, "events": [{"ts": 1777629600}, {"ts": 1777629601}]},
             "events",
         ),
     ],
@@ -183,6 +183,7 @@ def test_events_inside_an_object_are_found_by_their_path(
         b'{"a": 1, "items": [{"b": 1}]}{"a": 2, "items": []}',
         b'{"a": 1, "list": [1, 2]}',
         b'{"at": "2026-05-01T10:00:00Z", "items": [{"b": 1}]}',
+        b'{"at": "2026-05-01T10:00:00Z", "items": [{"at": "2026-05-01T10:00:00Z"}]}',
         b'{"": [{"b": 1}]}',
         b'[{"a": 1},\n{"a": 2}]',
         b'{\n  "a": 1\n}\n',

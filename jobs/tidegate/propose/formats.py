@@ -219,7 +219,9 @@ def _csv(those: Sequence[tuple[Head, bytes]], encoding: str) -> Guess:
 def _json(those: Sequence[tuple[Head, bytes]]) -> Guess:
     paths = {_records_path(text.decode(), is_whole=head.is_whole) for head, text in those}
     if len(paths) == 1 and (path := paths.pop()):
-        return Guess(Format.model_validate({"type": "json", "records": join_path(path)}))
+        form = Format.model_validate({"type": "json", "records": join_path(path)})
+        what = f"whether a file is one event, or holds events in {join_path(path)} as is proposed"
+        return Guess(form, ((what, "write format: json if a file is one event"),))
     return Guess(Format(type="json"))
 
 
@@ -241,15 +243,14 @@ def _records_path(text: str, *, is_whole: bool) -> tuple[str, ...]:
     if bare[end:].strip() or not isinstance(content, dict):
         return ()
     path = _list_in(content, ())
-    # An event may hold a list of its own, such as an order its items; then the time is not in these.
-    return path if not _has_time(content) or _has_time(_first(content, path)) else ()
-
-
-def _first(content: Any, path: tuple[str, ...]) -> Any:
-    """Return the first object of the list at a path, or None where there is no path."""
+    if not path:
+        return ()
+    events: Any = content
     for name in path:
-        content = content[name]
-    return content[0] if path else None
+        events = events[name]
+    # An event may hold a list of its own, such as an order its items.
+    is_event = _has_time(content) and not (len(events) > 1 and _has_time(events[0]))
+    return () if is_event else path
 
 
 def _has_time(value: object) -> bool:
