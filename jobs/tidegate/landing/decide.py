@@ -222,8 +222,7 @@ def _check_columns(problems: _Problems, values: Values, plan: Plan) -> None:
         inputs, typed = values.inputs[name], values.typed[name]
         if typed.null_count == inputs.null_count:
             continue
-        is_written = column.type == "timestamp" and column.written != "iso"
-        kind = f"timestamp as {column.written}" if is_written else column.type
+        kind = f"timestamp as {column.written}" if column.type == "timestamp" else column.type
 
         def detail(place: int, name: str = name, kind: str = kind) -> str:
             got = _shown(values.inputs[name], place) + _skipped(values, name, place)
