@@ -72,7 +72,7 @@ def made(draft: Draft) -> Made:
         if is_bent:
             return _bent_parquet(chance, data, f"{name}.parquet")
         return Made(data, f"{name}.parquet", "", _exact(draft))
-    suffix = ".json" if draft.kind == "json" else ".csv"
+    suffix = {"json": ".json", "csv": ".csv"}.get(draft.kind, ".log")
     content, places = draft.content()
     if not is_bent:
         file = packed(chance, content)
@@ -232,7 +232,9 @@ def _bent_file(chance: Chance, draft: Draft, file: Packed, name: str) -> Made:
         at = chance.below(len(file.data))
         if at in file.ends or (is_gzip and not file.data[at:].strip(b"\0")):
             return Made(file.data, whole, "", _exact(draft))
-        return Made(file.data[:at], whole, "cut file", UNREADABLE)
+        # Framed Snappy has no end: cut between two chunks it is a shorter file.
+        is_snappy = file.suffix.lower() in (".sz", ".snappy")
+        return Made(file.data[:at], whole, "cut file", FREE if is_snappy else UNREADABLE)
     if bend == "tail":
         tail = chance.choice((b"x", b"\x1f\x8b", b"\0x", b"garbage behind the end"))
         return Made(file.data + tail, whole, "tail", UNREADABLE)
@@ -241,8 +243,8 @@ def _bent_file(chance: Chance, draft: Draft, file: Packed, name: str) -> Made:
 
 
 def _misnamed(chance: Chance, file: Packed, name: str) -> Made:
-    suffixes = ["", ".gz", ".zst"]
-    own = file.suffix.lower().replace("zstd", "zst")
+    suffixes = ["", ".gz", ".zst", ".sz"]
+    own = file.suffix.lower().replace("zstd", "zst").replace("snappy", "sz")
     suffix = chance.choice([other for other in suffixes if other != own])
     return Made(
         file.data, name + suffix, f"named {suffix or 'plain'}", UNREADABLE if suffix else FREE

@@ -118,7 +118,8 @@ class Table:
         else:
             kind = self.spec.kinds()[column]
             if kind == "event_time":
-                cell = event_time(chance, self.spec.unit, self.spec.late, self.spec.future)
+                spec = self.spec
+                cell = event_time(chance, spec.unit, spec.late, spec.future, spec.clock)
             else:
                 cell = value(chance, kind, number, is_json=False)
                 cell = secret(chance, self.spec, column, cell, number)

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Literal
 
 from corpus.chance import Chance
+from fuzz.access_logs import Log, random_log
 from fuzz.chances import between, chance_of, weighted
 from fuzz.delimited import Table, random_table
 from fuzz.dialects import ENCODINGS
@@ -18,7 +19,7 @@ from fuzz.parquet import Sheet, random_sheet
 from fuzz.sources import Spec, random_source
 from tidegate.source import split_path
 
-Kind = Literal["json", "csv", "parquet"]
+Kind = Literal["json", "csv", "parquet", "access_log"]
 _FILES_A_SOURCE = 8
 _MARK = "\ufeff"
 
@@ -52,7 +53,7 @@ class Draft:
     has_mark: bool
     is_open: bool
     by_line: bool
-    layout: Lines | Table | Sheet
+    layout: Lines | Table | Sheet | Log
     shape: str = LINES
 
     def chance(self, *purpose: str) -> Chance:
@@ -131,14 +132,21 @@ def draft(seed: int, number: int, source: int | None = None) -> Draft:
         )
     if isinstance(layout, Lines):
         return _json(seed, number, layout, count)
+    if isinstance(layout, Log):
+        rows = tuple(layout.record(_chance(seed, number, at)) for at in range(count))
+        return Draft(
+            seed, number, "access_log", layout.spec, "", rows, "utf-8", False, False, True, layout
+        )
     return _csv(seed, number, layout, count)
 
 
 @lru_cache(maxsize=8)
-def _layout(seed: int, number: int) -> Lines | Table | Sheet:
+def _layout(seed: int, number: int) -> Lines | Table | Sheet | Log:
     """Return a source, and how files of it are written."""
     chance = chance_of(seed, "source", number)
-    kind = weighted(chance, [(4, "json"), (4, "csv"), (2, "parquet")])
+    kind = weighted(chance, [(8, "json"), (8, "csv"), (4, "parquet"), (1, "access_log")])
+    if kind == "access_log":
+        return random_log(chance)
     if kind == "csv":
         return random_table(chance)
     form = {"type": kind}

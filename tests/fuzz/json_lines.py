@@ -130,7 +130,7 @@ class Lines:
             if chance.happens(0.04) and kind not in ("event_id", "event_time"):
                 continue
             if kind == "event_time":
-                cell = event_time(chance, spec.unit, spec.late, spec.future)
+                cell = event_time(chance, spec.unit, spec.late, spec.future, spec.clock)
                 if (
                     spec.unit != "iso"
                     and cell.text

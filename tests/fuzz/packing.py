@@ -1,10 +1,11 @@
-"""Compressed files: gzip of several members, Zstandard of several frames."""
+"""Compressed files: gzip of several members, Zstandard of several frames, framed Snappy of several streams."""
 
 from __future__ import annotations
 
 import gzip
 from dataclasses import dataclass
 
+import cramjam
 import pyarrow as pa
 
 from corpus.chance import Chance
@@ -28,7 +29,9 @@ class Packed:
 
 def packed(chance: Chance, content: bytes) -> Packed:
     """Return a file of some content, compressed or not."""
-    kind = weighted(chance, [(6, ""), (3, ".gz"), (2, ".zst"), (1, ".zstd")])
+    kind = weighted(
+        chance, [(6, ""), (3, ".gz"), (2, ".zst"), (1, ".zstd"), (1, ".sz"), (1, ".snappy")]
+    )
     if not kind:
         return Packed(content, (), "")
     count = weighted(chance, [(3, 1), (1, 2), (1, 5)])
@@ -38,17 +41,21 @@ def packed(chance: Chance, content: bytes) -> Packed:
     ]
     data, ends = b"", []
     for part in parts:
-        data += (
-            gzip.compress(part, chance.choice((0, 1, 6, 9)), mtime=0)
-            if kind == ".gz"
-            else _frame(part)
-        )
+        data += _member(chance, part, kind)
         ends.append(len(data))
     if kind == ".gz" and chance.happens(0.2):
         data += b"\0" * chance.choice((1, 7, 512))
         ends.append(len(data))
     suffix = kind.upper() if chance.happens(0.1) else kind
     return Packed(data, tuple(ends), suffix)
+
+
+def _member(chance: Chance, content: bytes, kind: str) -> bytes:
+    if kind == ".gz":
+        return gzip.compress(content, chance.choice((0, 1, 6, 9)), mtime=0)
+    if kind in (".sz", ".snappy"):
+        return bytes(cramjam.snappy.compress(content)) or b"\xff\x06\x00\x00sNaPpY"
+    return _frame(content)
 
 
 def _frame(content: bytes) -> bytes:

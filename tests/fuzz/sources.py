@@ -10,6 +10,7 @@ from typing import Any
 
 from corpus.chance import Chance
 from fuzz.chances import between, some, weighted
+from fuzz.clocks import Clock, random_clock
 from fuzz.model import Path
 from fuzz.texts import NOBODY
 from tidegate.landing.kernel import Rules
@@ -59,6 +60,7 @@ class Spec:
         columns: the path and type of each column.
         computed: columns that an expression makes of another column's text: name → that column, form.
         unit: how times are written.
+        clock: how they are written, where that is a form of the source's own.
         late: hours before the dump hour that a time may be.
         future: hours behind it.
         nobody: texts that stand for no person.
@@ -74,12 +76,17 @@ class Spec:
     future: int
     nobody: tuple[str, ...]
     pii: Mapping[Path, str]
+    clock: Clock | None = None
 
     @cached_property
     def data(self) -> dict[str, Any]:
         """What the source file says."""
         fields: dict[str, Any] = {name: join_path(path) for name, path in self.fields.items()}
-        fields["event_time"] = {"path": fields["event_time"], "unit": self.unit}
+        if self.form["type"] != "access_log":  # whose time has one form
+            fields["event_time"] = {"path": fields["event_time"], "unit": self.unit}
+        if self.clock is not None:
+            options = {"format": self.clock.format, "zone": self.clock.zone}
+            fields["event_time"] |= {name: value for name, value in options.items() if value}
         columns = {
             name: {"path": join_path(path), "type": kind}
             for name, (path, kind) in self.columns.items()
@@ -149,7 +156,10 @@ def random_source(chance: Chance, form: Mapping[str, Any], *, is_flat: bool) -> 
     texts = [name for name, (path, kind) in columns.items() if kind == "string" and path not in pii]
     if texts and not pii and chance.happens(0.4):
         computed = {"made": (chance.choice(texts), chance.choice(("mark", "coalesce", "fails")))}
-    return Spec(form, fields, columns, computed, unit, late, future, nobody, pii)
+    # A time of Parquet without a zone would be local time, too.
+    is_own = unit == "iso" and form["type"] != "parquet" and chance.happens(0.4)
+    clock = random_clock(chance) if is_own else None
+    return Spec(form, fields, columns, computed, unit, late, future, nobody, pii, clock)
 
 
 def _hours(count: int) -> str:

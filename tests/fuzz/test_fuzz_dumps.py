@@ -104,8 +104,8 @@ def test_executors_of_spark_make_of_many_files_what_the_kernel_makes_here(
     listed = Dumps(parse_source(data, Path("fuzz.yml")), S3Access())
     tasks = []
     for hour in hours:
-        there = listed.files(hour)
-        tasks.append(DumpTask(hour, tuple(TaskFile(each.name, each.size) for each in there)))
+        files = tuple(TaskFile(each.name, each.size) for each in listed.files(hour))
+        tasks.append(DumpTask(hour, files))
     opener = listed.opener([each for hour in hours for each in listed.files(hour)])
     rules = Rules(listed.source)
     store = StagingStore(str(tmp_path / "lake"), S3Access())
@@ -115,11 +115,11 @@ def test_executors_of_spark_make_of_many_files_what_the_kernel_makes_here(
     assert [(r.hour, r.counts, r.error_file) for r in far] == [
         (r.hour, r.counts, r.error_file) for r in near
     ]
-    for here, there in zip(near, far, strict=True):
+    for mine, other in zip(near, far, strict=True):
         for outcome in ("event", "quarantined"):
-            mine = rows(tmp_path / "near", here, outcome)
-            others = rows(tmp_path / "lake" / "staging" / "fuzz", there, outcome)
-            assert mine == others
+            here = rows(tmp_path / "near", mine, outcome)
+            there = rows(tmp_path / "lake" / "staging" / "fuzz", other, outcome)
+            assert here == there
 
 
 def rows(folder: Path, result: DumpResult, outcome: str) -> Sequence[Any]:

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from corpus.chance import Chance
 from fuzz.chances import between, weighted
+from fuzz.clocks import Clock
 from fuzz.model import BAD, HOUR, Value
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -188,16 +189,20 @@ def written_epoch(chance: Chance, micros: int, unit: str) -> Value:
     return Value(text, micros)
 
 
-def event_time(chance: Chance, unit: str, late: int, future: int) -> Value:
+def event_time(
+    chance: Chance, unit: str, late: int, future: int, clock: Clock | None = None
+) -> Value:
     """Return the value of a record's time: right, absent, or no time."""
     shape = weighted(chance, [(60, "right"), (1, "none"), (1, "empty"), (2, "bad")])
     if shape == "none":
         return Value(None, None, "null")
     if shape == "empty":
         return Value(chance.choice(("", " ", "   ")), None)
-    if shape == "bad":
+    if shape == "bad" and clock is None:
         return bad_time(chance, unit)
     micros = event_micros(chance, late, future)
+    if clock is not None:
+        return clock.written(chance, micros)
     return written_iso(chance, micros) if unit == "iso" else written_epoch(chance, micros, unit)
 
 
