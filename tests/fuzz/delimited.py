@@ -202,7 +202,9 @@ def random_table(chance: Chance) -> Table:
         header = [column if isinstance(column, str) else column[0] for column in columns]
         dialect = replace(dialect, header=header)
     elif shape == "none":
-        dialect = replace(dialect, header=False)
+        # A first record of nothing but spaces says not how many columns there are.
+        delimiter = dialect.delimiter if dialect.delimiter.strip() else ","
+        dialect = replace(dialect, header=False, delimiter=delimiter)
         renamed: dict[Path, Path] = {
             column: (f"_c{at}",) for at, column in enumerate(columns) if not isinstance(column, str)
         }
