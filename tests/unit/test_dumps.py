@@ -576,13 +576,14 @@ GOOD: dict[str, bytes] = {
     "empty.json": b"",
     "starts-like-bzip2.csv": b"BZh,other\n",
     "starts-like-parquet.csv": b"PAR1,other\n",
-    "upper.GZ": LINE,
+    "upper.GZ": gzip.compress(LINE),
     "long-line.json": b"x" * 16_000_000,
     "packed.json.zst": pa.compress(LINE, "zstd", asbytes=True),
     "long-lines.json.gz": gzip.compress(b"y" * 16_000_000 + b"\n" + b"y" * 16_000_000),
 }
 BAD: dict[str, tuple[bytes, str]] = {
     "plain.json.gz": (LINE, "expected gzip (bytes 1f 8b at its beginning), got plain text"),
+    "plain.GZ": (LINE, "expected gzip"),
     "cut.json.gz": (b"", "the upload was cut short"),
     "zip.json.gz": (b"PK\x03\x04rest", "got zip"),
     "binary.json.gz": (b"\x00\x01\x02\x03" * 9, "got unknown binary data (bytes 00 01 02 03)"),
