@@ -251,9 +251,12 @@ class _Lines:
 
     def long_numbers(self) -> Mask:
         """Return which lines may have a number with so many digits that it overflows a decimal."""
-        # Of so many digits in a row three stand at places that are multiples of eight.
-        digits = (self._bytes[::8] >= ord("0")) & (self._bytes[::8] <= ord("9"))
-        if not (digits[:-2] & digits[1:-1] & digits[2:]).any():
+        # Of so many digits in a row four stand at places that are multiples of seven, and all between them are
+        # digits too.
+        digits = (self._bytes[::7] >= ord("0")) & (self._bytes[::7] <= ord("9"))
+        four = np.flatnonzero(digits[:-3] & digits[1:-2] & digits[2:-1] & digits[3:]) * 7
+        between = self._bytes[four[:, None] + np.arange(1, 21)]
+        if not ((between >= ord("0")) & (between <= ord("9"))).all(axis=1).any():
             return np.zeros(self.count, np.bool_)
         return mask_of(pc.match_substring_regex(self.raw, _LONG_NUMBER))
 
