@@ -14,6 +14,7 @@ from tidegate.engine.dialect import to_spark
 from tidegate.lake.actions import encode
 from tidegate.lake.model import Compacted
 from tidegate.lake.reader import Place, fill_in
+from tidegate.lake.schema import arrow_schema
 from tidegate.lake.staging_store import StagingStore
 from tidegate.settings import S3Access
 from tidegate.tables.types import duckdb_type
@@ -162,14 +163,20 @@ class SparkEngine:
             return self._table(place)
         reader = self._spark.read
         if isinstance(place, Parts):
+            if not place.places:
+                return self._no_rows(place.columns)
             schema = ", ".join(f"`{name}` {kind}" for name, kind in place.columns.items())
             reader = reader.schema(schema)
-            if not place.places:
-                return self._spark.createDataFrame([], schema)
             return reader.option("basePath", self._uri(place.base)).parquet(
                 *map(self._uri, place.places)
             )
         return reader.parquet(*map(self._uri, place))
+
+    def _no_rows(self, columns: Mapping[str, str]) -> DataFrame:
+        """Return no rows of some columns: name -> type. A schema given as text would ask the server to read it."""
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        return self._spark.createDataFrame([], from_arrow_schema(arrow_schema(columns)))
 
     def _table(self, at: At) -> DataFrame:
         reader = self._spark.read.format("delta")
@@ -177,9 +184,7 @@ class SparkEngine:
             reader = reader.option("versionAsOf", at.version)
         rows = reader.load(f"{self._root}/{at.table.path}")
         if at.version is not None:  # columns that the table did not have at that version are NULL
-            schema = ", ".join(f"`{name}` {kind}" for name, kind in at.table.types.items())
-            nothing = self._spark.createDataFrame([], schema)
-            rows = rows.unionByName(nothing, allowMissingColumns=True)
+            rows = rows.unionByName(self._no_rows(at.table.types), allowMissingColumns=True)
         within = at.within
         if within is None:
             return rows

@@ -6,14 +6,15 @@ import re
 
 import pyarrow as pa
 
+from tidegate.landing.columns import staged_columns
 from tidegate.source import Source
-from tidegate.tables.events import TABLE
 
 TIME = pa.timestamp("us", "UTC")
 """The type of every time."""
 
 _TYPES = {
     "string": pa.string(),
+    "binary": pa.binary(),
     "int": pa.int32(),
     "bigint": pa.int64(),
     "double": pa.float64(),
@@ -37,12 +38,6 @@ def arrow_type(name: str) -> pa.DataType:
     return _TYPES[name]
 
 
-def event_columns(source: Source) -> dict[str, str]:
-    """Return the columns that a source's events have: name → type, as a source file names types."""
-    base = {column.name: column.type for column in TABLE.columns}
-    return {**base, **{name: column.type for name, column in source.columns.items()}}
-
-
 def staged_schema(source: Source) -> pa.Schema:
     """Return the columns of staged rows.
 
@@ -53,9 +48,4 @@ def staged_schema(source: Source) -> pa.Schema:
     Args:
         source: whose rows.
     """
-    columns = [(name, arrow_type(kind)) for name, kind in event_columns(source).items()]
-    columns += [(f"_{name}", pa.string()) for name in ("outcome", "reason", "detail", "raw")]
-    columns.append(("_raw_bytes", pa.binary()))
-    if source.sequence is not None:
-        columns += [("_producer", pa.string()), ("_number", pa.int64())]
-    return pa.schema(columns)
+    return pa.schema([(name, arrow_type(kind)) for name, kind in staged_columns(source).items()])

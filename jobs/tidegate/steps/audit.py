@@ -58,14 +58,13 @@ class Audit:
         """Return how many expectations were met or have too little history, and those that failed, a line each."""
         head = f"{self.table} {self.source} {hours_text(self.slices)}"
         counts = Counter(each.status for each in self.results)
-        lines = []
+        parts = []
         if counts["met"]:
-            lines.append(f"{head}: {counts['met']} of {len(self.results)} expectations met")
+            parts.append(f"{counts['met']} of {len(self.results)} expectations met")
         if counts["warming up"]:
-            lines[-1:] = [
-                f"{(lines or [head])[-1]}; {counts['warming up']} compare with earlier hours, of which there are "
-                f"too few yet (warming up)"
-            ]
+            few = "compare with earlier hours, of which there are too few yet (warming up)"
+            parts.append(f"{counts['warming up']} {few}")
+        lines = [f"{head}: {'; '.join(parts)}"] if parts else []
         lines += [
             f"{head}: {each.severity if each.status == 'failed' else each.status}: {each.describe()}"
             for each in self.results

@@ -220,8 +220,9 @@ def land_as(
         told = [fault for fault in dumps.faults(list(dump.files)).values() if fault]
         if told:
             results[dump.hour] = _unreadable(work, source, dump, _some(told))
-        elif dump.there is not None:
-            batch.append(replace(dump, there=dumps.with_repeated(dump.there)))
+        else:
+            known_files = dumps.with_repeated(dump.there) if dump.there is not None else None
+            batch.append(replace(dump, there=known_files))
     lost = [hour for hour in sorted(results) if results[hour].outcome in ("missing", "unreadable")]
     if whole and lost:
         return [results[hour] for hour in lost]
