@@ -19,10 +19,10 @@ task's own process.
 """
 
 # By default Airflow searches for DAGs only in files that have both of these words.
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
+from tidegate.config.settings import load_settings
+from tidegate.config.source import load_source, source_files
 from tidegate.orchestration.dags import land_dag
-from tidegate.settings import load_settings
-from tidegate.source import load_source, source_files
 
 for file in source_files(load_settings().sources):
     try:

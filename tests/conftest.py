@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from project import REPO, Project
-from tidegate.settings import S3Access
-from tidegate.stack.process import Child
+from tidegate.config.settings import S3Access
+from tidegate.processes.child import Child
 from workbench import Workbench
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def spark_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     Who runs a few tests over and over can keep a server and name it in `TIDEGATE_TEST_SPARK`.
     """
-    from tidegate.stack.spark import start_spark
+    from tidegate.engine.spark_server import start_spark
 
     if running := os.environ.get("TIDEGATE_TEST_SPARK"):
         yield running

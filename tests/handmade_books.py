@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from handmade_delta import write_delta
-from tidegate.settings import Settings
+from tidegate.config.settings import Settings
 from tidegate.tables import OPS, WAREHOUSE, Table
 from tidegate.tables.events import TABLE as EVENTS
 

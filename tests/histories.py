@@ -12,12 +12,12 @@ from compare import Row, assert_same_rows, exact_rows
 from project import HOUR, Project, rows_of
 from reckoned import daily_rows, hourly_rows, session_row, time_text
 from reckoning import Description, keep_events, read_json_lines, sessions_of
-from tidegate.at import At
-from tidegate.ledger import Publication
-from tidegate.source import Source
-from tidegate.steps.derive import Derived, derive
-from tidegate.steps.land import land
-from tidegate.steps.publish import publish_events
+from tidegate.config.source import Source
+from tidegate.lake.ledger import Publication
+from tidegate.lake.table_refs import At
+from tidegate.pipeline.derive.derive import Derived, derive
+from tidegate.pipeline.ingest.land import land
+from tidegate.pipeline.publish.publish import publish_events
 from tidegate.tables import (
     WAREHOUSE,
     daily_activity,

@@ -12,10 +12,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from tidegate.landing.erased import Erased
+from tidegate.config.source import Source, parse_source
 from tidegate.landing.kernel import InputFile, Rules, parse_file, staged_schema
-from tidegate.pii_key import PiiKey
-from tidegate.source import Source, parse_source
+from tidegate.privacy.erased import Erased
+from tidegate.privacy.key import PiiKey
 
 Row = dict[str, Any]
 

@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
-from tidegate.metrics import Metric, make_views, parse_metric
-from tidegate.metrics.check import duckdb_type
-from tidegate.metrics.sketches import FUNCTIONS
-from tidegate.stand_ins import empty
+from tidegate.config.metrics import Metric, make_views, parse_metric
+from tidegate.config.metrics.check import duckdb_type
+from tidegate.config.metrics.placeholder_views import empty
+from tidegate.config.metrics.sketches import FUNCTIONS
 from tidegate.tables import BY_NAME
 
 Row = Mapping[str, Any]

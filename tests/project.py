@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from compare import Row, exact_rows
-from tidegate.at import At
-from tidegate.settings import Settings
-from tidegate.source import Source, parse_source
+from tidegate.config.settings import Settings
+from tidegate.config.source import Source, parse_source
+from tidegate.lake.table_refs import At
 from tidegate.tables import WAREHOUSE, Table
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from tidegate.lake import Lake, Rows
-    from tidegate.steps.run import Ran
-    from tidegate.steps.work import Work
+    from tidegate.pipeline.context.run_context import Work
+    from tidegate.pipeline.run import Ran
 
 REPO = Path(__file__).resolve().parents[1]
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
@@ -173,13 +173,13 @@ class Project:
 
     def work(self) -> Work:
         """Return what steps work with, with a ledger that has read nothing yet."""
-        from tidegate.steps.work import Work
+        from tidegate.pipeline.context.run_context import Work
 
         return Work(self.settings, self.lake(), "test")
 
     def run(self, source: Source, hours: Sequence[datetime]) -> Ran:
         """Run all steps for some hours."""
-        from tidegate.steps.run import run
+        from tidegate.pipeline.run import run
 
         return run(self.work(), source, hours)
 

@@ -1,4 +1,4 @@
-"""Write jobs/tidegate/spark_jars.lock: the jars that Spark needs beside its own, with their sums.
+"""Write jobs/tidegate/engine/spark_jars.lock: the jars that Spark needs beside its own, with their sums.
 
 Run it in the project's environment after a change of a root below or of the pinned pyspark:
 
@@ -27,7 +27,7 @@ ROOTS = (
     "software.amazon.awssdk:sts:2.35.4",
 )
 LEFT_OUT = ("software.amazon.awssdk:bundle",)
-LOCK = Path(__file__).resolve().parents[2] / "jobs" / "tidegate" / "spark_jars.lock"
+LOCK = Path(__file__).resolve().parents[2] / "jobs" / "tidegate" / "engine" / "spark_jars.lock"
 HEAD = """\
 # The jars that Spark needs beside those in the pyspark wheel: coordinate and SHA-256, one a line.
 # Written by infra/spark/lock_jars.py; read by tidegate/bring.py.

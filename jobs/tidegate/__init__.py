@@ -32,8 +32,8 @@ def connect(
     Raises:
         TidegateError: there is no lake or no such release, or it can't be reached.
     """
-    from tidegate.query import connect as open_lake
-    from tidegate.settings import reader_settings
+    from tidegate.config.settings import reader_settings
+    from tidegate.query.connect import connect as open_lake
 
     wanted = release if release is None or isinstance(release, str) else release.isoformat()
     return open_lake(reader_settings(None if lake is None else str(lake)), wanted)

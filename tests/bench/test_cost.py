@@ -21,12 +21,12 @@ from conftest import MakeProject
 from histories import RULES, assert_reckoned
 from project import HOUR, NOON, Project, event
 from reckoned import EVENT_COLUMNS
-from tidegate.at import At
+from tidegate.config.source import Source
 from tidegate.lake.reader import LakeReader
-from tidegate.source import Source
+from tidegate.lake.table_refs import At
 from tidegate.tables import sessions
-from tidegate.tables.books import PUBLICATIONS
 from tidegate.tables.sessions import Rules, sessionize
+from tidegate.tables.system_tables import PUBLICATIONS
 from workbench import Workbench
 
 DAY = timedelta(days=1)

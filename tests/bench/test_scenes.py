@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from project import of_the_repository
-from tidegate.bench.day import write_day
+from tidegate_bench.day import write_day
 
 pytestmark = pytest.mark.slow
 SMALL = ["--events", "4800", "--visitors", "900", "--runs", "1"]

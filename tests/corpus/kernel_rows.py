@@ -12,10 +12,10 @@ from typing import Any
 import duckdb
 
 from corpus.model import DUMP_HOUR, Group
-from tidegate.landing.erased import Erased, hashed_id
+from tidegate.config.source import parse_source
 from tidegate.landing.kernel import InputFile, Rules, UnreadableError, parse_file
-from tidegate.pii_key import PiiKey
-from tidegate.source import parse_source
+from tidegate.privacy.erased import Erased, hashed_id
+from tidegate.privacy.key import PiiKey
 
 Place = tuple[str, int]
 """A file's name and the number of a line."""

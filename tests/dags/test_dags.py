@@ -23,8 +23,9 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 from airflow.utils.types import DagRunType as SchedulerRunType
 
 from project import REPO
-from tidegate.errors import HeldError, SourceError, TidegateError, TryAgainError
-from tidegate.hours import HOUR
+from tidegate.common.errors import HeldError, SourceError, TidegateError, TryAgainError
+from tidegate.common.hours import HOUR
+from tidegate.config.source import load_sources
 from tidegate.orchestration import tasks
 from tidegate.orchestration.policy import (
     LIVE_WEIGHT,
@@ -33,9 +34,8 @@ from tidegate.orchestration.policy import (
     is_of_past,
     task_instance_mutation_hook,
 )
-from tidegate.source import load_sources
+from tidegate.pipeline.maintain.model import PARTS
 from tidegate.stack.airflow import PARALLELISM
-from tidegate.steps.maintain.model import PARTS
 
 DAGS = REPO / "dags"
 FILES = sorted(DAGS.glob("*.py"))

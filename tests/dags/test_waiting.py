@@ -13,9 +13,9 @@ import pytest
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 from airflow.triggers.shared_stream import SharedStreamManager
 
-from tidegate.dumps import Completeness
-from tidegate.errors import TidegateError
-from tidegate.hours import HOUR, floor_hour
+from tidegate.common.errors import TidegateError
+from tidegate.common.hours import HOUR, floor_hour
+from tidegate.dumps.dumps import Completeness
 from tidegate.orchestration import waiting
 from tidegate.orchestration.waiting import DumpTrigger
 from tidegate.orchestration.watch import LONGEST, SHORTEST, Look, Seen, Watch, pause

@@ -14,7 +14,7 @@ import pyarrow as pa
 from fuzz.bends import Demand, Made, Placed
 from fuzz.files import Draft
 from fuzz.model import HOUR, Expected
-from tidegate.landing.errors import UnreadableError
+from tidegate.common.unreadable import UnreadableError
 from tidegate.landing.kernel import CUT_TIMES, STAND_INS, InputFile, Rules, parse_file
 from tidegate.landing.reasons import REASONS
 

@@ -22,7 +22,7 @@ ENCODINGS["windows-1252"] = "cp1252"
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a file is written; see `tidegate.source.format.Format`."""
+    """How a file is written; see `tidegate.config.source.format.Format`."""
 
     delimiter: str
     quote: str | None

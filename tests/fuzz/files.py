@@ -17,7 +17,7 @@ from fuzz.json_shapes import LINES, joined, random_shape
 from fuzz.model import Expected, Written
 from fuzz.parquet import Sheet, random_sheet
 from fuzz.sources import Spec, random_source
-from tidegate.source import split_path
+from tidegate.config.source import split_path
 
 Kind = Literal["json", "csv", "parquet", "access_log"]
 _FILES_A_SOURCE = 8

@@ -13,9 +13,9 @@ from fuzz.chances import between, some, weighted
 from fuzz.clocks import Clock, random_clock
 from fuzz.model import Path
 from fuzz.texts import NOBODY
+from tidegate.config.source import join_path, parse_source
 from tidegate.landing.kernel import Rules
-from tidegate.pii_key import PiiKey
-from tidegate.source import join_path, parse_source
+from tidegate.privacy.key import PiiKey
 
 KEY = PiiKey(b"a key of the fuzz suite, 32 bytes")
 KINDS = ("string", "int", "bigint", "double", "float", "boolean", "date", "timestamp")

@@ -18,13 +18,13 @@ import pytest
 from compare import Row, assert_same_rows
 from conftest import MakeProject
 from project import REPO, Project
-from tidegate.durations import parse_duration
-from tidegate.hours import HOUR, parse_hour
+from tidegate.common.durations import parse_duration
+from tidegate.common.hours import HOUR, parse_hour
+from tidegate.config.source import load_source
 from tidegate.lake import Staged, table_named
-from tidegate.source import load_source
-from tidegate.steps.aliases import IN, LOST
-from tidegate.steps.land import land
-from tidegate.steps.publish import publish_events
+from tidegate.pipeline.derive.aliases import IN, LOST
+from tidegate.pipeline.ingest.land import land
+from tidegate.pipeline.publish.publish import publish_events
 from tidegate.tables import WAREHOUSE, daily_activity, hourly_activity, session_aliases, sessions
 from workbench import Workbench
 

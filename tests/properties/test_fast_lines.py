@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from kernel import Row, rows_of, source_of
+from tidegate.config.source import Source
 from tidegate.landing import json_lines
-from tidegate.source import Source
 
 FIELDS: dict[str, Any] = {
     "event_id": "id",

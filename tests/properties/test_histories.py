@@ -22,11 +22,11 @@ from compare import Row, assert_same_rows
 from conftest import MakeProject
 from histories import RULES, Ids, assert_reckoned, tables
 from project import HOUR, Project, event
-from tidegate.source import Source
-from tidegate.steps.derive import derive
-from tidegate.steps.land import land
-from tidegate.steps.publish import publish_events
-from tidegate.steps.verify import verify
+from tidegate.config.source import Source
+from tidegate.pipeline.derive.derive import derive
+from tidegate.pipeline.ingest.land import land
+from tidegate.pipeline.publish.publish import publish_events
+from tidegate.pipeline.verify import verify
 from tidegate.tables import BY_NAME
 
 if TYPE_CHECKING:

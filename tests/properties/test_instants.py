@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from kernel import NOON, rows_of, source_of
 from reference.parser import Place, decide_json
+from tidegate.common.time_zones import load_zone
+from tidegate.config.source import TimeRef
 from tidegate.landing.instants import to_time
-from tidegate.source import TimeRef
-from tidegate.time_zones import load_zone
 
 ZONES = [
     "Europe/Berlin",

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tidegate.landing.errors import UnreadableError
+from tidegate.common.unreadable import UnreadableError
 from tidegate.landing.json_frames import ListAtPath, Values
 from tidegate.landing.json_layout import json_blocks
 from tidegate.landing.json_records import split_records

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernel import Row, rows_of, source_of
-from tidegate.landing.errors import UnreadableError
+from tidegate.common.unreadable import UnreadableError
 from tidegate.landing.limits import MAX_LINE_BYTES
-from tidegate.pii_key import PiiKey
+from tidegate.privacy.key import PiiKey
 
 KEY = PiiKey(b"a key of this test's own, 32 long")
 MARK = "zq7"

@@ -13,13 +13,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
+from tidegate.config.settings import S3Access
+from tidegate.config.source import Source, load_source
+from tidegate.config.source.path_template import parse_template
 from tidegate.propose.draft import propose
 from tidegate.propose.read import read_samples
 from tidegate.propose.trial import land_samples
-from tidegate.settings import S3Access
-from tidegate.source import Source, load_source
-from tidegate.template import parse_template
 
 TEN = datetime(2026, 5, 1, 10, tzinfo=UTC)
 

@@ -17,7 +17,7 @@ from typing import Any
 from reference.json_text import Node, NotJsonError, parse, quoted, written
 from reference.times import MICROSECOND, time_of
 from reference.values import time_text, value_of
-from tidegate.source import FieldRef, Source, split_path
+from tidegate.config.source import FieldRef, Source, split_path
 
 MAX_LINE_BYTES = 1024 * 1024
 NOBODY = (

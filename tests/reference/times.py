@@ -8,8 +8,8 @@ from decimal import Decimal
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-from tidegate.source import TimeRef
-from tidegate.time_zones import load_zone
+from tidegate.common.time_zones import load_zone
+from tidegate.config.source import TimeRef
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)

@@ -9,10 +9,10 @@ from datetime import datetime
 from pathlib import Path
 
 from project import REPO
-from tidegate.query import connect
-from tidegate.settings import Settings
+from tidegate.config.settings import Settings
+from tidegate.config.stack_state import StackState
+from tidegate.query.connect import connect
 from tidegate.stack.airflow_api import AirflowApi
-from tidegate.stack.state import StackState
 
 DEADLINE_S = 900.0
 DONE = ("success", "failed")

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from project import REPO
-from tidegate.settings import SqlLimits
-from tidegate.stack.ports import Ports
-from tidegate.stack.private import ANALYST, load_sql_secrets
-from tidegate.stack.process import Child
+from tidegate.config.settings import SqlLimits
+from tidegate.processes.child import Child
+from tidegate.processes.ports import Ports
+from tidegate.processes.private_files import ANALYST, load_sql_secrets
 from tidegate.stack.sql import HOST, SqlPlan, build_sql_server, launch_sql, wait_for_sql
 
 

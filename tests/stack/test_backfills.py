@@ -23,12 +23,12 @@ from chromium import NAMES, chromium, find_chromium
 from pipeline import api_of, settings_of, wait_for_release, wait_until
 
 from project import HOUR, LINES, REPO, event
-from tidegate.dumps import upload
-from tidegate.query import connect
-from tidegate.settings import Settings
+from tidegate.config.settings import Settings
+from tidegate.config.stack_state import StackState
+from tidegate.dumps.dumps import upload
+from tidegate.query.connect import connect
 from tidegate.stack.airflow_api import AirflowApi
 from tidegate.stack.run import running_stack
-from tidegate.stack.state import StackState
 
 COMMAND = find_chromium()
 needs_browser = pytest.mark.skipif(

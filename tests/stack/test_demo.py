@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from project import of_the_repository
-from tidegate.demo.traffic import CUT, planted
+from tidegate_demo.traffic import CUT, planted
 
 SCALE = 0.05
 

@@ -22,9 +22,9 @@ from compare import Row, assert_same_rows
 from histories import RULES, Ids, assert_reckoned
 from project import HOUR, LINES, NOON, Project, event
 from tidegate import connect
-from tidegate.hours import hour_text
-from tidegate.source import Source
-from tidegate.steps.verify import verify
+from tidegate.common.hours import hour_text
+from tidegate.config.source import Source
+from tidegate.pipeline.verify import verify
 from tidegate.tables import WAREHOUSE
 from together import assert_together
 

@@ -15,10 +15,10 @@ from chromium import NAMES, Browser, chromium, find_chromium
 from fastapi import FastAPI
 
 from handmade_books import HOUR, Books
+from tidegate.config.settings import Settings
 from tidegate.report import web
 from tidegate.report.files import write
 from tidegate.report.names import PREFIX, hour_page
-from tidegate.settings import Settings
 
 COMMAND = find_chromium()
 pytestmark = pytest.mark.skipif(

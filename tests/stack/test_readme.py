@@ -14,7 +14,7 @@ import yaml
 
 from kernel import rows_of, source_of
 from project import REPO
-from tidegate.suites import FACTS
+from tidegate.config.suites import FACTS
 
 README = (REPO / "README.md").read_text(encoding="utf-8")
 
@@ -85,8 +85,8 @@ def test_the_tour_ends_with_what_the_readme_says(tour: tuple[Path, str]) -> None
 def test_the_tour_gives_one_session_of_three_events_and_three_by_a_shorter_gap(
     tour: tuple[Path, str],
 ) -> None:
-    from tidegate.query import connect
-    from tidegate.settings import Settings
+    from tidegate.config.settings import Settings
+    from tidegate.query.connect import connect
 
     folder, printed = tour
     assert re.search(r"ann +3 +3540", printed)
@@ -140,7 +140,7 @@ def test_the_tour_tries_a_suite_on_what_was_published(tour: tuple[Path, str]) ->
 
 
 def test_the_source_file_that_the_readme_explains_is_right(tmp_path: Path) -> None:
-    from tidegate.source import load_source
+    from tidegate.config.source import load_source
 
     file = tmp_path / "github.yml"
     file.write_text(source_blocks()[0], encoding="utf-8")
@@ -166,7 +166,7 @@ def test_the_expressions_that_the_readme_explains_give_the_values_that_it_promis
 
 def test_the_suite_that_the_readme_explains_is_right(tmp_path: Path) -> None:
     from tidegate import gate
-    from tidegate.suites import load_suite, name_faults
+    from tidegate.config.suites import load_suite, name_faults
     from tidegate.tables import events
 
     [text] = re.findall(
@@ -181,7 +181,7 @@ def test_the_suite_that_the_readme_explains_is_right(tmp_path: Path) -> None:
 def test_the_metric_that_the_readme_explains_is_right_and_every_kind_and_key_is_told(
     tmp_path: Path,
 ) -> None:
-    from tidegate.metrics import KEYS, load_metrics, metric_faults
+    from tidegate.config.metrics import KEYS, load_metrics, metric_faults
 
     told = section("Metrics")
     [text] = re.findall(r"^```yaml\n(.*?)^```$", told, re.MULTILINE | re.DOTALL)

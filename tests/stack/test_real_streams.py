@@ -20,9 +20,9 @@ from pipeline import api_of, backfill, copy_project, settings_of, wait_for_relea
 import reckoning
 from compare import assert_same_rows
 from project import REPO, of_the_repository
-from tidegate.dumps import upload
-from tidegate.query import connect
-from tidegate.settings import Settings
+from tidegate.config.settings import Settings
+from tidegate.dumps.dumps import upload
+from tidegate.query.connect import connect
 from tidegate.stack.run import running_stack
 
 DATA = REPO.parent / "shared" / "data"

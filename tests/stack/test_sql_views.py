@@ -13,8 +13,8 @@ from sql_server import SqlServer, ask, sql_server
 
 import tidegate
 from handmade_books import Books
-from tidegate.settings import SqlLimits
-from tidegate.views import VIEWS, spark_views
+from tidegate.config.settings import SqlLimits
+from tidegate.query.views import VIEWS, spark_views
 
 HOUR = timedelta(hours=1)
 EVENING = datetime(2026, 3, 1, 22, tzinfo=UTC)

@@ -18,9 +18,10 @@ import pytest
 import requests
 
 from s3server import s3_client
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
+from tidegate.config.stack_state import StackState, read_state, state_file, supervisor_pid
+from tidegate.processes.child import end_marked
 from tidegate.stack.airflow_api import AirflowApi
-from tidegate.stack.process import end_marked
 from tidegate.stack.restarts import MOST, read_restarts
 from tidegate.stack.run import (
     HOME_MARK,
@@ -30,7 +31,6 @@ from tidegate.stack.run import (
     start_stack,
     stop_stack,
 )
-from tidegate.stack.state import StackState, read_state, state_file, supervisor_pid
 
 DEADLINE_S = 90.0
 DAG = '''\

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from project import NOON, Project
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
 from tidegate.orchestration.alerts import alerts_file, load_notifiers, tell
-from tidegate.steps.approve import HeldSlice
-from tidegate.steps.check import check
+from tidegate.pipeline.check import check
+from tidegate.pipeline.publish.approve import HeldSlice
 from tidegate.tables import events, sessions
-from tidegate.tables.books import ALERTS
+from tidegate.tables.system_tables import ALERTS
 
 HERE = str(Path(__file__).parent)
 HOUR = HeldSlice(events.TABLE, "web", NOON)

@@ -8,17 +8,17 @@ import pytest
 
 from conftest import CopyProject, MakeProject
 from project import HOUR, LIMITED, NOON, Project, event
-from tidegate.errors import HeldError, TidegateError
-from tidegate.query import connect
-from tidegate.reports import Held, held
-from tidegate.source import Source
-from tidegate.steps import approve as approving
-from tidegate.steps import publish as publishing
-from tidegate.steps.approve import Approved, HeldSlice, approve, parse_slice
-from tidegate.steps.derive import derive
-from tidegate.steps.rebuild import rebuild
+from tidegate.common.errors import HeldError, TidegateError
+from tidegate.config.source import Source
+from tidegate.pipeline.derive.derive import derive
+from tidegate.pipeline.publish import approve as approving
+from tidegate.pipeline.publish import publish as publishing
+from tidegate.pipeline.publish.approve import Approved, HeldSlice, approve, parse_slice
+from tidegate.pipeline.rebuild import rebuild
+from tidegate.query.connect import connect
+from tidegate.query.status import Held, held
 from tidegate.tables import events, sessions
-from tidegate.tables.books import AUDITS
+from tidegate.tables.system_tables import AUDITS
 
 SUITE = LIMITED.replace("SEVERITY", "critical")
 TWO = NOON + HOUR

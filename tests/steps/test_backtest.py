@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 
 from project import NOON, Project, event
-from tidegate.errors import EXIT_FAULT
-from tidegate.source import Source
-from tidegate.steps.approve import approve, parse_slice
-from tidegate.steps.backtest import Retried, backtest
-from tidegate.suites import read_suite
-from tidegate.tables.books import AUDITS
+from tidegate.common.errors import EXIT_FAULT
+from tidegate.config.source import Source
+from tidegate.config.suites import read_suite
+from tidegate.pipeline.publish.approve import approve, parse_slice
+from tidegate.pipeline.publish.backtest import Retried, backtest
+from tidegate.tables.system_tables import AUDITS
 
 SUITE = """table: events
 owner: tests

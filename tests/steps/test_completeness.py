@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from project import LIMITED, NOON, Project, event
-from tidegate.query import connect
-from tidegate.steps.land import land
-from tidegate.steps.publish import publish_events
+from tidegate.pipeline.ingest.land import land
+from tidegate.pipeline.publish.publish import publish_events
+from tidegate.query.connect import connect
 
 HOUR = timedelta(hours=1)
 

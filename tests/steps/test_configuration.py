@@ -12,21 +12,21 @@ from compare import Row
 from conftest import CopyProject, MakeProject
 from histories import RULES, Ids, assert_reckoned
 from project import HOUR, LINES, NOON, Project, event
-from tidegate.errors import TidegateError
-from tidegate.query import connect
-from tidegate.reports import Stale, stale
-from tidegate.source import Source
-from tidegate.steps import audit as auditing
-from tidegate.steps import rebuild as rebuilding
-from tidegate.steps.derive import derive, standing
-from tidegate.steps.land import land
-from tidegate.steps.publish import publish_events
-from tidegate.steps.rebuild import Rebuilt, rebuild
-from tidegate.steps.release import release
-from tidegate.steps.verify import verify
-from tidegate.suites import load_suite
+from tidegate.common.errors import TidegateError
+from tidegate.config.source import Source
+from tidegate.config.suites import load_suite
+from tidegate.pipeline import rebuild as rebuilding
+from tidegate.pipeline.derive.derive import derive, standing
+from tidegate.pipeline.ingest.land import land
+from tidegate.pipeline.publish import audit as auditing
+from tidegate.pipeline.publish.publish import publish_events
+from tidegate.pipeline.rebuild import Rebuilt, rebuild
+from tidegate.pipeline.release.release import release
+from tidegate.pipeline.verify import verify
+from tidegate.query.connect import connect
+from tidegate.query.status import Stale, stale
 from tidegate.tables import REBUILDABLE, Table, events, hourly_activity, session_aliases, sessions
-from tidegate.tables.books import PUBLICATIONS, RELEASES
+from tidegate.tables.system_tables import PUBLICATIONS, RELEASES
 
 MINUTE = timedelta(minutes=1)
 HOURS = [NOON, NOON + HOUR, NOON + 2 * HOUR]

@@ -12,16 +12,16 @@ from compare import Row
 from conftest import CopyProject, MakeProject
 from histories import RULES
 from project import HOUR, NOON, Project, event
+from tidegate.config.source import Source
 from tidegate.lake import Lake
-from tidegate.source import Source
-from tidegate.steps import corrections as correcting
-from tidegate.steps import release as releasing
-from tidegate.steps.corrections import Moved, causes_of
-from tidegate.steps.derive import derive, standing
-from tidegate.steps.rebuild import rebuild
-from tidegate.steps.release import release
+from tidegate.pipeline.derive.derive import derive, standing
+from tidegate.pipeline.rebuild import rebuild
+from tidegate.pipeline.release import corrections as correcting
+from tidegate.pipeline.release import release as releasing
+from tidegate.pipeline.release.corrections import Moved, causes_of
+from tidegate.pipeline.release.release import release
 from tidegate.tables import Table, daily_activity, hourly_activity, sessions
-from tidegate.tables.books import CORRECTIONS, RELEASES
+from tidegate.tables.system_tables import CORRECTIONS, RELEASES
 
 MINUTE = timedelta(minutes=1)
 EVENING = NOON + 10 * HOUR

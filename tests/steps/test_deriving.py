@@ -12,12 +12,12 @@ from compare import Row, assert_same_rows
 from conftest import CopyProject, MakeProject
 from histories import RULES, assert_reckoned, derived, go, put, tables
 from project import HOUR, NOON, Project, event
-from tidegate.errors import TidegateError
-from tidegate.steps.derive import derive, standing
-from tidegate.steps.rebuild import rebuild
-from tidegate.steps.release import release
+from tidegate.common.errors import TidegateError
+from tidegate.pipeline.derive.derive import derive, standing
+from tidegate.pipeline.rebuild import rebuild
+from tidegate.pipeline.release.release import release
 from tidegate.tables import Table, daily_activity, events, sessions
-from tidegate.tables.books import AUDITS, LANDINGS, PUBLICATIONS, RELEASES
+from tidegate.tables.system_tables import AUDITS, LANDINGS, PUBLICATIONS, RELEASES
 
 MINUTE = timedelta(minutes=1)
 EVENING = NOON + 8 * HOUR

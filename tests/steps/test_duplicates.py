@@ -13,11 +13,11 @@ from compare import assert_same_rows
 from conftest import MakeProject
 from project import HOUR, NOON, Project, event
 from reckoning import Description, Event, keep_events, read_json_lines
-from tidegate.source import Source
-from tidegate.steps.land import land
-from tidegate.steps.publish import Published, publish_events
+from tidegate.config.source import Source
+from tidegate.pipeline.ingest.land import land
+from tidegate.pipeline.publish.publish import Published, publish_events
 from tidegate.tables import events
-from tidegate.tables.books import LANDINGS, PUBLICATIONS
+from tidegate.tables.system_tables import LANDINGS, PUBLICATIONS
 from workbench import Workbench
 
 WITHIN = 3

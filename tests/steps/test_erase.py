@@ -18,25 +18,25 @@ from conftest import CopyProject, MakeProject
 from project import HOUR, NOON, Project, event
 from tidegate import connect
 from tidegate.cli.app import app
-from tidegate.errors import EXIT_HELD, TidegateError
-from tidegate.landing.erased import Erased
-from tidegate.pii_key import make_key
+from tidegate.common.errors import EXIT_HELD, TidegateError
+from tidegate.config.source import Source
+from tidegate.pipeline import erase as erasing
+from tidegate.pipeline.context.erasures import erased_from
+from tidegate.pipeline.context.run_context import Work
+from tidegate.pipeline.erase import Erasure
+from tidegate.pipeline.erase import run as erase_run
+from tidegate.pipeline.ingest import land as landing
+from tidegate.pipeline.ingest.land import land
+from tidegate.pipeline.publish.approve import approve, parse_slice
+from tidegate.pipeline.publish.publish import publish_events
+from tidegate.pipeline.rebuild import rebuild
+from tidegate.pipeline.release.rollback import roll_back
+from tidegate.pipeline.verify import verify
+from tidegate.privacy.erased import Erased
+from tidegate.privacy.key import make_key
 from tidegate.report.files import write
-from tidegate.source import Source
-from tidegate.steps import erase as erasing
-from tidegate.steps import land as landing
-from tidegate.steps.approve import approve, parse_slice
-from tidegate.steps.erase import Erasure
-from tidegate.steps.erase import run as erase_run
-from tidegate.steps.erasures import erased_from
-from tidegate.steps.land import land
-from tidegate.steps.publish import publish_events
-from tidegate.steps.rebuild import rebuild
-from tidegate.steps.rollback import roll_back
-from tidegate.steps.verify import verify
-from tidegate.steps.work import Work
 from tidegate.tables import WAREHOUSE, events, session_aliases, sessions
-from tidegate.tables.books import (
+from tidegate.tables.system_tables import (
     AUDITS,
     CORRECTIONS,
     ERASURES,

@@ -13,17 +13,17 @@ import pytest
 from conftest import MakeProject
 from project import HOUR, NOON, Project, event
 from s3server import s3_client, s3_server
-from tidegate.query import connect
-from tidegate.reports import held, unread
-from tidegate.settings import S3Access
-from tidegate.source import Source
-from tidegate.steps.land import land
-from tidegate.steps.publish import publish_events
-from tidegate.steps.reconcile import differences
-from tidegate.steps.verify import verify
-from tidegate.steps.work import Work
+from tidegate.config.settings import S3Access
+from tidegate.config.source import Source
+from tidegate.pipeline.context.run_context import Work
+from tidegate.pipeline.ingest.land import land
+from tidegate.pipeline.publish.publish import publish_events
+from tidegate.pipeline.reconcile import differences
+from tidegate.pipeline.verify import verify
+from tidegate.query.connect import connect
+from tidegate.query.status import held, unread
 from tidegate.tables import events
-from tidegate.tables.books import LANDINGS
+from tidegate.tables.system_tables import LANDINGS
 
 FOLDER = "{dump_hour:%Y-%m-%d}/{dump_hour:%H}/"
 HERE = "2024-03-01/12"
@@ -220,7 +220,7 @@ def test_files_and_folders_that_may_not_be_read_hold_their_hour_and_no_other(
 def test_a_file_that_vanishes_before_it_is_opened_holds_its_hour_and_no_other(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tidegate.dumps import Dumps
+    from tidegate.dumps.dumps import Dumps
 
     for n in range(2):
         project.put(f"2024-03-01/{12 + n}/a.json", [event(n, NOON + n * HOUR)])

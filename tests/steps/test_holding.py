@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from project import HOUR, LIMITED, NOON, Project, event
-from tidegate.errors import EXIT_FAULT, EXIT_HELD
-from tidegate.source import Source
-from tidegate.steps.audit import audit_events, held_error
-from tidegate.steps.land import land
-from tidegate.steps.publish import Published, publish_events
+from tidegate.common.errors import EXIT_FAULT, EXIT_HELD
+from tidegate.config.source import Source
+from tidegate.pipeline.ingest.land import land
+from tidegate.pipeline.publish.audit import audit_events, held_error
+from tidegate.pipeline.publish.publish import Published, publish_events
 from tidegate.tables import events
-from tidegate.tables.books import AUDITS
+from tidegate.tables.system_tables import AUDITS
 
 SUITE = (
     LIMITED

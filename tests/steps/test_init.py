@@ -13,7 +13,7 @@ import exports
 from exports import COUNT, HOURS, Files, events, uuid
 from project import Project
 from tidegate.cli.app import app
-from tidegate.source import Source, load_source
+from tidegate.config.source import Source, load_source
 from tidegate.tables import events as events_table
 
 

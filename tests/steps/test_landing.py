@@ -12,12 +12,12 @@ import pytest
 from compare import Row
 from conftest import MakeProject
 from project import HOUR, NOON, Project, event
-from tidegate.errors import TidegateError
-from tidegate.steps.land import land
-from tidegate.steps.publish import publish_events
-from tidegate.steps.rebuild import rebuild
+from tidegate.common.errors import TidegateError
+from tidegate.pipeline.ingest.land import land
+from tidegate.pipeline.publish.publish import publish_events
+from tidegate.pipeline.rebuild import rebuild
 from tidegate.tables import events
-from tidegate.tables.books import LANDINGS, QUARANTINE
+from tidegate.tables.system_tables import LANDINGS, QUARANTINE
 
 BAD: list[Row | str | bytes] = [
     b"",
@@ -285,7 +285,7 @@ def test_those_that_make_the_tables_of_a_new_lake_at_once_can_all_work(
 ) -> None:
     import shutil
 
-    from tidegate.steps.work import working
+    from tidegate.pipeline.context.run_context import working
 
     project = make_project()
     shutil.rmtree(project.root / "lake")

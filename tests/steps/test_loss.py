@@ -11,15 +11,15 @@ import yaml
 
 from compare import Row
 from project import HOUR, NOON, REPO, Project, event
-from tidegate.landing.numbers import MAX_RUNS
-from tidegate.query import connect, run
-from tidegate.source import Source
-from tidegate.steps.audit import audit_events
-from tidegate.steps.land import land
-from tidegate.steps.publish import Published, publish_events
-from tidegate.steps.rebuild import rebuild
+from tidegate.config.source import Source
+from tidegate.pipeline.ingest.land import land
+from tidegate.pipeline.ingest.producer_numbers import MAX_RUNS
+from tidegate.pipeline.publish.audit import audit_events
+from tidegate.pipeline.publish.publish import Published, publish_events
+from tidegate.pipeline.rebuild import rebuild
+from tidegate.query.connect import connect, run
 from tidegate.tables import events
-from tidegate.tables.books import AUDITS, LANDINGS, NUMBERS
+from tidegate.tables.system_tables import AUDITS, LANDINGS, NUMBERS
 
 SEQUENCE = {"producer": "host", "number": "seq"}
 SUITE = """table: events

@@ -12,16 +12,16 @@ import pytest
 from compare import Row
 from conftest import CopyProject, MakeProject
 from project import HOUR, LIMITED, NOON, Project, event
-from tidegate.errors import TidegateError
-from tidegate.query import connect
-from tidegate.steps.approve import approve, parse_slice
-from tidegate.steps.land import land
-from tidegate.steps.maintain import Maintained, maintain
-from tidegate.steps.rebuild import rebuild
-from tidegate.steps.verify import verify
-from tidegate.steps.work import now
+from tidegate.common.errors import TidegateError
+from tidegate.pipeline.context.run_context import now
+from tidegate.pipeline.ingest.land import land
+from tidegate.pipeline.maintain import Maintained, maintain
+from tidegate.pipeline.publish.approve import approve, parse_slice
+from tidegate.pipeline.rebuild import rebuild
+from tidegate.pipeline.verify import verify
+from tidegate.query.connect import connect
 from tidegate.tables import WAREHOUSE, daily_activity, events, sessions
-from tidegate.tables.books import LANDINGS, MAINTENANCE, PUBLICATIONS, RELEASES
+from tidegate.tables.system_tables import LANDINGS, MAINTENANCE, PUBLICATIONS, RELEASES
 
 DAY = timedelta(days=1)
 HOURS = [NOON + n * HOUR for n in range(6)]

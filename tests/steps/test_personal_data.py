@@ -15,22 +15,22 @@ import pytest
 from compare import Row
 from conftest import CopyProject, MakeProject
 from project import HOUR, LINES, NOON, REPO, Project, event
-from tidegate.errors import TidegateError
-from tidegate.pii_key import VARIABLE, PiiKey, find_key, key_file, with_known_key
-from tidegate.query import connect
-from tidegate.reports import stale
-from tidegate.settings import S3Access
-from tidegate.source import Source
-from tidegate.stack.spark import start_spark
-from tidegate.steps.derive import derive
-from tidegate.steps.land import land
-from tidegate.steps.rebuild import rebuild
-from tidegate.steps.release import release
-from tidegate.steps.replay import replay, try_lines
-from tidegate.steps.verify import verify
-from tidegate.suites import load_suite
+from tidegate.common.errors import TidegateError
+from tidegate.config.settings import S3Access
+from tidegate.config.source import Source
+from tidegate.config.suites import load_suite
+from tidegate.engine.spark_server import start_spark
+from tidegate.pipeline.derive.derive import derive
+from tidegate.pipeline.ingest.land import land
+from tidegate.pipeline.rebuild import rebuild
+from tidegate.pipeline.release.release import release
+from tidegate.pipeline.replay import replay, try_lines
+from tidegate.pipeline.verify import verify
+from tidegate.privacy.key import VARIABLE, PiiKey, find_key, key_file, with_known_key
+from tidegate.query.connect import connect
+from tidegate.query.status import stale
 from tidegate.tables import REBUILDABLE, events, sessions
-from tidegate.tables.books import CONFIGURATIONS, PUBLICATIONS, QUARANTINE
+from tidegate.tables.system_tables import CONFIGURATIONS, PUBLICATIONS, QUARANTINE
 
 HOURS = [NOON, NOON + HOUR]
 MARK = "qx5vk"

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from project import HOUR, LINES, NOON, Project, event
+from tidegate.config.source import Source
 from tidegate.orchestration.alerts import alerts_file, tell
 from tidegate.orchestration.promises import look_at
-from tidegate.source import Source
-from tidegate.steps.approve import HeldSlice
+from tidegate.pipeline.publish.approve import HeldSlice
 from tidegate.tables import events
 
 HERE = str(Path(__file__).parent)
@@ -65,7 +65,7 @@ def watched(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("TIDEGATE_TEST_TOLD", str(tmp_path / "told"))
     alerts_file(project.settings).write_text(FILE)
     made = Watched(project, tmp_path / "told")
-    monkeypatch.setattr("tidegate.steps.work.now", made.now)
+    monkeypatch.setattr("tidegate.pipeline.context.run_context.now", made.now)
     return made
 
 

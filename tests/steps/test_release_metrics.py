@@ -11,12 +11,12 @@ import pytest
 
 from conftest import CopyProject, MakeProject
 from project import HOUR, NOON, Project, event
+from tidegate.config.metrics import sketches
 from tidegate.lake.delta import DeltaTables
-from tidegate.metrics import sketches
-from tidegate.query import connect
-from tidegate.steps.derive import standing
-from tidegate.steps.release import Release, release
-from tidegate.tables.books import RELEASES
+from tidegate.pipeline.derive.derive import standing
+from tidegate.pipeline.release.release import Release, release
+from tidegate.query.connect import connect
+from tidegate.tables.system_tables import RELEASES
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

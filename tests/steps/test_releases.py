@@ -11,9 +11,9 @@ import pytest
 from conftest import MakeProject
 from project import HOUR, NOON, Project, event
 from tidegate import connect
-from tidegate.settings import Settings
-from tidegate.steps.derive import derive
-from tidegate.steps.release import release
+from tidegate.config.settings import Settings
+from tidegate.pipeline.derive.derive import derive
+from tidegate.pipeline.release.release import release
 from together import assert_together
 
 STEP = timedelta(minutes=7)

@@ -12,12 +12,12 @@ from compare import Row, assert_same_rows
 from conftest import CopyProject, MakeProject
 from histories import tables
 from project import HOUR, LINES, NOON, REPO, Project, event
-from tidegate.errors import EXIT_HELD, TidegateError
-from tidegate.steps.land import land
-from tidegate.steps.replay import replay, standing, try_lines
-from tidegate.steps.verify import verify
+from tidegate.common.errors import EXIT_HELD, TidegateError
+from tidegate.pipeline.ingest.land import land
+from tidegate.pipeline.replay import replay, standing, try_lines
+from tidegate.pipeline.verify import verify
 from tidegate.tables import BY_NAME, events
-from tidegate.tables.books import CORRECTIONS, LANDINGS, QUARANTINE
+from tidegate.tables.system_tables import CORRECTIONS, LANDINGS, QUARANTINE
 
 MINUTE = timedelta(minutes=1)
 HOURS = [NOON, NOON + HOUR, NOON + 2 * HOUR]

@@ -12,15 +12,15 @@ from conftest import CopyProject, MakeProject
 from project import HOUR, NOON, Project, event
 from tidegate import connect
 from tidegate.cli.app import app
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
 from tidegate.lake import Lake, Row
-from tidegate.steps import release as releasing
-from tidegate.steps import rollback as rolling
-from tidegate.steps.derive import derive, standing
-from tidegate.steps.release import release, repaired
-from tidegate.steps.rollback import RolledBack, roll_back
+from tidegate.pipeline.derive.derive import derive, standing
+from tidegate.pipeline.release import release as releasing
+from tidegate.pipeline.release import rollback as rolling
+from tidegate.pipeline.release.release import release, repaired
+from tidegate.pipeline.release.rollback import RolledBack, roll_back
 from tidegate.tables import WAREHOUSE, Table, sessions
-from tidegate.tables.books import CORRECTIONS, RELEASES
+from tidegate.tables.system_tables import CORRECTIONS, RELEASES
 
 
 def releases(project: Project) -> list[Row]:

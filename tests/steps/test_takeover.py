@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 from compare import exact_rows
 from fixtures import LAKE_V1_KEY, expected_of, unpack_lake_v1
 from project import rows_of
-from tidegate.at import At
 from tidegate.cli.app import app
 from tidegate.lake import Lake
+from tidegate.lake.table_refs import At
 from tidegate.tables import events
 
 pytestmark = pytest.mark.usefixtures("version_1")

@@ -16,13 +16,14 @@ from deltalake import write_deltalake
 
 from conftest import MakeProject
 from project import HOUR, LINES, NOON, Project, event
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
+from tidegate.config.source import Source
 from tidegate.lake.schema import arrow_schema, rows_to_arrow
-from tidegate.query import connect
-from tidegate.source import Source
-from tidegate.steps.land import land
-from tidegate.steps.publish import publish_events
-from tidegate.steps.verify import Scope, Verified, parse_sample, verify
+from tidegate.pipeline.ingest.land import land
+from tidegate.pipeline.publish.publish import publish_events
+from tidegate.pipeline.verify import Scope, Verified, parse_sample, verify
+from tidegate.query.connect import connect
+from tidegate.query.lineage import trace
 from tidegate.tables import (
     Table,
     daily_activity,
@@ -31,7 +32,6 @@ from tidegate.tables import (
     session_aliases,
     sessions,
 )
-from tidegate.trace import trace
 
 HOURS = [NOON + n * HOUR for n in range(3)]
 MINUTE = timedelta(minutes=1)

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from kernel import Row, source_of
 from kernel import rows_of as landed
-from tidegate.errors import SourceError
+from tidegate.common.errors import SourceError
+from tidegate.config.source.format import ACCESS_LOG
 from tidegate.landing import access_log
 from tidegate.landing.access_line import read_line, unescaped
 from tidegate.landing.access_log import AccessLog
 from tidegate.landing.limits import MAX_LINE_BYTES, MAX_RAW_BYTES
-from tidegate.source.format import ACCESS_LOG
 
 COMMON = '192.0.2.1 - ann [01/Mar/2024:12:00:00 +0100] "GET /a HTTP/1.1" 200 12'
 COMBINED = f'{COMMON} "https://example.com/" "curl/7 (x)"'

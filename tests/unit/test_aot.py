@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.bring import java
-from tidegate.stack.aot import MAKING_S, WORTH_S, AotCache, find_cache
+from tidegate.engine.aot_cache import MAKING_S, WORTH_S, AotCache, find_cache
+from tidegate.engine.dependencies import java
 
 
 def a_java(folder: Path, version: str) -> Path:

@@ -21,12 +21,12 @@ import pytest
 
 from kernel import rows_of as kernel_rows
 from kernel import source_of
+from tidegate.common.unreadable import UnreadableError
+from tidegate.config.source.format import Format
+from tidegate.dumps.file_format import file_fault
 from tidegate.landing import avro_rows as module
 from tidegate.landing.avro_rows import read_rows
 from tidegate.landing.columnar import Rows
-from tidegate.landing.errors import UnreadableError
-from tidegate.peek import file_fault
-from tidegate.source.format import Format
 
 SYNC = bytes(range(16))
 Schema = dict[str, Any]

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from handmade_books import Books
 from tidegate.cli.app import app
-from tidegate.errors import TidegateError
-from tidegate.hours import HOUR
+from tidegate.common.errors import TidegateError
+from tidegate.common.hours import HOUR
 from tidegate.stack.airflow_api import AirflowApi
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)

@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from project import HOUR, REPO
-from tidegate.bench.airflow_lab import copy_project
-from tidegate.bench.backfill import Measured, outcome_of
-from tidegate.bench.day import Workload, real_dumps, write_day
-from tidegate.bench.lab import Measured as Run
-from tidegate.bench.lab import costs
-from tidegate.bench.process import Ended, run_command
-from tidegate.bench.report import Mark, Outcome, machine
-from tidegate.bench.scripts import check_readable, script_input
-from tidegate.bench.small import write_files
-from tidegate.bench.spark_log import Activity, Reads, SparkLog
-from tidegate.bench.traffic import FIRST, Traffic, hour_of
 from tidegate.cli.bench import _number
-from tidegate.errors import TidegateError
-from tidegate.hours import parse_hour
-from tidegate.settings import Settings
-from tidegate.source import load_source, parse_source
-from tidegate.steps.check import check
+from tidegate.common.errors import TidegateError
+from tidegate.common.hours import parse_hour
+from tidegate.config.settings import Settings
+from tidegate.config.source import load_source, parse_source
+from tidegate.pipeline.check import check
+from tidegate_bench.airflow_lab import copy_project
+from tidegate_bench.backfill import Measured, outcome_of
+from tidegate_bench.day import Workload, real_dumps, write_day
+from tidegate_bench.lab import Measured as Run
+from tidegate_bench.lab import costs
+from tidegate_bench.process import Ended, run_command
+from tidegate_bench.report import Mark, Outcome, machine
+from tidegate_bench.scripts import check_readable, script_input
+from tidegate_bench.small import write_files
+from tidegate_bench.spark_log import Activity, Reads, SparkLog
+from tidegate_bench.traffic import FIRST, Traffic, hour_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -99,7 +99,7 @@ def test_a_dump_is_written_under_the_name_of_its_hour_with_what_else_it_is_to_ho
 
 def ask(script: str, load: Workload, out: Path) -> dict[str, int]:
     asked = json.dumps({**script_input(load), "out": str(out)})
-    ended = run_command([sys.executable, "-m", f"tidegate.bench.peers.{script}_script"], asked)
+    ended = run_command([sys.executable, "-m", f"tidegate_bench.peers.{script}_script"], asked)
     told: dict[str, int] = json.loads(ended.output)
     return told
 
@@ -162,15 +162,15 @@ def test_scripts_count_alike_on_made_up_dumps_of_any_seed(tmp_path: Path) -> Non
 
 
 PEERS = {
-    "duckdb_script.py": "08416b36044a98c6bd5dd86297516629a9693031fba57fef98755b01d4897fd2",
-    "polars_script.py": "3db2618c33869fba91fcf6aa788c9aa4bc6b7cb228e2d2d89229104fe4320483",
-    "pyspark_script.py": "823f78d8770431cd004bb01631d8ee67d9c38bb3705a6336a39cd59be37e7fbe",
+    "duckdb_script.py": "fc59b2ae623ce529f0f88c37c4d58a3e2d0b392b0267f6558a4298fb305bbe04",
+    "polars_script.py": "00ad7ba8bbaebfa2bc417266ec5047ba53f782a09bb70d24462ff03c4fd032fa",
+    "pyspark_script.py": "74e51ef9fb85331f07a6e9b4cb12674a3b98f6d39047551d6ef16e7c5a010e3e",
 }
 """The SHA-256 of each script, so that ratios of different days have the same denominator."""
 
 
 def test_the_scripts_that_results_are_compared_with_have_not_changed() -> None:
-    files = (REPO / "jobs" / "tidegate" / "bench" / "peers").glob("*_script.py")
+    files = (REPO / "jobs" / "tidegate_bench" / "peers").glob("*_script.py")
     assert {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files} == PEERS
 
 
@@ -258,7 +258,7 @@ def test_a_log_that_is_not_written_any_more_is_an_error(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "app").write_text('{"Event":"SparkListenerLogStart"}\n')
-    monkeypatch.setattr("tidegate.bench.spark_log._WAIT_S", 0.2)
+    monkeypatch.setattr("tidegate_bench.spark_log._WAIT_S", 0.2)
     with pytest.raises(TidegateError, match="event log does not reach"):
         SparkLog(tmp_path).since_last(spark)
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tidegate import bring
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
+from tidegate.engine import dependencies as bring
 
 CONTENT = {
     "org.example:first:1.0": b"the first jar",
@@ -144,7 +144,7 @@ def test_a_kill_in_mid_download_leaves_nothing_half_and_the_next_call_mends_it(
     script = """
 import os, signal, sys
 from pathlib import Path
-from tidegate import bring
+from tidegate.engine import dependencies as bring
 def fetch(coordinate, scratch):
     file = scratch / "some.jar"
     if "second" in coordinate:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from project import REPO
-from tidegate.settings import Settings
-from tidegate.steps.check import check
+from tidegate.config.settings import Settings
+from tidegate.pipeline.check import check
 from tidegate.tables import WAREHOUSE
 
 

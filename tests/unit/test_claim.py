@@ -18,12 +18,12 @@ import pytest
 
 from s3proxy import s3_proxy
 from s3server import s3_client, s3_server
+from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.config.settings import S3Access, Settings
 from tidegate.engine.session import connect, session
-from tidegate.errors import TidegateError, TryAgainError
 from tidegate.lake import claim as claims
 from tidegate.lake import holders
 from tidegate.lake.claim import Mode, claim
-from tidegate.settings import S3Access, Settings
 
 REFUSED = "another process writes this lake"
 NO_SERVER = ""
@@ -31,7 +31,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 from tidegate.lake.claim import claim
-from tidegate.settings import S3Access, Settings
+from tidegate.config.settings import S3Access, Settings
 lake, endpoint, access, secret, mode, server, *others = sys.argv[1:]
 s3 = S3Access(endpoint or None, access or None, secret or None)
 with claim(Settings(Path("."), Path("."), lake, s3=s3), mode, server or None) as held:
@@ -43,9 +43,9 @@ with claim(Settings(Path("."), Path("."), lake, s3=s3), mode, server or None) as
 RACER = """
 import sys
 from pathlib import Path
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
 from tidegate.lake.claim import claim
-from tidegate.settings import S3Access, Settings
+from tidegate.config.settings import S3Access, Settings
 lake, endpoint, access, secret, mode, log = sys.argv[1:]
 s3 = S3Access(endpoint or None, access or None, secret or None)
 print("ready", flush=True)

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tidegate.common.unreadable import UnreadableError
 from tidegate.landing import parquet_rows
 from tidegate.landing.columnar import Rows
-from tidegate.landing.errors import UnreadableError
 from tidegate.landing.limits import MAX_LINE_BYTES, MAX_RAW_BYTES
 from tidegate.landing.parquet_rows import read_rows
 

@@ -16,7 +16,7 @@ from threading import Lock
 import pytest
 
 from project import HOUR, NOON
-from tidegate.errors import HeldError, TidegateError, TryAgainError
+from tidegate.common.errors import HeldError, TidegateError, TryAgainError
 from tidegate.orchestration.combine import MOST, Answer, Asked, is_busy, together
 
 

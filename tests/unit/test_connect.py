@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 import tidegate
 from handmade_books import Books
 from project import REPO
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
 
 HOUR = timedelta(hours=1)
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -161,7 +161,7 @@ def test_a_result_of_any_size_is_read_in_pieces(db: duckdb.DuckDBPyConnection) -
 
 
 def test_no_project_is_needed(lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import tidegate.settings as settings
+    import tidegate.config.settings as settings
 
     monkeypatch.delenv("TIDEGATE_PROJECT", raising=False)
     monkeypatch.setattr(settings, "__file__", str(tmp_path / "site-packages/tidegate/settings.py"))

@@ -14,7 +14,7 @@ import corpus
 from corpus.fuzz import fuzz_lines
 from corpus.times import SPELLINGS
 from corpus.values import IDS, TEXTS
-from tidegate.source import parse_source
+from tidegate.config.source import parse_source
 
 OUTCOMES = {"event", "quarantined", "header"}
 HIDDEN_MARK = ("2024-03-01-12-is a mark.json", 1)

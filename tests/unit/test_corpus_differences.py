@@ -18,11 +18,11 @@ import pytest
 
 import corpus
 from corpus.kernel_rows import rows_of
+from tidegate.config.source import TimeRef
+from tidegate.config.source.model import NOBODY
 from tidegate.landing.exact import decimal
 from tidegate.landing.instants import to_time
 from tidegate.landing.json_layout import is_lines
-from tidegate.source import TimeRef
-from tidegate.source.model import NOBODY
 
 IDS = {"event_id", "user_id", "anonymous_id", "user_key", "source_session_id", "_producer"}
 KINDS_OF_TEXT = {*IDS, "event_type", "s", "deep", "dotted", "letter", "nested", "both", "leaf"}

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tidegate.common.unreadable import UnreadableError
+from tidegate.config.source.format import Format
 from tidegate.landing import delimited
 from tidegate.landing.delimited import Records, read_records
-from tidegate.landing.errors import UnreadableError
 from tidegate.landing.limits import MAX_LINE_BYTES, MAX_RAW_BYTES
 from tidegate.landing.plain_text import Layout
-from tidegate.source.format import Format
 
 Row = dict[str, Any]
 

@@ -12,7 +12,7 @@ import sqlglot
 from project import REPO
 from tidegate.engine.dialect import to_spark
 from tidegate.lake.reader import fill_in
-from tidegate.steps.aliases import LOST
+from tidegate.pipeline.derive.aliases import LOST
 from tidegate.tables import daily_activity, events, hourly_activity, session_aliases, sessions
 
 RULES = sessions.Rules(gap=timedelta(minutes=30), max=timedelta(hours=24))

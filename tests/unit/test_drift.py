@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import tidegate
 from handmade_books import Books
 from tidegate.cli.app import app
-from tidegate.drift import Seen, findings
+from tidegate.query.schema_drift import Seen, findings
 
 HOUR = timedelta(hours=1)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -89,7 +89,7 @@ def leaves(value: Any, path: str) -> set[tuple[str, str]]:
 def test_the_view_finds_every_field_of_every_line(lines: list[dict[str, Any]]) -> None:
     import duckdb
 
-    from tidegate.drift import VIEW
+    from tidegate.query.schema_drift import VIEW
 
     with duckdb.connect() as db:
         db.execute("CREATE TABLE events (source TEXT, dump_hour TIMESTAMPTZ, properties TEXT)")

@@ -18,7 +18,11 @@ import pyarrow as pa
 import pytest
 
 from s3server import free_ports, s3_client, s3_server
-from tidegate.dumps import (
+from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.common.unreadable import UnreadableError
+from tidegate.config.settings import S3Access
+from tidegate.config.source import Format, Source, parse_source
+from tidegate.dumps.dumps import (
     Declared,
     Dumps,
     Manifest,
@@ -27,11 +31,7 @@ from tidegate.dumps import (
     fingerprint,
     read_manifest,
 )
-from tidegate.errors import TidegateError, TryAgainError
-from tidegate.hour_files import DumpFile
-from tidegate.landing.errors import UnreadableError
-from tidegate.settings import S3Access
-from tidegate.source import Format, Source, parse_source
+from tidegate.dumps.hour_files import DumpFile
 
 HOUR = datetime(2015, 1, 1, 12, tzinfo=UTC)
 LATER = datetime(2030, 1, 1, tzinfo=UTC)
@@ -354,7 +354,7 @@ def test_unusual_names_are_listed_and_read(place: Place, name: str) -> None:
 def test_files_beyond_one_page_of_s3_are_listed(
     server: S3Access, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidegate.dumps._PAGE", 3)
+    monkeypatch.setattr("tidegate.dumps.dumps._PAGE", 3)
     client = s3_client(server)
     for number in range(8):
         client.put_object(Bucket="events", Key=f"many/{HERE}/{number}.json", Body=b"")
@@ -644,8 +644,8 @@ def test_a_copy_of_an_s3_dump_has_the_same_fingerprint(server: S3Access, tmp_pat
 def test_a_scripts_dumps_are_local_files_in_the_order_of_their_hours_as_they_are_stored(
     place: Place, tmp_path: Path
 ) -> None:
-    from tidegate.bench.day import real_dumps
-    from tidegate.settings import Settings
+    from tidegate.config.settings import Settings
+    from tidegate_bench.day import real_dumps
 
     hours = [
         HOUR.replace(hour=9),
@@ -753,7 +753,7 @@ def test_what_s3_refuses_of_one_file_is_a_fault_of_that_file(
 
     dumps = Dumps(_source(f"{FOLDERS}/*.json"), S3Access("http://127.0.0.1:1", "key", "secret"))
     client = SimpleNamespace(get_object=get_object)
-    monkeypatch.setattr("tidegate.dumps.s3_client", lambda _: client)
+    monkeypatch.setattr("tidegate.dumps.dumps.s3_client", lambda _: client)
     file = DumpFile("", f"{HERE}/a.json", 5, "e", HOUR)
     if is_fault:
         assert code in (dumps.fault(file) or "") or "gone" in (dumps.fault(file) or "")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.durations import duration_text, parse_duration
+from tidegate.common.durations import duration_text, parse_duration
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from test_delimited import read as read_records
 
 from kernel import rows_of as landed
 from kernel import source_of
+from tidegate.common.unreadable import UnreadableError
+from tidegate.dumps.unpack import unpacked
 from tidegate.landing import delimited
-from tidegate.landing.errors import UnreadableError
-from tidegate.landing.unpack import unpacked
 
 LOG: dict[str, Any] = {"delimiter": "\t", "quote": None}
 CLOUDFRONT = (

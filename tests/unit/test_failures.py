@@ -7,9 +7,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.config.settings import Settings
 from tidegate.engine.start import open_lake
-from tidegate.errors import TidegateError, TryAgainError
-from tidegate.settings import Settings
 
 
 @pytest.fixture

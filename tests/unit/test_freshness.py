@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from handmade_books import Books
-from tidegate.freshness import Freshness, Missing, Seen, Stretch, freshness, judge
-from tidegate.query import connect
-from tidegate.source import Source, parse_source
+from tidegate.config.source import Source, parse_source
+from tidegate.query.connect import connect
+from tidegate.query.freshness import Freshness, Missing, Seen, Stretch, freshness, judge
 
 HOUR = timedelta(hours=1)
 FIRST = datetime(2026, 3, 2, 10, tzinfo=UTC)

@@ -13,9 +13,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from tidegate.errors import TidegateError, TryAgainError
+from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.config.suites import Entry, Suite, Usual
 from tidegate.gate import Result, Rows, audit, audit_slices, faults
-from tidegate.suites import Entry, Suite, Usual
 
 
 def entry(kind: str, of: Any = "rows", severity: Any = "critical", **args: Any) -> Entry:

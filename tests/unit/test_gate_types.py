@@ -10,8 +10,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from tidegate.config.suites import QUERY, Entry, Suite
 from tidegate.gate import UNSUPPORTED, Rows, audit, faults
-from tidegate.suites import QUERY, Entry, Suite
 
 N, S, NM = {"column": "n"}, {"column": "s"}, {"column_list": ["n", "m"]}
 ALL = ["a", "b", "c"]

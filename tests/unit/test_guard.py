@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tidegate.stack.process import Child, spawn
+from tidegate.processes.child import Child, spawn
 
 DEADLINE_S = 30.0
 
@@ -137,7 +137,7 @@ def test_a_parent_that_is_killed_leaves_nothing_running(tmp_path: Path) -> None:
             sys.executable,
             "-c",
             "import os, sys, time; from pathlib import Path; "
-            "from tidegate.stack.process import spawn; "
+            "from tidegate.processes.child import spawn; "
             "child = spawn('a test', [sys.executable, '-c', sys.argv[1], sys.argv[2]], os.environ,"
             " Path(sys.argv[2] + '.log')); time.sleep(600)",
             FAMILY,

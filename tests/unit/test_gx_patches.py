@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from test_gate_types import ARGS, entry, known
 
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
+from tidegate.config.suites import QUERY
 from tidegate.gate import UNSUPPORTED, gx_patches
 from tidegate.gate.expectations import expectation
-from tidegate.suites import QUERY
 
 
 def run(script: str) -> Any:
@@ -81,7 +81,7 @@ gate.preload().join()
 read, write = os.pipe()
 if os.fork() == 0:
     import duckdb
-    from tidegate.suites import Entry
+    from tidegate.config.suites import Entry
     rows = gate.Rows(duckdb.connect(), "SELECT 1 AS n", {"n": "int"})
     entry = Entry("expect_column_max_to_be_between", {"column": "n", "max_value": 0}, "info", "w")
     [result] = gate.audit([entry], rows, {})

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.errors import TidegateError
-from tidegate.hours import floor_hour, hour_range, hour_text, hours_text, parse_hour
+from tidegate.common.errors import TidegateError
+from tidegate.common.hours import floor_hour, hour_range, hour_text, hours_text, parse_hour
 
 NOON = datetime(2015, 1, 1, 12, tzinfo=UTC)
 hours = st.integers(0, 200_000).map(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kernel import rows_of, source_of
-from tidegate.landing.errors import UnreadableError
+from tidegate.common.unreadable import UnreadableError
 from tidegate.landing.json_layout import is_lines, json_blocks
 from tidegate.landing.limits import MAX_LINE_BYTES
 from tidegate.landing.split import LongLine

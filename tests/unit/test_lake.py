@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from compare import Row
 from project import HOUR, NOON, Project
-from tidegate.at import At
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
 from tidegate.lake import Lake, literal, parse_time, slices_where, table_named
+from tidegate.lake.table_refs import At
 from tidegate.tables import OPS, WAREHOUSE, daily_activity, events, sessions
-from tidegate.tables.books import RELEASES
+from tidegate.tables.system_tables import RELEASES
 from workbench import Workbench
 
 

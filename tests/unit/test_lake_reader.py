@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 
 from handmade_delta import File, forget_before, write_delta, write_files
-from tidegate.at import At, Within
-from tidegate.errors import TidegateError, TryAgainError
+from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.config.settings import S3Access
 from tidegate.lake.data_files import DataFiles
 from tidegate.lake.reader import LakeReader
-from tidegate.settings import S3Access
+from tidegate.lake.table_refs import At, Within
 from tidegate.tables import Column, Table
 
 TABLE = "ops/numbers"

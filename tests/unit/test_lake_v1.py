@@ -10,7 +10,7 @@ import pytest
 from deltalake import DeltaTable
 
 from fixtures import expected_of, unpack_lake_v1
-from tidegate.source import load_sources
+from tidegate.config.source import load_sources
 from tidegate.tables import WAREHOUSE
 
 

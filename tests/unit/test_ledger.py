@@ -16,19 +16,19 @@ import pytest
 from conftest import MakeProject
 from project import HOUR, LINES, NOON, Project, event
 from tidegate.lake import Slices
-from tidegate.ledger import (
+from tidegate.lake.ledger import (
     Publication,
     SliceRecord,
     publication_of,
     published_landings,
     sources_in,
 )
-from tidegate.steps.derive import derive
-from tidegate.steps.land import land
-from tidegate.steps.publish import publish_events
-from tidegate.steps.work import Work
+from tidegate.pipeline.context.run_context import Work
+from tidegate.pipeline.derive.derive import derive
+from tidegate.pipeline.ingest.land import land
+from tidegate.pipeline.publish.publish import publish_events
 from tidegate.tables import events, sessions
-from tidegate.tables.books import PUBLICATIONS
+from tidegate.tables.system_tables import PUBLICATIONS
 
 COLUMNS = events.TABLE.types_of(("source", "dump_date", "dump_hour", "event_id"))
 
@@ -206,7 +206,7 @@ def test_the_newest_publication_of_a_slice_is_what_stands() -> None:
 _KILLED = """
 import os, signal, sys
 from tidegate.cli import main
-from tidegate.ledger import Ledger
+from tidegate.lake.ledger import Ledger
 
 def killed(ledger, table, book, records):
     if any(record is not None and version > book.version for version, record in records):

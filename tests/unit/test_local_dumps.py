@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.hour_files import DumpFile
-from tidegate.landing.errors import UnreadableError
-from tidegate.local_dumps import LocalStore
+from tidegate.common.unreadable import UnreadableError
+from tidegate.dumps.hour_files import DumpFile
+from tidegate.storage.local import LocalStore
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_file_that_this_user_may_not_read_has_a_fault(
         raise PermissionError(13, "Permission denied")
 
     listed = store.listing("h/")
-    monkeypatch.setattr("tidegate.local_dumps.os.open", refuse)
+    monkeypatch.setattr("tidegate.storage.local.os.open", refuse)
     [file] = store.with_etags(listed)
     assert file.fault is not None
     assert file.fault.endswith("got Permission denied")
@@ -97,7 +97,7 @@ def test_a_folder_that_this_user_may_not_list_is_unreadable(
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("tidegate.local_dumps.os.scandir", refuse)
+    monkeypatch.setattr("tidegate.storage.local.os.scandir", refuse)
     with pytest.raises(UnreadableError, match=r"the folder h/ can't be listed.*Permission denied"):
         store.listing("h/")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tidegate.lost import lost
+from tidegate.common.connection_errors import lost
 
 CONNECT = """\
 (org.apache.spark.SparkException) [FAILED_READ_FILE.NO_HINT] Encountered error while reading file \

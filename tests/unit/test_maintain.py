@@ -9,16 +9,16 @@ import pytest
 
 from project import NOON
 from s3server import s3_client, s3_server
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
+from tidegate.config.settings import S3Access
 from tidegate.lake import Row
-from tidegate.lake_files import LakeFile, LakeFiles, open_files
-from tidegate.settings import S3Access
-from tidegate.steps.maintain import PARTS, Freed, Maintained, check_parts
-from tidegate.steps.maintain import candidates as staging
-from tidegate.steps.maintain.compact import crowded_partitions
-from tidegate.steps.maintain.model import IN_WORK, MANY
-from tidegate.steps.maintain.promise import Need, oldest_needed, promised
-from tidegate.steps.maintain.vacuum import superfluous, unreferenced
+from tidegate.pipeline.maintain import PARTS, Freed, Maintained, check_parts
+from tidegate.pipeline.maintain import candidates as staging
+from tidegate.pipeline.maintain.compact import crowded_partitions
+from tidegate.pipeline.maintain.model import IN_WORK, MANY
+from tidegate.pipeline.maintain.promise import Need, oldest_needed, promised
+from tidegate.pipeline.maintain.vacuum import superfluous, unreferenced
+from tidegate.storage.lake_files import LakeFile, LakeFiles, open_files
 from tidegate.tables import daily_activity, events
 
 DAY = timedelta(days=1)

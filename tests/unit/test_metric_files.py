@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from metric_lake import metric
 from project import REPO
-from tidegate.errors import FaultsError
-from tidegate.metrics import (
+from tidegate.common.errors import FaultsError
+from tidegate.config.metrics import (
     KEYS,
     KINDS,
     canonical,
@@ -26,11 +26,11 @@ from tidegate.metrics import (
     parse_metric,
     readable_metrics,
 )
-from tidegate.metrics.in_force import in_force
-from tidegate.metrics.model import COMMON
-from tidegate.settings import Settings
-from tidegate.steps.check import check
-from tidegate.user_sql.expressions import ExpressionError, read_expression
+from tidegate.config.metrics.in_force import in_force
+from tidegate.config.metrics.model import COMMON
+from tidegate.config.settings import Settings
+from tidegate.config.user_sql.expressions import ExpressionError, read_expression
+from tidegate.pipeline.check import check
 
 OWN = {"shop": {"price": "decimal(10,2)", "device": "string"}, "app": {"ms": "int"}}
 

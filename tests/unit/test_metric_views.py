@@ -18,15 +18,15 @@ from handmade_delta import write_delta
 from metric_lake import OWN, computed, lake, metric
 from project import REPO
 from tidegate.cli.app import app
-from tidegate.errors import TidegateError
-from tidegate.metrics import Metric, canonical, compile_metric, make_views
-from tidegate.metrics.check import _columns_of, duckdb_type
-from tidegate.metrics.in_force import in_force
-from tidegate.metrics.views import READ, ordered
-from tidegate.query import connect, run, tables
-from tidegate.settings import Settings
-from tidegate.source import load_sources
-from tidegate.stand_ins import empty
+from tidegate.common.errors import TidegateError
+from tidegate.config.metrics import Metric, canonical, compile_metric, make_views
+from tidegate.config.metrics.check import _columns_of, duckdb_type
+from tidegate.config.metrics.in_force import in_force
+from tidegate.config.metrics.placeholder_views import empty
+from tidegate.config.metrics.views import READ, ordered
+from tidegate.config.settings import Settings
+from tidegate.config.source import load_sources
+from tidegate.query.connect import connect, run, tables
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOSTILE = "o'b\"; DROP SCHEMA metrics CASCADE; --"

@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metric_lake import Row, computed, computed_all, lake, metric, period
-from tidegate.metrics import sketches
-from tidegate.metrics.sql import BY_THE_MINUTE
+from tidegate.config.metrics import sketches
+from tidegate.config.metrics.sql import BY_THE_MINUTE
 
 HOUR = timedelta(hours=1)
 CHANGES = {
@@ -303,7 +303,7 @@ def conditions() -> list[dict[str, str]]:
 def test_a_funnel_is_that_of_trying_every_way(
     drawn: list[dict[str, Any]], window: str, by: str | None, at_once: int
 ) -> None:
-    from tidegate.durations import parse_duration
+    from tidegate.common.durations import parse_duration
 
     # Few users and types, so that attempts get far.
     drawn = [

@@ -1,6 +1,6 @@
 """The nearest right name to a wrong one."""
 
-from tidegate.nearest import hint, nearest
+from tidegate.common.suggestions import hint, nearest
 
 
 def test_a_misspelt_name_finds_the_right_one() -> None:

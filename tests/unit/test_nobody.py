@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from kernel import batches, body_of, rows_of, source_of
-from tidegate.errors import SourceError
+from tidegate.common.errors import SourceError
+from tidegate.config.source.model import NOBODY
 from tidegate.landing.counts import Counts
-from tidegate.pii_key import PiiKey
-from tidegate.source.model import NOBODY
+from tidegate.privacy.key import PiiKey
 
 KEY = PiiKey(b"a key of this test's own, 32 long")
 

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from kernel import HOUR, LINES, NOON, Row, rows_of, source_of
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
+from tidegate.config.source import RESERVED_COLUMNS, Source
 from tidegate.landing import json_lines
 from tidegate.landing.limits import MAX_LINE_BYTES, MAX_RAW_BYTES
 from tidegate.landing.reasons import REASONS
-from tidegate.source import RESERVED_COLUMNS, Source
 from tidegate.tables.events import BASE_COLUMNS
 
 COLUMNS = {

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernel import Row, rows_of, source_of
-from tidegate.landing.erased import HASH_DIGITS, Erased, hashed, hashed_id
+from tidegate.config.source import Source
 from tidegate.landing.kernel import Rules
-from tidegate.pii_key import PiiKey
-from tidegate.source import Source
+from tidegate.privacy.erased import HASH_DIGITS, Erased, hashed, hashed_id
+from tidegate.privacy.key import PiiKey
 
 KEY = PiiKey(bytes(range(100, 140)))
 AT = "2024-03-01T12:00:01Z"

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.errors import TidegateError
-from tidegate.pii_key import (
+from tidegate.common.errors import TidegateError
+from tidegate.config.settings import S3Access
+from tidegate.config.source import Source, parse_source
+from tidegate.engine.spark_server import spark_environment
+from tidegate.privacy.key import (
     VARIABLE,
     PiiKey,
     find_key,
@@ -20,9 +23,6 @@ from tidegate.pii_key import (
     other_key_error,
     with_known_key,
 )
-from tidegate.settings import S3Access
-from tidegate.source import Source, parse_source
-from tidegate.stack.spark import spark_environment
 
 SECRET = "0123456789abcdef" * 4
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from project import REPO
-from tidegate.bench.plot import svg
-from tidegate.bench.report import Mark, Outcome, Row
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
+from tidegate_bench.plot import svg
+from tidegate_bench.report import Mark, Outcome, Row
 
 RESULTS = sorted((REPO / "tests" / "bench" / "results").glob("*.json"))
 COSTS: Row = {"seconds": 2.0, "files_read": 3}

@@ -12,7 +12,10 @@ import pytest
 from exports import COUNT, FORMATS, HOURS, events
 from kernel import batches
 from s3server import s3_client, s3_server
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
+from tidegate.common.yaml_strict import parse_yaml
+from tidegate.config.settings import S3Access
+from tidegate.config.source import Format, load_source, parse_source, split_path
 from tidegate.propose.draft import Proposal, propose
 from tidegate.propose.exports import EXPORTS, known_export
 from tidegate.propose.formats import Head, guess_format
@@ -20,9 +23,6 @@ from tidegate.propose.read import read_samples
 from tidegate.propose.text import guess_csv, guess_nulls
 from tidegate.propose.times import as_time, time_forms
 from tidegate.propose.trial import land_samples
-from tidegate.settings import S3Access
-from tidegate.source import Format, load_source, parse_source, split_path
-from tidegate.yaml_file import parse_yaml
 
 
 def guessed(*bodies: bytes, name: str = "sample.txt", whole: bool = True) -> Format:

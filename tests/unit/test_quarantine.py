@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from handmade_delta import write_delta
 from tidegate.cli.app import app
-from tidegate.errors import TidegateError
-from tidegate.rendering import clipped
+from tidegate.common.errors import TidegateError
+from tidegate.common.text_output import clipped
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

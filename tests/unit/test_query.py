@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 
 from handmade_delta import write_delta
 from tidegate.cli.sql import sql
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
+from tidegate.common.text_output import csv_lines, json_lines, table_lines, visible
+from tidegate.config.settings import S3Access, Settings
 from tidegate.lake.connection import extension_file
-from tidegate.query import check_query, connect, pinned, run, tables
-from tidegate.rendering import csv_lines, json_lines, table_lines, visible
-from tidegate.settings import S3Access, Settings
+from tidegate.query.connect import check_query, connect, pinned, run, tables
 
 MOMENT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 STAMP = pa.timestamp("us", tz="UTC")

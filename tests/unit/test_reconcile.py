@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from handmade_books import Books
-from tidegate.dumps import Dumps
-from tidegate.hour_files import DumpFile
-from tidegate.hours import HOUR
+from tidegate.common.hours import HOUR
+from tidegate.config.settings import S3Access, Settings
+from tidegate.config.source import Source, parse_source
+from tidegate.dumps.dumps import Dumps
+from tidegate.dumps.hour_files import DumpFile
 from tidegate.orchestration import tasks
 from tidegate.orchestration.runs import Run
-from tidegate.settings import S3Access, Settings
-from tidegate.source import Source, parse_source
-from tidegate.steps.reconcile import compare, differences
+from tidegate.pipeline.reconcile import compare, differences
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 NOW = NOON + 10 * HOUR + timedelta(minutes=40)
@@ -79,7 +79,7 @@ class Project:
 
     @property
     def source(self) -> Source:
-        from tidegate.source import load_source
+        from tidegate.config.source import load_source
 
         return load_source(self.root / "dags" / "sources" / "web.yml")
 

@@ -22,7 +22,7 @@ from reference.parser import NOBODY, Decision, Place, decide_json, decide_record
 from reference.sessions import session_rows
 from reference.times import epoch_time, iso_time
 from reference.values import value_of
-from tidegate.source import Source, parse_source
+from tidegate.config.source import Source, parse_source
 
 GROUPS = [
     name

@@ -13,9 +13,9 @@ from typing import BinaryIO
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.hour_files import DumpFile
-from tidegate.landing.errors import UnreadableError
-from tidegate.repeated_files import left_out, same_bytes
+from tidegate.common.unreadable import UnreadableError
+from tidegate.dumps.hour_files import DumpFile
+from tidegate.dumps.repeated_files import left_out, same_bytes
 
 NOW = datetime(2024, 3, 1, tzinfo=UTC)
 

@@ -17,13 +17,13 @@ from typer.testing import CliRunner
 from handmade_books import HOUR, Books
 from s3server import s3_client, s3_server
 from tidegate.cli.app import app as commands
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
+from tidegate.config.settings import Settings
 from tidegate.report import pages
 from tidegate.report.data import Grid, UnknownPageError, opened
 from tidegate.report.data import Hour as HourFound
 from tidegate.report.files import write
 from tidegate.report.pages import Reach, Written
-from tidegate.settings import Settings
 from tidegate.tables import WAREHOUSE
 
 FIRST = datetime(2026, 3, 2, 0, tzinfo=UTC)  # a Monday

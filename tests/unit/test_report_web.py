@@ -16,9 +16,9 @@ from fastapi.testclient import TestClient
 from httpx import Response
 
 from handmade_books import HOUR, Books
+from tidegate.orchestration.plugin import TidegatePlugin, pages
 from tidegate.report import web
 from tidegate.report.names import PREFIX
-from tidegate.report.plugin import TidegatePlugin, pages
 
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 HOUR_LANDED = NOW - timedelta(days=3)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.stack.process import rotate
+from tidegate.processes.child import rotate
 from tidegate.stack.restarts import (
     MOST,
     WITHIN_S,

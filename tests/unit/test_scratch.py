@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from tidegate.config.settings import Settings
 from tidegate.engine import session
+from tidegate.engine.spark_server import SCRATCH
 from tidegate.engine.start import open_lake
 from tidegate.lake import Lake
-from tidegate.settings import Settings
-from tidegate.stack.private import own_folder
-from tidegate.stack.spark import SCRATCH
+from tidegate.processes.private_files import own_folder
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

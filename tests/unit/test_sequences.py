@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from project import HOUR, NOON
 from tidegate.lake import parse_time
-from tidegate.sequences import REACH, SILENT, sequences
+from tidegate.query.sequences import REACH, SILENT, sequences
 
 Row = dict[str, Any]
 Hours = Mapping[int, Mapping[str, Sequence[int] | None] | None]

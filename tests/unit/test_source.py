@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tidegate.configuration import changes, fingerprint
-from tidegate.errors import SourceError, TidegateError
-from tidegate.source import (
+from tidegate.common.errors import SourceError, TidegateError
+from tidegate.config.fingerprint import changes, fingerprint
+from tidegate.config.source import (
     FieldRef,
     Source,
     find_source,
@@ -24,7 +24,7 @@ from tidegate.source import (
     parse_source,
     split_path,
 )
-from tidegate.source.sql import sql_references
+from tidegate.config.source.sql import sql_references
 from tidegate.tables import Table, events, hourly_activity, sessions
 
 ROOT = Path(__file__).parents[2]
@@ -743,8 +743,8 @@ def test_the_projects_own_sources_are_without_fault() -> None:
     not DATA.is_dir(), reason="the folder of real dumps, ../shared/data, is not here"
 )
 def test_the_real_streams_are_as_their_sources_say() -> None:
-    from tidegate.dumps import Dumps
-    from tidegate.settings import S3Access
+    from tidegate.config.settings import S3Access
+    from tidegate.dumps.dumps import Dumps
 
     folder = ROOT / "dags" / "sources"
     nasa = Dumps(find_source("nasa", folder), S3Access(), str(DATA / "nasa"))

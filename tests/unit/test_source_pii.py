@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from tidegate import configuration
-from tidegate.configuration import changes, definition, fingerprint
-from tidegate.errors import SourceError
-from tidegate.settings import Settings
-from tidegate.source import Source, parse_source
-from tidegate.source.sql import reads_raw_line
-from tidegate.steps.check import check
+from tidegate.common.errors import SourceError
+from tidegate.config import fingerprint as configuration
+from tidegate.config.fingerprint import changes, definition, fingerprint
+from tidegate.config.settings import Settings
+from tidegate.config.source import Source, parse_source
+from tidegate.config.source.sql import reads_raw_line
+from tidegate.pipeline.check import check
 from tidegate.tables import events, hourly_activity, sessions
 
 LEAST: dict[str, Any] = {

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from project import LINES
-from tidegate.dumps import Dumps
+from tidegate.common.errors import TidegateError
+from tidegate.config.settings import S3Access
+from tidegate.config.source import parse_source
+from tidegate.dumps.dumps import Dumps
 from tidegate.engine import spark_landing
 from tidegate.engine.spark_landing import kernel_fingerprint, merged, shares_of
-from tidegate.errors import TidegateError
 from tidegate.lake.staging_store import StagingStore
 from tidegate.landing.kernel import Rules
 from tidegate.landing.staging import DumpResult, DumpTask, TaskFile
-from tidegate.settings import S3Access
-from tidegate.source import parse_source
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 MIB = 1024 * 1024

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.common.errors import TidegateError
+from tidegate.config.settings import S3Access, Settings
 from tidegate.engine.session import session
-from tidegate.errors import TidegateError
-from tidegate.settings import S3Access, Settings
-from tidegate.stack.spark import MEMORY, spark_class_path, start_spark
+from tidegate.engine.spark_server import MEMORY, spark_class_path, start_spark
 
 
 def test_sparks_own_jars_come_before_those_that_they_mend(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_commands_own_server_has_the_heap_that_is_given(
     def launch(*_: object, memory: str, **__: object) -> None:
         raise TidegateError(f"asked for {memory}")
 
-    monkeypatch.setattr("tidegate.stack.spark.launch_spark", launch)
+    monkeypatch.setattr("tidegate.engine.spark_server.launch_spark", launch)
     settings = Settings(tmp_path, tmp_path / "home", str(tmp_path / "lake"), engine="spark")
     with pytest.raises(TidegateError, match=f"asked for {heap}$"), session(settings):
         pass

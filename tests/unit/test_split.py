@@ -73,7 +73,7 @@ def test_a_long_line_is_the_same_row_in_whatever_pieces_it_comes(
     piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long = b'{"id":"' + "é".encode() * MAX_LINE_BYTES + b'"}'
-    monkeypatch.setattr("tidegate.landing.unpack._PIECE", piece)
+    monkeypatch.setattr("tidegate.dumps.unpack._PIECE", piece)
     rows = rows_of(source_of(), [long, long, b'{"id":"1","at":"2024-03-01T12:00:00Z"}'])
     digest = hashlib.sha256(long).hexdigest()
     head = long[:MAX_RAW_BYTES].decode(errors="ignore")

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.cli.stack import describe, up
-from tidegate.errors import TidegateError
-from tidegate.settings import S3Access, SqlLimits, load_sql_limits
-from tidegate.stack.private import load_sql_secrets, sql_password_file
-from tidegate.stack.process import Child
+from tidegate.common.errors import TidegateError
+from tidegate.config.settings import S3Access, SqlLimits, load_sql_limits
+from tidegate.config.stack_state import StackState, write_state
+from tidegate.processes.child import Child
+from tidegate.processes.private_files import load_sql_secrets, sql_password_file
 from tidegate.stack.seaweed import Reader, identities
 from tidegate.stack.sql import (
     HOST,
@@ -27,7 +28,6 @@ from tidegate.stack.sql import (
     sql_conf,
     sql_sources,
 )
-from tidegate.stack.state import StackState, write_state
 
 NAMES = ("ROWS", "TIMEOUT", "MEMORY", "RELEASES")
 
@@ -184,8 +184,8 @@ def test_what_the_compiler_says_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     script = tmp_path / "java"
     script.write_text("#!/bin/sh\necho 'A.scala:1: error: not found'\nexit 1\n")
     script.chmod(0o755)
-    monkeypatch.setattr("tidegate.bring.java", lambda: script)
-    monkeypatch.setattr("tidegate.bring.jars", lambda *_: [])
+    monkeypatch.setattr("tidegate.engine.dependencies.java", lambda: script)
+    monkeypatch.setattr("tidegate.engine.dependencies.jars", lambda *_: [])
     monkeypatch.setenv("TIDEGATE_JARS", str(tmp_path / "jars"))
     (tmp_path / "jars").mkdir()
     watched: list[Child] = []

@@ -17,14 +17,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from kernel import HOUR, NOON, source_of
-from tidegate.dumps import Dumps
-from tidegate.errors import TidegateError
-from tidegate.landing import numbers, parquet_files
+from tidegate.common.errors import TidegateError
+from tidegate.config.settings import S3Access
+from tidegate.config.source import Source
+from tidegate.dumps.dumps import Dumps
+from tidegate.landing import parquet_files
 from tidegate.landing.kernel import Rules
 from tidegate.landing.limits import MAX_RAW_BYTES
 from tidegate.landing.staging import DumpResult, DumpTask, TaskFile, land_dumps
-from tidegate.settings import S3Access
-from tidegate.source import Source
+from tidegate.pipeline.ingest import producer_numbers as numbers
 
 AT = "2024-03-01T12:00:01Z"
 

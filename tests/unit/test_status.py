@@ -15,8 +15,8 @@ from handmade_books import HOUR, Books
 from project import REPO
 from tidegate.cli.app import app
 from tidegate.cli.status import SHORT, source_lines
-from tidegate.errors import TidegateError
-from tidegate.freshness import Seen, judge
+from tidegate.common.errors import TidegateError
+from tidegate.query.freshness import Seen, judge
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 PROMISED = timedelta(minutes=90)

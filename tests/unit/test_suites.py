@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from project import REPO
-from tidegate.errors import TidegateError
-from tidegate.suites import FACTS, load_suite, name_faults, read_suite, tables_of
+from tidegate.common.errors import TidegateError
+from tidegate.config.suites import FACTS, load_suite, name_faults, read_suite, tables_of
 from tidegate.tables import WAREHOUSE
 
 GOOD = """table: events

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
+from tidegate.processes.child import Child, spawn
 from tidegate.stack import supervisor as stack
-from tidegate.stack.process import Child, spawn
 from tidegate.stack.restarts import MOST, read_restarts
 from tidegate.stack.supervisor import Part, Supervisor
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tidegate.overlap import may_share_files
-from tidegate.template import (
+from tidegate.config.source.overlap import may_share_files
+from tidegate.config.source.path_template import (
     DIRECTIVES,
     HourText,
     TemplateError,

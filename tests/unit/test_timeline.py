@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tidegate.bench.spark_log import merged
-from tidegate.bench.timeline import Line, Task, process_s, timeline
+from tidegate_bench.spark_log import merged
+from tidegate_bench.timeline import Line, Task, process_s, timeline
 
 WAIT = Task("wait", 1.0, 4.0, [Line(3.0, "starting", False), Line(3.5, "trigger fired", False)])
 LAND = Task(

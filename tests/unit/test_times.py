@@ -15,10 +15,10 @@ import pytest
 
 from kernel import NOON, Row, batches, body_of, rows_of, source_of
 from project import REPO
-from tidegate.errors import SourceError
+from tidegate.common.errors import SourceError
+from tidegate.common.time_zones import zone_names
+from tidegate.config.source import TimeRef
 from tidegate.landing.instants import Instants, to_time
-from tidegate.source import TimeRef
-from tidegate.time_zones import zone_names
 
 Known = dict[str, str | None]
 
@@ -450,7 +450,7 @@ def test_two_columns_of_delimited_text_are_one_time_and_both_are_needed() -> Non
     source = source_of(fields={"event_time": ref}, columns={}, format="csv")
     [row] = rows_of(source, "date,time\n1.3.2024,12:00\n")
     assert row["event_time"] == NOON_TEXT
-    from tidegate.landing.errors import UnreadableError
+    from tidegate.common.unreadable import UnreadableError
 
     with pytest.raises(UnreadableError, match="time"):
         rows_of(source, "date,tmie\n1.3.2024,12:00\n")

@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 from handmade_books import HOUR, Books
 from tidegate.cli.app import app
 from tidegate.cli.trace import lines
-from tidegate.errors import TidegateError
-from tidegate.query import connect
-from tidegate.settings import Settings
-from tidegate.trace import KEYS, KeyUsageError, Trace, trace
+from tidegate.common.errors import TidegateError
+from tidegate.config.settings import Settings
+from tidegate.query.connect import connect
+from tidegate.query.lineage import KEYS, KeyUsageError, Trace, trace
 
 TEN = datetime(2026, 5, 1, 10, tzinfo=UTC)
 ELEVEN = TEN + HOUR

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from reckoning import Description, Dump, keep_events, read_delimited, read_json_lines, sessions_of
-from tidegate.demo.faults import Fault, Planted
-from tidegate.demo.rhythm import FIRST_HOUR, LAST_HOUR
-from tidegate.demo.traffic import (
+from tidegate.config.source import load_source
+from tidegate_demo.faults import Fault, Planted
+from tidegate_demo.rhythm import FIRST_HOUR, LAST_HOUR
+from tidegate_demo.traffic import (
     CUT,
     SOURCES,
     DumpObject,
@@ -23,7 +24,6 @@ from tidegate.demo.traffic import (
     planted,
     whole,
 )
-from tidegate.source import load_source
 
 SCALE = 0.05
 LINES_SHA256 = "082fc48c3efc448f3b11739a3803d2232db6ac36d06afbc8ab19fc731fbbe3bf"

@@ -11,11 +11,11 @@ import cramjam
 import pyarrow as pa
 import pytest
 
-from tidegate.landing import unpack as module
-from tidegate.landing.errors import UnreadableError
-from tidegate.landing.unpack import SNAPPY_HEAD, unpacked
-from tidegate.peek import file_fault
-from tidegate.source import Format
+from tidegate.common.unreadable import UnreadableError
+from tidegate.config.source import Format
+from tidegate.dumps import unpack as module
+from tidegate.dumps.file_format import file_fault
+from tidegate.dumps.unpack import SNAPPY_HEAD, unpacked
 
 DATA = os.urandom(70_000) + b"event " * 50_000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tidegate.user_sql import (
+from tidegate.config.user_sql import (
     CONDITION,
     LINE,
     METRIC,

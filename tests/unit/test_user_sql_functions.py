@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tidegate.user_sql import (
+from tidegate.config.user_sql import (
     CONDITION,
     LINE,
     METRIC,
@@ -24,8 +24,8 @@ from tidegate.user_sql import (
     read_expression,
     read_query,
 )
-from tidegate.user_sql.faults import tree_faults
-from tidegate.user_sql.functions import (
+from tidegate.config.user_sql.faults import tree_faults
+from tidegate.config.user_sql.functions import (
     AGGREGATES,
     LAMBDA_FUNCTIONS,
     SCALARS,
@@ -33,8 +33,8 @@ from tidegate.user_sql.functions import (
     TABLE_FUNCTIONS,
     WINDOWS,
 )
-from tidegate.user_sql.replacements import REMARKS, REPLACEMENTS
-from tidegate.user_sql.syntax import empty_cursor, expression_tree, nodes
+from tidegate.config.user_sql.replacements import REMARKS, REPLACEMENTS
+from tidegate.config.user_sql.syntax import empty_cursor, expression_tree, nodes
 
 ALLOWED = SCALARS | SUITE_SCALARS | LAMBDA_FUNCTIONS
 GOLDEN: dict[str, str | None] = json.loads(

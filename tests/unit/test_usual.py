@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.suites.usual import Usual, parse_usual
+from tidegate.config.suites.usual import Usual, parse_usual
 
 HOUR = timedelta(hours=1)
 MONDAY = datetime(2026, 3, 30, 12, tzinfo=UTC)

@@ -9,8 +9,8 @@ import pytest
 
 import tidegate
 from handmade_books import Books
+from tidegate.query.views import VIEWS
 from tidegate.tables import OPS, WAREHOUSE
-from tidegate.views import VIEWS
 
 HOUR = timedelta(hours=1)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

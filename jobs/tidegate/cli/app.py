@@ -32,7 +32,7 @@ from tidegate.cli import (
     trace,
     verify,
 )
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
 
 app = typer.Typer(
     name="tidegate",

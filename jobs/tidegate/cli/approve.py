@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from tidegate.cli.options import JsonOpt, LakeOpt, teller
-from tidegate.errors import EXIT_HELD
-from tidegate.settings import Settings, load_settings
+from tidegate.common.errors import EXIT_HELD
+from tidegate.config.settings import Settings, load_settings
 
 SliceArg = Annotated[
     str,
@@ -42,13 +42,13 @@ def approve(
 
     What is derived follows: by the running stack's DAG `derive`, or else here.
     """
-    from tidegate.source import find_source, load_sources
-    from tidegate.steps.approve import approve as publish_knowingly
-    from tidegate.steps.approve import parse_slice
-    from tidegate.steps.derive import Derived
-    from tidegate.steps.derive import derive as derive_tables
-    from tidegate.steps.release import release
-    from tidegate.steps.work import working
+    from tidegate.config.source import find_source, load_sources
+    from tidegate.pipeline.context.run_context import working
+    from tidegate.pipeline.derive.derive import Derived
+    from tidegate.pipeline.derive.derive import derive as derive_tables
+    from tidegate.pipeline.publish.approve import approve as publish_knowingly
+    from tidegate.pipeline.publish.approve import parse_slice
+    from tidegate.pipeline.release.release import release
 
     settings = load_settings(lake=lake)
     held = parse_slice(slice_)
@@ -95,8 +95,8 @@ def approve(
 
 def _wake_derive(settings: Settings) -> bool:
     """Tell the DAG `derive` of the stack that serves this lake; return whether there is one."""
+    from tidegate.config.stack_state import running_state
     from tidegate.stack.airflow_api import AirflowApi
-    from tidegate.stack.state import running_state
 
     state = running_state(settings.home)
     if state is None or state.airflow is None or state.lake != settings.lake:

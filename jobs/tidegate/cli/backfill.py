@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tidegate.cli.options import FromOpt, JsonOpt, ToOpt, teller
-from tidegate.errors import EXIT_FAULT, EXIT_HELD, TidegateError
-from tidegate.hours import HOUR, floor_hour, hour_range, hour_text, hours_text, parse_hour
-from tidegate.settings import Settings, load_settings
+from tidegate.common.errors import EXIT_FAULT, EXIT_HELD, TidegateError
+from tidegate.common.hours import HOUR, floor_hour, hour_range, hour_text, hours_text, parse_hour
+from tidegate.config.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from tidegate.source import Source
+    from tidegate.config.source import Source
     from tidegate.stack.airflow_api import AirflowApi
 
 _TICK_S = 2.0
@@ -141,7 +141,7 @@ def asked(
     Raises:
         TidegateError: no such source, no hours, or hours before it began or that have not ended.
     """
-    from tidegate.source import find_source
+    from tidegate.config.source import find_source
 
     source = find_source(name, settings.sources)
     hours = hour_range(parse_hour(first), parse_hour(last))
@@ -161,8 +161,8 @@ def asked(
 @contextmanager
 def _airflow(settings: Settings) -> Iterator[tuple[AirflowApi, str]]:
     """Give a client of the Airflow in use, and the address of its UI."""
+    from tidegate.config.stack_state import running_state
     from tidegate.stack.airflow_api import AirflowApi
-    from tidegate.stack.state import running_state
 
     url = os.environ.get("TIDEGATE_AIRFLOW")
     user = os.environ.get("TIDEGATE_AIRFLOW_USER")
@@ -244,7 +244,7 @@ def _states(api: AirflowApi, dag_id: str, dates: Sequence[datetime]) -> dict[dat
 def _standing(settings: Settings, source: str, hours: Sequence[datetime]) -> dict[str, int]:
     """Return how many of the hours are published, held, …; those without a landing are missing."""
     from tidegate.lake.connection import EmptyLakeError
-    from tidegate.query import connect
+    from tidegate.query.connect import connect
 
     words = {"source": source, "first": hours[0], "last": hours[-1]}
     try:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tidegate.cli.options import DumpsOpt, JsonOpt, teller
-from tidegate.errors import TidegateError
-from tidegate.hours import parse_hour
-from tidegate.settings import engine_named, load_settings
+from tidegate.common.errors import TidegateError
+from tidegate.common.hours import parse_hour
+from tidegate.config.settings import engine_named, load_settings
 
 if TYPE_CHECKING:
-    from tidegate.bench.report import Outcome
+    from tidegate_bench.report import Outcome
 
 bench = typer.Typer(
     help="Measure on made-up dumps, or on real ones, in a folder and on servers of its own.",
@@ -45,7 +45,7 @@ def history(
     as_json: JsonOpt = False,
 ) -> None:
     """Measure an hour's run after 10, 100 and 1,000 published hours."""
-    from tidegate.bench.history import history as scene
+    from tidegate_bench.history import history as scene
 
     lengths = _numbers(after)
     settings = load_settings(engine=engine)
@@ -64,7 +64,7 @@ def late(
     as_json: JsonOpt = False,
 ) -> None:
     """Measure an hour's run with one late event in a month of history, and without."""
-    from tidegate.bench.late import late as scene
+    from tidegate_bench.late import late as scene
 
     settings = load_settings(engine=engine)
     _show(scene(settings, teller(), hours=hours, events=events, runs=runs, block=block), as_json)
@@ -83,7 +83,7 @@ def hour(
     as_json: JsonOpt = False,
 ) -> None:
     """Measure an hour through Airflow on a stack of its own, and where its seconds go."""
-    from tidegate.bench.hour import hour as scene
+    from tidegate_bench.hour import hour as scene
 
     found = scene(
         load_settings(engine=engine),
@@ -141,10 +141,10 @@ def backfill(
     as_json: JsonOpt = False,
 ) -> None:
     """Measure 24 dumps from files to a release with each engine, beside scripts that do the same work."""
-    from tidegate.bench.backfill import PLACES, backfill_of
-    from tidegate.bench.backfill import backfill as scene
-    from tidegate.bench.scripts import PEERS
-    from tidegate.source import find_source
+    from tidegate.config.source import find_source
+    from tidegate_bench.backfill import PLACES, backfill_of
+    from tidegate_bench.backfill import backfill as scene
+    from tidegate_bench.scripts import PEERS
 
     chosen = [_script(PEERS, name) for name in _names(peers)]
     if len({Path(each).name for each in chosen}) < len(chosen):
@@ -195,7 +195,7 @@ def live(
     as_json: JsonOpt = False,
 ) -> None:
     """Measure live hours beside a backfill of small hours through Airflow, and that backfill."""
-    from tidegate.bench.live import live as scene
+    from tidegate_bench.live import live as scene
 
     settings = load_settings(engine=engine)
     _show(scene(settings, teller(), hours=hours, events=events, runs=runs), as_json)
@@ -217,7 +217,7 @@ def scale(
     as_json: JsonOpt = False,
 ) -> None:
     """Measure 24 dumps by their size in one process, and on a Spark cluster by its executors: time and memory."""
-    from tidegate.bench.scale import scale as scene
+    from tidegate_bench.scale import scale as scene
 
     found = scene(
         load_settings(engine=engine),
@@ -239,7 +239,7 @@ def query(
     as_json: JsonOpt = False,
 ) -> None:
     """Measure ten analysts' queries on published tables, beside DuckDB on plain Parquet."""
-    from tidegate.bench.query import query as scene
+    from tidegate_bench.query import query as scene
 
     settings = load_settings(engine=engine)
     _show(scene(settings, teller(), hours=hours, events=events, runs=runs, block=block), as_json)
@@ -248,7 +248,7 @@ def query(
 @bench.command()
 def tiny(runs: RunsOpt = 3, engine: EngineOpt = "duckdb", as_json: JsonOpt = False) -> None:
     """Measure tidegate run on six lines in a local folder, the whole process."""
-    from tidegate.bench.small import tiny as scene
+    from tidegate_bench.small import tiny as scene
 
     _show(scene(load_settings(engine=engine), teller(), runs=runs), as_json)
 
@@ -261,7 +261,7 @@ def files(
     as_json: JsonOpt = False,
 ) -> None:
     """Measure tidegate run on one hour of many files with one line each."""
-    from tidegate.bench.small import files as scene
+    from tidegate_bench.small import files as scene
 
     _show(scene(load_settings(engine=engine), teller(), files=count, runs=runs), as_json)
 
@@ -274,8 +274,8 @@ def plot(
     ],
 ) -> None:
     """Draw what scenes found: beside each file an SVG of its name; print the tables for a README."""
-    from tidegate.bench.plot import svg
-    from tidegate.bench.report import Outcome
+    from tidegate_bench.plot import svg
+    from tidegate_bench.report import Outcome
 
     for file in found:
         try:
@@ -322,7 +322,7 @@ def _number(text: str) -> int:
 
 
 def _show(outcome: Outcome, as_json: bool) -> None:
-    from tidegate.bench.report import machine
+    from tidegate_bench.report import machine
 
     if as_json:
         typer.echo(json.dumps({"machine": machine(), **outcome.as_json()}, indent=2))

@@ -7,13 +7,13 @@ import json
 import typer
 
 from tidegate.cli.options import JsonOpt, LakeOpt
-from tidegate.errors import EXIT_HELD
-from tidegate.settings import Settings, load_settings
+from tidegate.common.errors import EXIT_HELD
+from tidegate.config.settings import Settings, load_settings
 
 
 def suite_fingerprints(settings: Settings) -> dict[str, str]:
     """Return the fingerprint of the suite of each table that can be built anew."""
-    from tidegate.suites import load_suite
+    from tidegate.config.suites import load_suite
     from tidegate.tables import REBUILDABLE
 
     return {
@@ -24,9 +24,9 @@ def suite_fingerprints(settings: Settings) -> dict[str, str]:
 
 def held(lake: LakeOpt = None, as_json: JsonOpt = False) -> None:
     """List what is held: which slices, why, since when, and what to do. Exit 3 if there is any."""
-    from tidegate.query import connect
-    from tidegate.rendering import visible
-    from tidegate.reports import held as find
+    from tidegate.common.text_output import visible
+    from tidegate.query.connect import connect
+    from tidegate.query.status import held as find
 
     with connect(load_settings(lake=lake)) as connection:
         found = find(connection)

@@ -7,9 +7,9 @@ import json
 import typer
 
 from tidegate.cli.options import JsonOpt
-from tidegate.errors import EXIT_FAULT
-from tidegate.settings import load_settings
-from tidegate.steps.check import check as look
+from tidegate.common.errors import EXIT_FAULT
+from tidegate.config.settings import load_settings
+from tidegate.pipeline.check import check as look
 
 
 def check(as_json: JsonOpt = False) -> None:

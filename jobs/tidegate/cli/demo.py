@@ -27,10 +27,10 @@ def demo(
     Its state is kept in .tidegate/demo, which every demo empties first.
     """
     from tidegate.cli.stack import stack_home
-    from tidegate.demo.command import demo as run_demo
-    from tidegate.demo.command import summary
-    from tidegate.settings import demo_home, engine_named, find_project
+    from tidegate.config.settings import demo_home, engine_named, find_project
     from tidegate.stack.run import check_stack
+    from tidegate_demo.command import demo as run_demo
+    from tidegate_demo.command import summary
 
     # An end asked for by a signal is an end in order, as by Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

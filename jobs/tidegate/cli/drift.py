@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tidegate.cli.options import FirstOpt, JsonOpt, LakeOpt, LastOpt
-from tidegate.hours import HOUR, hour_text, some_hours
-from tidegate.settings import load_settings
+from tidegate.common.hours import HOUR, hour_text, some_hours
+from tidegate.config.settings import load_settings
 
 if TYPE_CHECKING:
-    from tidegate.drift import Drift
+    from tidegate.query.schema_drift import Drift
 
 HOURS = 48
 """Dump hours that are looked at if nobody says otherwise: the last ones of each source."""
@@ -35,10 +35,10 @@ def drift(
 
     Of the last 48 hours of each source, or of those named. `fields_by_hour` has the counts.
     """
-    from tidegate.drift import declared_paths, spans
-    from tidegate.drift import drift as look
-    from tidegate.query import connect
-    from tidegate.source import find_source, readable_sources
+    from tidegate.config.source import find_source, readable_sources
+    from tidegate.query.connect import connect
+    from tidegate.query.schema_drift import declared_paths, spans
+    from tidegate.query.schema_drift import drift as look
 
     settings = load_settings(lake=lake)
     known = {each.source: each for each in readable_sources(settings.sources)[0]}
@@ -71,8 +71,8 @@ def drift(
 
 def _lines(found: Drift) -> Iterator[str]:
     """Yield a source's fields that are to be told of, by what is to be told."""
-    from tidegate.drift import KINDS
-    from tidegate.rendering import visible
+    from tidegate.common.text_output import visible
+    from tidegate.query.schema_drift import KINDS
 
     span = f"{hour_text(found.first)} to {hour_text(found.last)}"
     yield f"{found.source}: {found.events:,} events of {found.hours:,} dump hours, {span}"

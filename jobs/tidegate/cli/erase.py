@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from tidegate.cli.options import DumpsOpt, JsonOpt, LakeOpt, teller
-from tidegate.errors import TidegateError
-from tidegate.settings import load_settings
+from tidegate.common.errors import TidegateError
+from tidegate.config.settings import load_settings
 
 
 def erase(
@@ -52,10 +52,10 @@ def erase(
     derived follows. Releases of before can't be read any more. The dumps themselves are not touched: their files
     are named. Exit status 3: an hour is held, so that it is not done yet; see to it, then run the same again.
     """
-    from tidegate.source import find_source, load_sources
-    from tidegate.steps.erase import erase as do
-    from tidegate.steps.erase import look
-    from tidegate.steps.work import working
+    from tidegate.config.source import find_source, load_sources
+    from tidegate.pipeline.context.run_context import working
+    from tidegate.pipeline.erase import erase as do
+    from tidegate.pipeline.erase import look
 
     settings = load_settings(lake=lake, dumps=dumps)
     sources = load_sources(settings.sources)

@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from tidegate.cli.options import DumpsOpt, JsonOpt, LakeOpt, teller
-from tidegate.errors import FaultsError
-from tidegate.hours import hour_text
-from tidegate.settings import load_settings
+from tidegate.common.errors import FaultsError
+from tidegate.common.hours import hour_text
+from tidegate.config.settings import load_settings
 
 gate = typer.Typer(
     help="The gate: try a suite before it is in force.",
@@ -53,12 +53,12 @@ def backtest(
     It audits the last publications of its table as they were published, and what is held now. Nothing
     is written.
     """
-    from tidegate.rendering import visible
-    from tidegate.source import find_source, load_sources
-    from tidegate.steps.backtest import backtest as audit_again
-    from tidegate.steps.check import suite_faults
-    from tidegate.steps.work import working
-    from tidegate.suites import read_suite
+    from tidegate.common.text_output import visible
+    from tidegate.config.source import find_source, load_sources
+    from tidegate.config.suites import read_suite
+    from tidegate.pipeline.check import suite_faults
+    from tidegate.pipeline.context.run_context import working
+    from tidegate.pipeline.publish.backtest import backtest as audit_again
 
     settings = load_settings(lake=lake, dumps=dumps)
     proposed = read_suite(suite)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.errors import EXIT_FAULT, TidegateError
-from tidegate.names import NAME
-from tidegate.settings import load_settings
+from tidegate.common.errors import EXIT_FAULT, TidegateError
+from tidegate.common.identifiers import NAME
+from tidegate.config.settings import load_settings
 
 if TYPE_CHECKING:
+    from tidegate.config.source import Source
     from tidegate.propose.draft import Proposal
     from tidegate.propose.trial import Trial
-    from tidegate.source import Source
 
 
 def init(
@@ -41,12 +41,12 @@ def init(
     read a file, or more than 5 % of the records would be quarantined. The file goes to standard output or --out in
     any case; what was seen, and what could not be decided, to standard error.
     """
-    from tidegate.hours import hour_text
+    from tidegate.common.hours import hour_text
+    from tidegate.common.yaml_strict import parse_yaml
+    from tidegate.config.source import parse_source, readable_sources
     from tidegate.propose.draft import propose
     from tidegate.propose.read import read_samples
     from tidegate.propose.trial import land_samples
-    from tidegate.source import parse_source, readable_sources
-    from tidegate.yaml_file import parse_yaml
 
     if name is not None and not NAME.fullmatch(name):
         raise typer.BadParameter("a source's name is a-z, 0-9 and _, beginning with a letter")
@@ -87,7 +87,7 @@ def init(
 
 def _shared(source: Source, known: list[Source], name: str | None) -> list[str]:
     """Return what the sources that are there already have of a new one's."""
-    from tidegate.source.check import share_files
+    from tidegate.config.source.check import share_files
 
     shared = [
         f"{other.path.name} takes such files already, and a file belongs to one source"
@@ -101,7 +101,7 @@ def _shared(source: Source, known: list[Source], name: str | None) -> list[str]:
 
 def _tell(proposal: Proposal, shared: list[str], trial: Trial) -> None:
     """Write what was seen, what could not be decided, and what became of the samples."""
-    from tidegate.rendering import visible
+    from tidegate.common.text_output import visible
 
     for line in proposal.summary:
         typer.echo(line, err=True)

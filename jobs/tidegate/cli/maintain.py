@@ -29,10 +29,10 @@ def maintain(
     lake: LakeOpt = None,
 ) -> None:
     """Put small files together and remove what no promised release needs; report what was freed."""
-    from tidegate.settings import load_settings
-    from tidegate.steps.maintain import PARTS, check_parts
-    from tidegate.steps.maintain import maintain as run
-    from tidegate.steps.work import working
+    from tidegate.config.settings import load_settings
+    from tidegate.pipeline.context.run_context import working
+    from tidegate.pipeline.maintain import PARTS, check_parts
+    from tidegate.pipeline.maintain import maintain as run
 
     parts = check_parts(part or PARTS)
     with working(load_settings(lake=lake), tell=teller()) as work:

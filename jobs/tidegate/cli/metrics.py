@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tidegate.cli.options import JsonOpt, LakeOpt, aligned
-from tidegate.settings import Settings, load_settings
+from tidegate.config.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +22,8 @@ def metrics(
     as_json: JsonOpt = False,
 ) -> None:
     """List the metrics of a release; each is a view: tidegate sql "SELECT * FROM metrics.<name>"."""
-    from tidegate import query
-    from tidegate.rendering import visible
+    from tidegate.common.text_output import visible
+    from tidegate.query import connect as query
 
     settings = load_settings(lake=lake)
     with query.connect(settings, release) as connection:
@@ -57,7 +57,7 @@ def _row(name: str, text: str) -> dict[str, Any]:
 
 def _waiting(settings: Settings, definitions: Mapping[str, str]) -> list[str]:
     """Return what the project's files say otherwise than the release does."""
-    from tidegate.metrics import readable_metrics
+    from tidegate.config.metrics import readable_metrics
 
     read = readable_metrics(settings.metrics)
     changed = []

@@ -18,18 +18,18 @@ from tidegate.cli.options import (
     SourceArg,
     teller,
 )
-from tidegate.errors import TidegateError
-from tidegate.hours import hour_range, hour_text, parse_hour
-from tidegate.landing.erased import REASON as ERASED
+from tidegate.common.errors import TidegateError
+from tidegate.common.hours import hour_range, hour_text, parse_hour
+from tidegate.common.suggestions import hint
+from tidegate.config.settings import load_settings
 from tidegate.landing.reasons import REASONS
-from tidegate.nearest import hint
-from tidegate.settings import load_settings
+from tidegate.privacy.erased import REASON as ERASED
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from tidegate.quarantine import Quarantined
-    from tidegate.steps.replay import Replayed, Trial
+    from tidegate.pipeline.replay import Replayed, Trial
+    from tidegate.query.quarantine import Quarantined
 
 _SCREEN = 24
 """Hours of a reason that are printed; all are counted."""
@@ -58,8 +58,8 @@ def listing(
 
     Lines are cut; whole ones: tidegate sql "SELECT raw FROM ops.quarantine".
     """
-    from tidegate.quarantine import landed_sources, quarantined
-    from tidegate.query import connect
+    from tidegate.query.connect import connect
+    from tidegate.query.quarantine import landed_sources, quarantined
 
     if context.invoked_subcommand is not None:
         _refuse_options_before(context)
@@ -115,11 +115,11 @@ def replay(
     They are tried by the file as it is now, then landed from their dumps in their own hours. A changed file
     takes effect for all hours at once: then events are rebuilt, as by `tidegate rebuild events`.
     """
-    from tidegate.query import connect
-    from tidegate.source import find_source
-    from tidegate.steps.replay import replay as bring_back
-    from tidegate.steps.replay import try_lines
-    from tidegate.steps.work import working
+    from tidegate.config.source import find_source
+    from tidegate.pipeline.context.run_context import working
+    from tidegate.pipeline.replay import replay as bring_back
+    from tidegate.pipeline.replay import try_lines
+    from tidegate.query.connect import connect
 
     begin, end = _range(first, last)
     settings = load_settings(lake=lake, dumps=dumps, engine=engine)
@@ -178,7 +178,7 @@ def _asked(source: str | None, reason: str | None, first: str | None, last: str 
 
 
 def _described(found: Sequence[Quarantined], by_hour: bool) -> Iterator[str]:
-    from tidegate.quarantine import todo
+    from tidegate.query.quarantine import todo
 
     for at, each in enumerate(found):
         hours = list(each.hours)
@@ -201,7 +201,7 @@ def _described(found: Sequence[Quarantined], by_hour: bool) -> Iterator[str]:
 
 def _tried(trial: Trial) -> Iterator[str]:
     """Yield what a trial found, and what a replay would do."""
-    from tidegate.hours import hours_text
+    from tidegate.common.hours import hours_text
 
     name = trial.source.source
     if not trial.lines:

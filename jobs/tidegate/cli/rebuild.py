@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tidegate.cli.options import DumpsOpt, EngineOpt, FirstOpt, JsonOpt, LakeOpt, LastOpt, teller
-from tidegate.errors import EXIT_FAULT, EXIT_HELD, TidegateError
-from tidegate.hours import some_hours
-from tidegate.nearest import hint
-from tidegate.settings import Settings, load_settings
+from tidegate.common.errors import EXIT_FAULT, EXIT_HELD, TidegateError
+from tidegate.common.hours import some_hours
+from tidegate.common.suggestions import hint
+from tidegate.config.settings import Settings, load_settings
 from tidegate.tables import BY_NAME, REBUILDABLE, Table
 
 if TYPE_CHECKING:
-    from tidegate.source import Source
+    from tidegate.config.source import Source
 
 TableArg = Annotated[
     str | None,
@@ -46,11 +46,11 @@ def rebuild(
     whole by one publication, or not at all; what is built from it follows. With --from or --to it is just what
     the published dumps of those hours bear on.
     """
-    from tidegate.source import find_source, load_sources
-    from tidegate.steps.derive import derive
-    from tidegate.steps.rebuild import rebuild as build
-    from tidegate.steps.release import release
-    from tidegate.steps.work import working
+    from tidegate.config.source import find_source, load_sources
+    from tidegate.pipeline.context.run_context import working
+    from tidegate.pipeline.derive.derive import derive
+    from tidegate.pipeline.rebuild import rebuild as build
+    from tidegate.pipeline.release.release import release
 
     settings = load_settings(lake=lake, dumps=dumps, engine=engine)
     sources = [find_source(source, settings.sources)] if source else load_sources(settings.sources)
@@ -122,9 +122,9 @@ def _wanted(
 ) -> list[tuple[Table, Source]]:
     """Return what to build, each table after those that it is built from."""
     from tidegate.cli.books import suite_fingerprints
-    from tidegate.pii_key import with_known_key
-    from tidegate.query import connect
-    from tidegate.reports import stale
+    from tidegate.privacy.key import with_known_key
+    from tidegate.query.connect import connect
+    from tidegate.query.status import stale
 
     if table is not None:
         return [(table, source) for source in sources]

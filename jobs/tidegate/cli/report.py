@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tidegate.cli.options import LakeOpt
-from tidegate.settings import load_settings
+from tidegate.config.settings import load_settings
 
 
 def report(

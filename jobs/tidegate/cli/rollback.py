@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tidegate.cli.options import JsonOpt, LakeOpt, teller
-from tidegate.settings import load_settings
+from tidegate.config.settings import load_settings
 
 _SHOWN = 20
 """Lines of what is hidden that are shown."""
@@ -39,8 +39,8 @@ def rollback(
     Hours go on being published and derived meanwhile, but nothing new is released until
     `tidegate release --resume`.
     """
-    from tidegate.steps.rollback import roll_back
-    from tidegate.steps.work import working
+    from tidegate.pipeline.context.run_context import working
+    from tidegate.pipeline.release.rollback import roll_back
 
     with working(load_settings(lake=lake), tell=teller()) as work:
         done = roll_back(work, release, by=by or getpass.getuser(), reason=reason, dry_run=dry_run)

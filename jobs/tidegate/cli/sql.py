@@ -47,10 +47,10 @@ def sql(
     All tables are read as of one release. Times are UTC. Rows go to standard output; with --format
     csv or json nothing else does.
     """
-    from tidegate.query import connect, pinned, run
-    from tidegate.rendering import visible
-    from tidegate.reports import rolled_back
-    from tidegate.settings import load_settings
+    from tidegate.common.text_output import visible
+    from tidegate.config.settings import load_settings
+    from tidegate.query.connect import connect, pinned, run
+    from tidegate.query.status import rolled_back
 
     settings = load_settings(lake=lake)
     with connect(settings, release) as connection:
@@ -77,7 +77,7 @@ def _write(result: duckdb.DuckDBPyConnection, shape: Format) -> int:
         TidegateError: DuckDB met an error while it made the rows.
 
     """
-    from tidegate import rendering
+    from tidegate.common import text_output as rendering
 
     names = [str(column[0]) for column in result.description or []]
     types = [str(column[1]) for column in result.description or []]
@@ -107,8 +107,8 @@ class _Blocks:
     def __iter__(self) -> Iterator[list[Any]]:
         import duckdb
 
-        from tidegate.errors import TidegateError
-        from tidegate.rendering import visible
+        from tidegate.common.errors import TidegateError
+        from tidegate.common.text_output import visible
 
         try:
             while block := self._result.fetchmany(_BLOCK):

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tidegate.cli.options import StackEngineOpt
-from tidegate.stack.private import ANALYST
+from tidegate.processes.private_files import ANALYST
 
 if TYPE_CHECKING:
-    from tidegate.stack.state import StackState
+    from tidegate.config.stack_state import StackState
 
 
 def stack_home() -> Path:
     """Return the state folder: `TIDEGATE_HOME`, else `.tidegate` in the project."""
-    from tidegate.settings import find_project
+    from tidegate.config.settings import find_project
 
     named = os.environ.get("TIDEGATE_HOME")
     return Path(named or find_project() / ".tidegate").resolve()
@@ -37,10 +37,10 @@ def up(
 
     With --engine duckdb its jobs compute rows in their own processes, and no Spark server is started.
     """
-    from tidegate.errors import TidegateError
-    from tidegate.settings import engine_named
+    from tidegate.common.errors import TidegateError
+    from tidegate.config.settings import engine_named
+    from tidegate.config.stack_state import read_state
     from tidegate.stack.run import start_stack
-    from tidegate.stack.state import read_state
 
     home = stack_home()
     state = read_state(home)
@@ -63,7 +63,7 @@ def up(
 
 def down() -> None:
     """Stop the embedded stack, whatever is left of it; its data stay."""
-    from tidegate.settings import demo_home
+    from tidegate.config.settings import demo_home
     from tidegate.stack.run import stop_stack
 
     home = stack_home()
@@ -79,10 +79,10 @@ def stack_lines() -> list[str]:
 
     Where none runs: that, and why.
     """
-    from tidegate.settings import demo_home
+    from tidegate.config.settings import demo_home
+    from tidegate.config.stack_state import read_state
     from tidegate.stack.restarts import read_restarts
     from tidegate.stack.run import fault_of
-    from tidegate.stack.state import read_state
 
     home = stack_home()
     for place in (home, demo_home(home)):

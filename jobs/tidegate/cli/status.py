@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tidegate.cli.options import JsonOpt, LakeOpt
-from tidegate.durations import duration_text
-from tidegate.errors import TidegateError
-from tidegate.settings import load_settings
+from tidegate.common.durations import duration_text
+from tidegate.common.errors import TidegateError
+from tidegate.config.settings import load_settings
 
 if TYPE_CHECKING:
-    from tidegate.freshness import Freshness
-    from tidegate.reports import Stale
+    from tidegate.query.freshness import Freshness
+    from tidegate.query.status import Stale
 
 Row = Mapping[str, Any]
 SHORT = 20
@@ -40,13 +40,13 @@ def status(
     """Show what runs where, hours by source, what is late, and which tables are stale."""
     from tidegate.cli.books import suite_fingerprints
     from tidegate.cli.stack import stack_lines
-    from tidegate.freshness import freshness
-    from tidegate.pii_key import with_known_key
-    from tidegate.query import connect
-    from tidegate.rendering import visible
-    from tidegate.reports import hours, rolled_back, stale, unread
-    from tidegate.source import find_source, readable_sources
-    from tidegate.stack.state import running_state
+    from tidegate.common.text_output import visible
+    from tidegate.config.source import find_source, readable_sources
+    from tidegate.config.stack_state import running_state
+    from tidegate.privacy.key import with_known_key
+    from tidegate.query.connect import connect
+    from tidegate.query.freshness import freshness
+    from tidegate.query.status import hours, rolled_back, stale, unread
 
     settings = load_settings(lake=lake)
     found: list[dict[str, Any]] = []
@@ -125,7 +125,7 @@ def source_lines(
         kept: how the sources that promise anything keep it; where none does, the table has nothing of it.
         everything: whether to list sources that need nobody, too, where they are many.
     """
-    from tidegate.freshness import minutes_text
+    from tidegate.query.freshness import minutes_text
 
     promises = {each.source: each for each in kept}
     behind = {each.source for each in kept if each.missing}

@@ -18,12 +18,12 @@ from tidegate.cli.options import (
     ToOpt,
     teller,
 )
-from tidegate.errors import EXIT_FAULT, EXIT_HELD
-from tidegate.hours import hour_range, parse_hour
-from tidegate.settings import Settings, load_settings
+from tidegate.common.errors import EXIT_FAULT, EXIT_HELD
+from tidegate.common.hours import hour_range, parse_hour
+from tidegate.config.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from tidegate.source import Source
+    from tidegate.config.source import Source
 
 
 def _asked(
@@ -34,7 +34,7 @@ def _asked(
     lake: str | None,
     engine: str | None,
 ) -> tuple[Settings, Source, list[datetime]]:
-    from tidegate.source import find_source
+    from tidegate.config.source import find_source
 
     settings = load_settings(lake=lake, dumps=dumps, engine=engine)
     return (
@@ -45,7 +45,7 @@ def _asked(
 
 
 def _others(settings: Settings) -> list[Source]:
-    from tidegate.source import load_sources
+    from tidegate.config.source import load_sources
 
     return load_sources(settings.sources)
 
@@ -60,8 +60,8 @@ def run(
     as_json: JsonOpt = False,
 ) -> None:
     """Land, audit, publish, derive and release some hours, without Airflow."""
-    from tidegate.steps.run import run as run_steps
-    from tidegate.steps.work import working
+    from tidegate.pipeline.context.run_context import working
+    from tidegate.pipeline.run import run as run_steps
 
     settings, chosen, hours = _asked(source, first, last, dumps, lake, engine)
     with working(settings, tell=teller()) as work:
@@ -96,8 +96,8 @@ def land(
     engine: EngineOpt = None,
 ) -> None:
     """Land dumps: candidates under staging, bad lines to quarantine, all counted."""
-    from tidegate.steps.land import land as land_hours
-    from tidegate.steps.work import working
+    from tidegate.pipeline.context.run_context import working
+    from tidegate.pipeline.ingest.land import land as land_hours
 
     settings, chosen, hours = _asked(source, first, last, dumps, lake, engine)
     with working(settings, tell=teller()) as work:
@@ -114,8 +114,8 @@ def audit(
     source: SourceArg, first: FromOpt, last: ToOpt, lake: LakeOpt = None, engine: EngineOpt = None
 ) -> None:
     """Run the suite on what the next publication of some hours would put in."""
-    from tidegate.steps.audit import audit_events
-    from tidegate.steps.work import working
+    from tidegate.pipeline.context.run_context import working
+    from tidegate.pipeline.publish.audit import audit_events
 
     settings, chosen, hours = _asked(source, first, last, None, lake, engine)
     with working(settings, tell=teller()) as work:
@@ -132,8 +132,8 @@ def publish(
     source: SourceArg, first: FromOpt, last: ToOpt, lake: LakeOpt = None, engine: EngineOpt = None
 ) -> None:
     """Publish the landings of some hours that pass their audit, in one commit."""
-    from tidegate.steps.publish import publish_events
-    from tidegate.steps.work import working
+    from tidegate.pipeline.context.run_context import working
+    from tidegate.pipeline.publish.publish import publish_events
 
     settings, chosen, hours = _asked(source, first, last, None, lake, engine)
     with working(settings, tell=teller()) as work:
@@ -156,9 +156,9 @@ Cap = Annotated[int | None, typer.Option("--cap", min=1, help="Slices of events 
 
 def derive(lake: LakeOpt = None, cap: Cap = None, engine: EngineOpt = None) -> None:
     """Update sessions and aggregates to what is published of events."""
-    from tidegate.steps.derive import derive as derive_tables
-    from tidegate.steps.derive import describe
-    from tidegate.steps.work import working
+    from tidegate.pipeline.context.run_context import working
+    from tidegate.pipeline.derive.derive import derive as derive_tables
+    from tidegate.pipeline.derive.derive import describe
 
     settings = load_settings(lake=lake, engine=engine)
     with working(settings, tell=teller()) as work:
@@ -181,9 +181,9 @@ Resume = Annotated[
 
 def release(lake: LakeOpt = None, resume: Resume = False, engine: EngineOpt = None) -> None:
     """Pin the versions of all published tables that belong together."""
-    from tidegate.steps.derive import standing
-    from tidegate.steps.release import release as make
-    from tidegate.steps.work import working
+    from tidegate.pipeline.context.run_context import working
+    from tidegate.pipeline.derive.derive import standing
+    from tidegate.pipeline.release.release import release as make
 
     settings = load_settings(lake=lake, engine=engine)
     with working(settings, tell=teller()) as work:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tidegate.cli.options import JsonOpt, LakeOpt, aligned
-from tidegate.hours import hour_text
-from tidegate.rendering import clipped, text, visible
-from tidegate.settings import load_settings
+from tidegate.common.hours import hour_text
+from tidegate.common.text_output import clipped, text, visible
+from tidegate.config.settings import load_settings
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from tidegate.trace import DumpHour, Trace
+    from tidegate.query.lineage import DumpHour, Trace
 
 _HOURS = 6
 _FILES = 4
@@ -45,9 +45,9 @@ def trace(
     as_json: JsonOpt = False,
 ) -> None:
     """Follow a row to its slice, publication, audits, run, landings and files."""
-    from tidegate.query import connect
-    from tidegate.trace import KeyUsageError
-    from tidegate.trace import trace as follow
+    from tidegate.query.connect import connect
+    from tidegate.query.lineage import KeyUsageError
+    from tidegate.query.lineage import trace as follow
 
     with connect(load_settings(lake=lake), release) as connection:
         try:

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from tidegate.cli.options import DumpsOpt, EngineOpt, JsonOpt, LakeOpt, teller
-from tidegate.errors import EXIT_FAULT
-from tidegate.hours import parse_hour
-from tidegate.settings import load_settings
+from tidegate.common.errors import EXIT_FAULT
+from tidegate.common.hours import parse_hour
+from tidegate.config.settings import load_settings
 
 _SCREEN = 20
 """Differences that are printed; all are counted."""
@@ -50,10 +50,10 @@ def verify(
 
     With --engine the rows are computed with the other engine than the one that published them.
     """
-    from tidegate.source import find_source, load_sources
-    from tidegate.steps.verify import Scope, parse_sample
-    from tidegate.steps.verify import verify as compare
-    from tidegate.steps.work import working
+    from tidegate.config.source import find_source, load_sources
+    from tidegate.pipeline.context.run_context import working
+    from tidegate.pipeline.verify import Scope, parse_sample
+    from tidegate.pipeline.verify import verify as compare
 
     scope = Scope(
         parse_hour(first) if first else None,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tidegate.errors import TidegateError, TryAgainError
-from tidegate.lost import lost
+from tidegate.common.connection_errors import lost
+from tidegate.common.errors import TidegateError, TryAgainError
 
 if TYPE_CHECKING:
     import duckdb
 
-    from tidegate.settings import Settings
+    from tidegate.config.settings import Settings
 
 _AGAIN = "what was not finished is finished by running it again"
 

@@ -12,10 +12,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from tidegate.common.connection_errors import lost
+from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.config.settings import Settings
 from tidegate.engine.failures import s3_lost, short
-from tidegate.errors import TidegateError, TryAgainError
-from tidegate.lost import lost
-from tidegate.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -147,8 +147,8 @@ def scratch(spark: SparkSession) -> Iterator[Path | None]:
     It is gone at the end of the block, and after a kill by the next one's beginning. None where the server
     is another machine's, or computes on others.
     """
-    from tidegate.stack.private import own_folder
-    from tidegate.stack.spark import SCRATCH
+    from tidegate.engine.spark_server import SCRATCH
+    from tidegate.processes.private_files import own_folder
 
     told = spark.conf.get(SCRATCH, None)
     # Its name is the server's own, made of chance: a folder that is here is the one that is meant.
@@ -166,9 +166,9 @@ def scratch(spark: SparkSession) -> Iterator[Path | None]:
 def _private_server(
     settings: Settings, claimed: Claim, tell: Callable[[str], None] | None
 ) -> Iterator[str]:
-    from tidegate.stack.aot import MAKING
+    from tidegate.engine.aot_cache import MAKING
+    from tidegate.engine.spark_server import MEMORY, launch_spark, wait_for_spark
     from tidegate.stack.preload import STEPS, import_ahead
-    from tidegate.stack.spark import MEMORY, launch_spark, wait_for_spark
 
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)

@@ -9,14 +9,14 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from tidegate.at import At, Parts
+from tidegate.config.settings import S3Access
 from tidegate.engine.dialect import to_spark
 from tidegate.lake.actions import encode
 from tidegate.lake.model import Compacted
 from tidegate.lake.reader import Place, fill_in
 from tidegate.lake.schema import arrow_schema
 from tidegate.lake.staging_store import StagingStore
-from tidegate.settings import S3Access
+from tidegate.lake.table_refs import At, Parts
 from tidegate.tables.types import duckdb_type
 
 if TYPE_CHECKING:

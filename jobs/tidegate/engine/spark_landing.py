@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
 from tidegate.landing.kernel import Rules
 from tidegate.landing.staging import DumpResult, DumpTask, Opener, TaskFile, land_dumps
 
@@ -53,14 +53,17 @@ class _Work:
     folder: str
 
 
+_KERNEL = ("common", "config/source", "config/user_sql", "dumps", "landing", "privacy")
+"""The packages that decide what a line becomes."""
+
+
 @lru_cache(maxsize=1)
 def kernel_fingerprint() -> str:
     """Return a hash of the kernel's code: executors with another one would read lines by other rules."""
-    import tidegate.landing
-
+    root = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    for file in sorted(Path(str(tidegate.landing.__file__)).parent.glob("*.py")):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    for file in sorted(file for name in _KERNEL for file in (root / name).rglob("*.py")):
+        digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]
 
 

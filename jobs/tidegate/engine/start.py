@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidegate.settings import Settings
+from tidegate.config.settings import Settings
 
 if TYPE_CHECKING:
     from tidegate.lake import Lake
@@ -59,7 +59,7 @@ def open_lake(settings: Settings, tell: Callable[[str], None] | None = None) -> 
 @contextmanager
 def _scratch(settings: Settings) -> Iterator[Path]:
     """Yield a folder of this process's own; what a killed one left is removed by the next."""
-    from tidegate.stack.private import own_folder
+    from tidegate.processes.private_files import own_folder
 
     parent = settings.home / "scratch"
     parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from tidegate.config.suites import QUERY, Entry
 from tidegate.gate.expectations import NO_LIMIT, EntryFaultError, expectation
 from tidegate.gate.facts import facts_candidates
 from tidegate.gate.failure import Failure
@@ -23,7 +24,6 @@ from tidegate.gate.metric import Metric
 from tidegate.gate.results import Result, Status
 from tidegate.gate.rows import NO_SLICE, Candidate, Rows, Tables, slice_key
 from tidegate.gate.words import EXAMPLES, expected, failed_check, observed
-from tidegate.suites import QUERY, Entry
 
 History = Callable[[Entry, datetime], tuple[Mapping[str, float], Mapping[str, str]]]
 """Says of an entry with usual values, for an hour: the limits that are known, and how to describe all."""

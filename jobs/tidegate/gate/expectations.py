@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tidegate.common.suggestions import nearest
+from tidegate.config.suites import QUERY, Entry, Suite
+from tidegate.config.user_sql import CONDITION, ExpressionError, read_expression, read_query
 from tidegate.gate.aggregates import plain
 from tidegate.gate.gx_patches import great_expectations
-from tidegate.nearest import nearest
-from tidegate.suites import QUERY, Entry, Suite
-from tidegate.user_sql import CONDITION, ExpressionError, read_expression, read_query
 
 NO_LIMIT = {"min_value": -1.7e308, "max_value": 1.7e308}
 """What stands for a limit that is not known yet."""

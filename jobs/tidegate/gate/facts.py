@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from tidegate.common.sql_quoting import quoted
 from tidegate.gate.literals import value_sql
 from tidegate.gate.rows import Candidate, Rows
-from tidegate.quoting import quoted
 
 if TYPE_CHECKING:
     import duckdb

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tidegate.errors import TidegateError, TryAgainError
-from tidegate.lost import lost
+from tidegate.common.connection_errors import lost
+from tidegate.common.errors import TidegateError, TryAgainError
 
 
 class Failure:

@@ -21,7 +21,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
 
 VERSION = "1.24."
 """How the version begins that this is known to hold for."""

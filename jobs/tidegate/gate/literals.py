@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from typing import Any
 
+from tidegate.common.sql_quoting import literal as quoted_text
 from tidegate.gate.rows import Column
-from tidegate.quoting import literal as quoted_text
 
 _WIDEST = 38
 """Digits that a decimal of DuckDB has at most."""

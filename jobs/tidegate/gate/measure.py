@@ -6,13 +6,13 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tidegate.config.user_sql import BATCH, read_query
 from tidegate.gate.aggregates import Aggregate, aggregate, plain
 from tidegate.gate.condition import ROW, Condition
 from tidegate.gate.conditions import CONDITIONS, is_in
 from tidegate.gate.failure import Failure, judged
 from tidegate.gate.metric import Key, Metric, Question
 from tidegate.gate.rows import SLICE, Candidate
-from tidegate.user_sql import BATCH, read_query
 
 if TYPE_CHECKING:
     import pandas as pd

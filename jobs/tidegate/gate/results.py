@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tidegate.suites import Severity
+from tidegate.config.suites import Severity
 
 Status = Literal["met", "failed", "warming up", "approved"]
 

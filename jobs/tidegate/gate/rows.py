@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tidegate.quoting import quoted
+from tidegate.common.sql_quoting import quoted
 
 if TYPE_CHECKING:
     import duckdb

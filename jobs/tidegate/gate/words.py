@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from tidegate.suites import QUERY, Entry
+from tidegate.config.suites import QUERY, Entry
 
 EXAMPLES = 3
 """Values shown of those that an expectation did not expect."""

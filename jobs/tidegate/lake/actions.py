@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 from deltalake._internal import RemoveAction
 from deltalake.transaction import AddAction
 
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
 from tidegate.lake.parquet import DataFile, partition_text
 
 _WRITTEN_AS_THEY_ARE = "!$&'()+,/:;=@"

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
-from tidegate.errors import TidegateError, TryAgainError
+from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.config.settings import Settings
 from tidegate.lake.holders import (
     EXPIRES_AFTER,
     Holder,
@@ -30,7 +31,6 @@ from tidegate.lake.holders import (
     process_of,
     this_process,
 )
-from tidegate.settings import Settings
 
 Mode = Literal["shared", "exclusive"]
 

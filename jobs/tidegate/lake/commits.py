@@ -20,7 +20,7 @@ from uuid import uuid4
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from tidegate.errors import TidegateError, TryAgainError
+from tidegate.common.errors import TidegateError, TryAgainError
 from tidegate.lake.actions import (
     Change,
     Commit,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
 from tidegate.lake.actions import ActiveFile, Change, SnapshotFiles
 from tidegate.lake.commits import CommittedTable
 from tidegate.lake.model import Compacted

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tidegate.errors import TidegateError, TryAgainError
-from tidegate.lost import lost
-from tidegate.quoting import literal
-from tidegate.settings import S3Access
+from tidegate.common.connection_errors import lost
+from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.common.sql_quoting import literal
+from tidegate.config.settings import S3Access
 
 if TYPE_CHECKING:
     import duckdb
@@ -181,7 +181,7 @@ def duckdb_uri(lake: str) -> str:
 
 def visible_text(text: str) -> str:
     """Return a message of DuckDB for a terminal, without blank lines."""
-    from tidegate.rendering import visible
+    from tidegate.common.text_output import visible
 
     return "\n".join(visible(line) for line in _trimmed(text.splitlines()))
 

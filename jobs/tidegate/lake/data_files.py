@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from tidegate.errors import TidegateError, TryAgainError
+from tidegate.common.errors import TidegateError, TryAgainError
 from tidegate.lake.storage import short_text, storage_options
 
 if TYPE_CHECKING:
-    from tidegate.settings import S3Access
+    from tidegate.config.settings import S3Access
 
 _KEPT = 8
 """Versions whose files are remembered: several queries ask for each."""

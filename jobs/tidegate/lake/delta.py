@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema
 from deltalake.exceptions import DeltaError
 
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
+from tidegate.config.settings import S3Access
 from tidegate.lake import compaction
 from tidegate.lake.actions import ActiveFile, Change, Commit, SnapshotFiles
 from tidegate.lake.commits import CommittedTable, pause
@@ -31,7 +32,6 @@ from tidegate.lake.schema import (
 )
 from tidegate.lake.slices import Overlap, Slices
 from tidegate.lake.storage import Storage, storage_error
-from tidegate.settings import S3Access
 from tidegate.tables.model import Table
 
 _CREATIONS = 20

@@ -21,9 +21,9 @@ from typing import Any, Protocol
 
 import psutil
 
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
+from tidegate.config.settings import S3Access
 from tidegate.lake.storage import storage_error
-from tidegate.settings import S3Access
 
 FOLDER = "_writer"
 """The folder of a lake with a file a holder."""
@@ -156,7 +156,7 @@ class S3Holders:
     needs_renewal = True
 
     def __init__(self, bucket: str, prefix: str, s3: S3Access) -> None:
-        from tidegate.dumps import s3_client
+        from tidegate.dumps.dumps import s3_client
 
         self._bucket, self._s3 = bucket, s3
         self._folder = f"{prefix}/{FOLDER}/" if prefix else f"{FOLDER}/"
@@ -243,7 +243,7 @@ class S3Holders:
     def _reported(self, doing: str) -> Iterator[None]:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        from tidegate.dumps import s3_error
+        from tidegate.dumps.dumps import s3_error
 
         try:
             yield

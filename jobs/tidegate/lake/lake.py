@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidegate.at import At, Parts
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
+from tidegate.common.sql_quoting import quoted
+from tidegate.config.settings import S3Access
 from tidegate.lake.delta import DeltaTables
 from tidegate.lake.model import Compacted
 from tidegate.lake.reader import LakeReader, Place, typed
 from tidegate.lake.schema import arrow_schema, rows_to_arrow
 from tidegate.lake.slices import Slices
 from tidegate.lake.staging_store import StagingStore
-from tidegate.lake_files import open_files
-from tidegate.quoting import quoted
-from tidegate.settings import S3Access
+from tidegate.lake.table_refs import At, Parts
+from tidegate.storage.lake_files import open_files
 from tidegate.tables import OPS, WAREHOUSE, Table
 from tidegate.tables.types import duckdb_type
 

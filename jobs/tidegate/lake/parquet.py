@@ -21,11 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
+from tidegate.common.threads import BoundedThreads
 from tidegate.lake.schema import conform
 from tidegate.lake.storage import storage_error
 from tidegate.lake.table_files import TableFiles
-from tidegate.threads import BoundedThreads
 
 GROUP_ROWS = 122_880
 """Rows of a row group: readers read groups side by side."""

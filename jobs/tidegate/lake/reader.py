@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from tidegate.at import At, Parts
+from tidegate.common.sql_quoting import literal, quoted
+from tidegate.config.settings import S3Access
 from tidegate.engine.functions import define_functions
 from tidegate.lake.connection import duckdb_uri, open_connection
 from tidegate.lake.data_files import DataFiles
-from tidegate.quoting import literal, quoted
-from tidegate.settings import S3Access
+from tidegate.lake.table_refs import At, Parts
 from tidegate.tables.types import duckdb_type
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
 
 Row = Mapping[str, Any]
 

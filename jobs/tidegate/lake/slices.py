@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
 from tidegate.tables.model import Table
 
 Value = datetime | date | int | str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
-from tidegate import quoting
+from tidegate.common import sql_quoting as quoting
 from tidegate.tables import Table
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidegate.settings import S3Access
+from tidegate.config.settings import S3Access
 
 if TYPE_CHECKING:
     from tidegate.landing.staging import Target
@@ -52,7 +52,7 @@ class _Prefix:
         from boto3.exceptions import S3UploadFailedError
         from botocore.exceptions import BotoCoreError, ClientError
 
-        from tidegate.dumps import s3_client, s3_error
+        from tidegate.dumps.dumps import s3_client, s3_error
 
         bucket, _, prefix = self._uri.removeprefix("s3a://").partition("/")
         try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tidegate.errors import TidegateError, TryAgainError
-from tidegate.settings import S3Access
+from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.config.settings import S3Access
 
 REQUEST_TIMEOUT_S = 60
 """Seconds that one request to S3 may take."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
+from tidegate.config.settings import S3Access
 from tidegate.lake.storage import storage_error
-from tidegate.settings import S3Access
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -134,7 +134,7 @@ class _S3Files:
 
     @property
     def _client(self) -> S3Client:
-        from tidegate.dumps import s3_client
+        from tidegate.dumps.dumps import s3_client
 
         return s3_client(self.s3)
 
@@ -147,7 +147,7 @@ class _S3Files:
         from boto3.exceptions import Boto3Error
         from botocore.exceptions import BotoCoreError, ClientError
 
-        from tidegate.dumps import s3_error
+        from tidegate.dumps.dumps import s3_error
 
         where = f"s3://{self.bucket}/{self.prefix}{path}"
         try:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tidegate.config.source.format import ACCESS_LOG
 from tidegate.landing.access_line import MONTHS, NO_VALUE, REQUEST, TIME, Line, read_line
 from tidegate.landing.body import json_objects
 from tidegate.landing.decoding import is_utf8
@@ -19,7 +20,6 @@ from tidegate.landing.limits import MAX_LINE_BYTES, MAX_RAW_BYTES
 from tidegate.landing.plan import Names
 from tidegate.landing.records import Mask, Records, mask_of
 from tidegate.landing.split import Block, LongLine, split
-from tidegate.source.format import ACCESS_LOG
 
 _MONTHS = pa.array(MONTHS, pa.string())
 _NUMBERS = pa.array([f"{number:02}" for number in range(1, 13)], pa.string())

@@ -14,10 +14,10 @@ import fastavro
 import pyarrow as pa
 from fastavro.schema import SchemaParseException, UnknownType
 
+from tidegate.common.unreadable import UnreadableError
+from tidegate.config.source.paths import join_path, split_path
 from tidegate.landing.avro_schema import Part, read_schema
 from tidegate.landing.columnar import Rows, rows_of
-from tidegate.landing.errors import UnreadableError
-from tidegate.source.paths import join_path, split_path
 
 MAGIC = b"Obj\x01"
 BATCH_BYTES = 1024 * 1024

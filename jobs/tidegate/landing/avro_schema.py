@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tidegate.landing.errors import UnreadableError
+from tidegate.common.unreadable import UnreadableError
 from tidegate.landing.json_values import value_texts
 
 Convert = Callable[[Any], Any]

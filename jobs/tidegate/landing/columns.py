@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tidegate.tables.events import TABLE
 
 if TYPE_CHECKING:
-    from tidegate.source import Source
+    from tidegate.config.source import Source
 
 
 def event_columns(source: Source) -> dict[str, str]:

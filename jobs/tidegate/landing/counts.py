@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tidegate.config.source import Source
 from tidegate.landing.kernel import NOTES
-from tidegate.source import Source
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tidegate.config.source import FieldRef, TimeRef
 from tidegate.landing import convert
 from tidegate.landing.instants import Instants, to_time
 from tidegate.landing.plan import ID_FIELDS, Plan
 from tidegate.landing.records import Mask, Records, mask_of
-from tidegate.source import FieldRef, TimeRef
 
 _SHOWN = 100
 """Characters of a value that a message shows."""

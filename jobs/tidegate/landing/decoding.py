@@ -10,7 +10,7 @@ import codecs
 from collections.abc import Iterator
 from itertools import chain
 
-from tidegate.landing.errors import UnreadableError
+from tidegate.common.unreadable import UnreadableError
 
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32le"),
@@ -28,7 +28,7 @@ def utf8_chunks(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     Args:
         chunks: the file's bytes.
         encoding: what the file is written in if it has no byte order mark: a value of
-            `tidegate.source.format.ENCODINGS`. A mark decides.
+            `tidegate.config.source.format.ENCODINGS`. A mark decides.
 
     Raises:
         UnreadableError: the file ends within a character, or is UTF-16 of an unknown byte order.

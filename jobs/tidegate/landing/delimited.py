@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from tidegate.config.source.format import Format
 from tidegate.landing.body import json_objects
 from tidegate.landing.decoding import Window, is_utf8, utf8_chunks
 from tidegate.landing.extended_log import (
@@ -36,7 +37,6 @@ from tidegate.landing.extended_log import (
 from tidegate.landing.header import Header, named_columns, read_header
 from tidegate.landing.plain_text import Ints, Layout, plain_layout
 from tidegate.landing.scanner import Scanned, Scanner
-from tidegate.source.format import Format
 
 Mask = npt.NDArray[np.bool_]
 

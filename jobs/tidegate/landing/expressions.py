@@ -12,13 +12,13 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
+from tidegate.config.source import RAW_LINE
+from tidegate.config.source.sql import DUMP_HOUR, is_dump_hour, reads_raw_line
 from tidegate.landing import convert
 from tidegate.landing.plan import Names, Plan, Tree
 from tidegate.landing.records import Mask, Records, mask_of
 from tidegate.landing.schema import TIME
-from tidegate.source import RAW_LINE
-from tidegate.source.sql import DUMP_HOUR, is_dump_hour, reads_raw_line
 
 _FIELDS = "tidegate_fields"
 _ROWS = "tidegate_rows"

@@ -6,10 +6,10 @@ where it comes again within a file with other names.
 
 from __future__ import annotations
 
+from tidegate.common.unreadable import UnreadableError
+from tidegate.config.source.format import NO_VALUE, Format
 from tidegate.landing.decoding import Window
-from tidegate.landing.errors import UnreadableError
 from tidegate.landing.limits import MAX_LINE_BYTES
-from tidegate.source.format import NO_VALUE, Format
 
 FIELDS = b"#Fields:"
 _DIRECTIVES = (b"#Version:", b"#Software:", FIELDS, b"#Date:", b"#Remark:")

@@ -10,6 +10,8 @@ from typing import BinaryIO, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tidegate.config.source import FieldRef, join_path, split_path
+from tidegate.dumps.unpack import unpacked
 from tidegate.landing import personal
 from tidegate.landing.access_log import AccessLog
 from tidegate.landing.body import json_text, objects_of
@@ -20,8 +22,6 @@ from tidegate.landing.json_values import json_values
 from tidegate.landing.parquet_rows import read_rows
 from tidegate.landing.plan import Names, Plan, Tree, path_text
 from tidegate.landing.records import Mask, Records
-from tidegate.landing.unpack import unpacked
-from tidegate.source import FieldRef, join_path, split_path
 
 _IN_MEMORY = 16 * 1024 * 1024
 """Bytes of a file that is not seekable before its copy goes to the disk."""

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from tidegate.common.suggestions import nearest
+from tidegate.common.unreadable import UnreadableError
+from tidegate.config.source.format import Format
 from tidegate.landing.decoding import Window
-from tidegate.landing.errors import UnreadableError
 from tidegate.landing.scanner import AHEAD, Scanned, Scanner
-from tidegate.nearest import nearest
-from tidegate.source.format import Format
 
 _SHOWN = 100
 """Characters of a header that a message shows."""

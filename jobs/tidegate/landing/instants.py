@@ -13,14 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tidegate.common.time_zones import load_zone
+from tidegate.config.source import TimeRef
 from tidegate.landing import times
 from tidegate.landing.convert import to_text
 from tidegate.landing.records import Mask, mask_of
 from tidegate.landing.schema import TIME
 from tidegate.landing.time_formats import format_reader, iso_rewriting
 from tidegate.landing.zones import to_utc
-from tidegate.source import TimeRef
-from tidegate.time_zones import load_zone
 
 _DAY = "(02-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(0[1-9]|[12][0-9]|30)|(0[13578]|1[02])-31)"
 _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,6})?)?"

@@ -9,9 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-from tidegate.landing.errors import UnreadableError
+from tidegate.common.suggestions import hint
+from tidegate.common.unreadable import UnreadableError
 from tidegate.landing.json_scan import Brackets, Mask
-from tidegate.nearest import hint
 
 _ARRAY, _OBJECT = ord("["), ord("{")
 _CLOSING = {_ARRAY: ord("]"), _OBJECT: ord("}")}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from tidegate.landing.errors import UnreadableError
+from tidegate.common.unreadable import UnreadableError
 from tidegate.landing.json_frames import Frames, not_json
 from tidegate.landing.json_scan import Brackets, Ints, Mask, Scanner
 from tidegate.landing.limits import MAX_LINE_BYTES

@@ -16,10 +16,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from tidegate.common.unreadable import UnreadableError
+from tidegate.config.source import Source, split_path
 from tidegate.landing import convert, personal
 from tidegate.landing.decide import Outcomes, Values, find_problems, values_of
-from tidegate.landing.erased import Erased
-from tidegate.landing.errors import UnreadableError
 from tidegate.landing.expressions import evaluate
 from tidegate.landing.formats import reader_of
 from tidegate.landing.ids import computed_ids
@@ -27,8 +27,8 @@ from tidegate.landing.plan import Plan
 from tidegate.landing.records import Mask, Records
 from tidegate.landing.rows import staged
 from tidegate.landing.schema import staged_schema
-from tidegate.pii_key import PiiKey
-from tidegate.source import Source, split_path
+from tidegate.privacy.erased import Erased
+from tidegate.privacy.key import PiiKey
 
 __all__ = ["InputFile", "Rules", "UnreadableError", "parse_file", "staged_schema"]
 CUT_TIMES = "cut_times"

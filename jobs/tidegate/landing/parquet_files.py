@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tidegate.common.threads import BoundedThreads
 from tidegate.landing.records import mask_of
-from tidegate.threads import BoundedThreads
 
 OUTCOMES = ("event", "quarantined")
 

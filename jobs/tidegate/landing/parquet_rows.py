@@ -11,10 +11,10 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tidegate.common.unreadable import UnreadableError
+from tidegate.config.source.paths import split_path
 from tidegate.landing.columnar import Rows, rows_of
-from tidegate.landing.errors import UnreadableError
 from tidegate.landing.int96 import Int96, open_parquet
-from tidegate.source.paths import split_path
 
 BATCH_BYTES = 8 * 1024 * 1024
 """Bytes of values that a batch is to have, as far as a row group's first rows are like its others."""

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
+from tidegate.config.source import FieldRef, Source
 from tidegate.landing import convert
-from tidegate.landing.erased import ID_COLUMNS, Erased, hashed, hashed_id
 from tidegate.landing.plan import Names, Plan
 from tidegate.landing.records import Mask, mask_of
-from tidegate.pii_key import PiiKey
-from tidegate.source import FieldRef, Source
+from tidegate.privacy.erased import ID_COLUMNS, Erased, hashed, hashed_id
+from tidegate.privacy.key import PiiKey
 
 
 class Treatment:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.config.source.format import Format
 from tidegate.landing.limits import MAX_LINE_BYTES
-from tidegate.source.format import Format
 
 Ints = npt.NDArray[np.int64]
 _LF, _CR = 10, 13

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from tidegate.source import FieldRef, Source, TimeRef, split_path
+from tidegate.config.source import FieldRef, Source, TimeRef, split_path
 
 Names = tuple[str, ...]
 """A path, as the names on it."""

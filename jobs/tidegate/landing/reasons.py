@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tidegate.landing import access_line, delimited
-from tidegate.landing.erased import REASON
 from tidegate.landing.limits import MAX_LINE_BYTES
+from tidegate.privacy.erased import REASON
 
 REASONS: Mapping[str, str] = {
     "not_utf8": "the line's bytes are not UTF-8",

@@ -16,10 +16,10 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tidegate.common.unreadable import UnreadableError
+from tidegate.config.source.format import Format
 from tidegate.landing.decoding import Window
-from tidegate.landing.errors import UnreadableError
 from tidegate.landing.limits import MAX_LINE_BYTES, MAX_RAW_BYTES
-from tidegate.source.format import Format
 
 _LINE = re.compile(rb"[^\n]*+")
 _MAX_GROUPS = 1000

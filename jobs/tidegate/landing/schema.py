@@ -6,8 +6,8 @@ import re
 
 import pyarrow as pa
 
+from tidegate.config.source import Source
 from tidegate.landing.columns import staged_columns
-from tidegate.source import Source
 
 TIME = pa.timestamp("us", "UTC")
 """The type of every time."""

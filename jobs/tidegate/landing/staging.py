@@ -22,9 +22,9 @@ from typing import BinaryIO, Protocol
 import duckdb
 import pyarrow as pa
 
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
+from tidegate.common.unreadable import UnreadableError
 from tidegate.landing.counts import Counts, FileCount
-from tidegate.landing.errors import UnreadableError
 from tidegate.landing.kernel import InputFile, Rules, parse_file
 from tidegate.landing.parquet_files import Behind, StagedFile, Writers
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 
+from tidegate.config.source.time_format import NUMBERS, format_tokens
 from tidegate.landing.times import BLANKS, OFFSET, Reading, reading
-from tidegate.source.time_format import NUMBERS, format_tokens
 
 _MONTHS = [
     "january",

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from tidegate.errors import FaultsError, TidegateError
+from tidegate.common.errors import FaultsError, TidegateError
+from tidegate.common.suggestions import hint
+from tidegate.common.yaml_strict import load_yaml
 from tidegate.lake import literal, parse_time
-from tidegate.nearest import hint
-from tidegate.tables.books import ALERTS
-from tidegate.yaml_file import load_yaml
+from tidegate.tables.system_tables import ALERTS
 
 if TYPE_CHECKING:
+    from tidegate.config.settings import Settings
     from tidegate.lake import Lake
-    from tidegate.settings import Settings
-    from tidegate.steps.approve import HeldSlice
-    from tidegate.steps.work import Work
+    from tidegate.pipeline.context.run_context import Work
+    from tidegate.pipeline.publish.approve import HeldSlice
 
 Kind = Literal["held", "healed", "late", "caught_up"]
 _PAIRS: Sequence[tuple[Kind, Kind]] = (("held", "healed"), ("late", "caught_up"))
@@ -148,7 +148,7 @@ def tell(
     notifiers = load_notifiers(alerts_file(settings))
     if not notifiers or not slices:
         return
-    from tidegate.steps.work import system_tables
+    from tidegate.pipeline.context.run_context import system_tables
 
     begins = kind in {begin for begin, _ in _PAIRS}
     with system_tables(settings, _run_id(context), say) as work:
@@ -163,8 +163,8 @@ def open_hours(settings: Settings, kind: Kind, sources: Collection[str]) -> list
 
     Nothing, where nobody is told.
     """
-    from tidegate.steps.approve import HeldSlice
-    from tidegate.steps.work import system_tables
+    from tidegate.pipeline.context.run_context import system_tables
+    from tidegate.pipeline.publish.approve import HeldSlice
     from tidegate.tables import events
 
     if not load_notifiers(alerts_file(settings)):
@@ -212,8 +212,8 @@ def _send(
     text: str,
     context: Mapping[str, Any],
 ) -> None:
-    from tidegate.rendering import visible
-    from tidegate.steps.work import new_id, now
+    from tidegate.common.text_output import visible
+    from tidegate.pipeline.context.run_context import new_id, now
 
     message = "\n".join(visible(line) for line in text.splitlines())[:_LONGEST]
     what = {

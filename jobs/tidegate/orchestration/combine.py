@@ -22,7 +22,7 @@ from pathlib import Path
 
 import psutil
 
-from tidegate.errors import HeldError, TidegateError, TryAgainError
+from tidegate.common.errors import HeldError, TidegateError, TryAgainError
 
 MOST = 24
 """Hours that are served together at most, so that nobody waits long for others."""

@@ -11,16 +11,16 @@ from airflow.sdk import DAG, Asset, Param, chain, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from tidegate.hours import HOUR
+from tidegate.common.hours import HOUR
 from tidegate.orchestration import promises, tasks
 from tidegate.orchestration.links import ApproveLink, HourLink
 from tidegate.orchestration.policy import LIVE_WEIGHT
 from tidegate.orchestration.waiting import WaitForDump
-from tidegate.steps.reconcile import DAYS
+from tidegate.pipeline.reconcile import DAYS
 from tidegate.tables import REBUILDABLE
 
 if TYPE_CHECKING:
-    from tidegate.source import Source
+    from tidegate.config.source import Source
 
 EVENTS = Asset("warehouse/events")
 """Updated by each publication of events."""

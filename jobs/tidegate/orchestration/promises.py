@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tidegate.hours import HOUR, hour_text
+from tidegate.common.hours import HOUR, hour_text
+from tidegate.common.text_output import visible
+from tidegate.config.settings import Settings, load_settings
 from tidegate.orchestration import alerts
 from tidegate.orchestration.tasks import events_hour, say, told
-from tidegate.rendering import visible
-from tidegate.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from tidegate.freshness import Freshness, Stretch
-    from tidegate.steps.approve import HeldSlice
+    from tidegate.pipeline.publish.approve import HeldSlice
+    from tidegate.query.freshness import Freshness, Stretch
 
 Told = list[tuple["HeldSlice", str]]
 """Slices, each with what to say of it."""
@@ -72,10 +72,10 @@ def caught_up(found: Sequence[Freshness], known: Sequence[HeldSlice]) -> Told:
 
 
 def _found(settings: Settings, now: datetime) -> list[Freshness]:
-    from tidegate.freshness import freshness
+    from tidegate.config.source import readable_sources
     from tidegate.lake.connection import EmptyLakeError
-    from tidegate.query import connect
-    from tidegate.source import readable_sources
+    from tidegate.query.connect import connect
+    from tidegate.query.freshness import freshness
 
     sources, faults = readable_sources(settings.sources)
     for fault in faults:  # dags/sources_with_faults.py shows them; what the others promise holds

@@ -11,20 +11,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidegate.errors import HeldError, TidegateError, TryAgainError
-from tidegate.hours import floor_hour, hour_text, some_hours
+from tidegate.common.errors import HeldError, TidegateError, TryAgainError
+from tidegate.common.hours import floor_hour, hour_text, some_hours
+from tidegate.config.settings import Settings, load_settings
 from tidegate.orchestration import alerts
 from tidegate.orchestration.combine import Answer, Asked, Serve, is_busy, together
 from tidegate.orchestration.policy import is_of_past
-from tidegate.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from tidegate.source import Source
-    from tidegate.steps.approve import HeldSlice
-    from tidegate.steps.derive import Derived
-    from tidegate.steps.land import Landed
-    from tidegate.steps.publish import Published
-    from tidegate.steps.work import Work
+    from tidegate.config.source import Source
+    from tidegate.pipeline.context.run_context import Work
+    from tidegate.pipeline.derive.derive import Derived
+    from tidegate.pipeline.ingest.land import Landed
+    from tidegate.pipeline.publish.approve import HeldSlice
+    from tidegate.pipeline.publish.publish import Published
 
 DERIVE_CAP = 96
 """Slices of events that a derive run takes at once: a backfill's many hours cost few runs, and what is
@@ -72,7 +72,7 @@ def land(source: str, context: dict[str, Any]) -> str:
     """Land the hour; return what became of it in one line."""
 
     def serve(asked: Sequence[Asked]) -> dict[datetime, Answer]:
-        from tidegate.steps.land import land as land_hours
+        from tidegate.pipeline.ingest.land import land as land_hours
 
         with _working(asked) as work:
             landed = land_hours(work, _source(source), [each.hour for each in asked])
@@ -88,7 +88,7 @@ def publish(source: str, context: dict[str, Any]) -> str:
     """
 
     def serve(asked: Sequence[Asked]) -> dict[datetime, Answer]:
-        from tidegate.steps.publish import publish_events
+        from tidegate.pipeline.publish.publish import publish_events
 
         with _working(asked) as work:
             done = publish_events(work, _source(source), [each.hour for each in asked])
@@ -117,7 +117,7 @@ def _landed(source: str, landed: Landed) -> Answer:
 
 
 def _published(done: Published, hour: datetime) -> Answer:
-    from tidegate.steps.audit import held_error
+    from tidegate.pipeline.publish.audit import held_error
 
     if hour in done.held_hours:
         return held_error(done.held_hours[hour])
@@ -136,10 +136,10 @@ def derive(context: dict[str, Any]) -> list[str]:
     A source whose file has faults is left as it is, and told of with what is held: the others go on. So is a
     metric.
     """
-    from tidegate.source import readable_sources
-    from tidegate.steps.derive import derive as derive_tables
-    from tidegate.steps.release import release
-    from tidegate.steps.work import working
+    from tidegate.config.source import readable_sources
+    from tidegate.pipeline.context.run_context import working
+    from tidegate.pipeline.derive.derive import derive as derive_tables
+    from tidegate.pipeline.release.release import release
 
     say("deriving what waits")
     with (
@@ -170,7 +170,7 @@ def _let_add_up(work: Work, sources: Sequence[Source]) -> None:
 
     A round costs about the same for many hours as for one, and takes what the backfill could land meanwhile.
     """
-    from tidegate.steps.derive import consumed, waiting
+    from tidegate.pipeline.derive.derive import consumed, waiting
 
     reached: dict[str, int] | None = None
     begun = time.monotonic()
@@ -198,8 +198,8 @@ def is_worth_waiting(hours: Sequence[datetime], now: datetime) -> bool:
 
 def _rebuild(work: Work, sources: Sequence[Source], context: dict[str, Any]) -> list[str]:
     """Build the table anew that the run's form asks for, if it does; return what was held."""
-    from tidegate.source import find_source
-    from tidegate.steps.rebuild import rebuild
+    from tidegate.config.source import find_source
+    from tidegate.pipeline.rebuild import rebuild
     from tidegate.tables import BY_NAME
 
     asked: dict[str, str] = context.get("params") or {}
@@ -232,9 +232,9 @@ def _rebuild(work: Work, sources: Sequence[Source], context: dict[str, Any]) -> 
 
 def approve(slice_: str, reason: str, context: dict[str, Any]) -> str:
     """Publish a held slice knowingly, on behalf of who started the run; return what came of it."""
-    from tidegate.steps.approve import approve as publish_knowingly
-    from tidegate.steps.approve import parse_slice
-    from tidegate.steps.work import working
+    from tidegate.pipeline.context.run_context import working
+    from tidegate.pipeline.publish.approve import approve as publish_knowingly
+    from tidegate.pipeline.publish.approve import parse_slice
 
     by = context["dag_run"].triggering_user_name
     with told():
@@ -261,9 +261,9 @@ def compare(days: int) -> list[dict[str, str]]:
     Each is what `TriggerDagRunOperator` takes. Hours whose run is under way are left to it; those over
     `RELAND_CAP` to the next time.
     """
+    from tidegate.config.source import readable_sources
     from tidegate.orchestration.runs import run_of
-    from tidegate.source import readable_sources
-    from tidegate.steps.reconcile import differences
+    from tidegate.pipeline.reconcile import differences
 
     wanted = []
     with told():
@@ -297,8 +297,8 @@ def compare(days: int) -> list[dict[str, str]]:
 
 def maintain(part: str, context: dict[str, Any]) -> str:
     """Do a part of the lake's maintenance, or only look if the run says so; return what it freed."""
-    from tidegate.steps.maintain import maintain as do
-    from tidegate.steps.work import working
+    from tidegate.pipeline.context.run_context import working
+    from tidegate.pipeline.maintain import maintain as do
 
     dry_run = bool(context["params"]["dry_run"])
     with told(), working(load_settings(), _run_id(context), say, took=_took) as work:
@@ -339,7 +339,7 @@ def told() -> Iterator[None]:
 
 def _alert_derived(settings: Settings, derived: Derived, context: dict[str, Any]) -> None:
     """Tell of derived tables that are held, and of those that were and are published now."""
-    from tidegate.steps.approve import HeldSlice
+    from tidegate.pipeline.publish.approve import HeldSlice
     from tidegate.tables import BY_NAME
 
     def of(table: str, source: str) -> HeldSlice:
@@ -387,7 +387,7 @@ def _together_in(settings: Settings, kind: str) -> Path:
 
 def events_hour(source: str, hour: datetime) -> HeldSlice:
     """Return an hour of events as approvals and alerts name it."""
-    from tidegate.steps.approve import HeldSlice
+    from tidegate.pipeline.publish.approve import HeldSlice
     from tidegate.tables import events
 
     return HeldSlice(events.TABLE, source, hour)
@@ -400,7 +400,7 @@ def _run_id(context: dict[str, Any]) -> str:
 
 @contextmanager
 def _working(asked: Sequence[Asked]) -> Iterator[Work]:
-    from tidegate.steps.work import working
+    from tidegate.pipeline.context.run_context import working
 
     runs = {each.hour: each.run_id for each in asked}
     say(f"serving {len(asked)} runs: {', '.join(runs.values())}")
@@ -409,7 +409,7 @@ def _working(asked: Sequence[Asked]) -> Iterator[Work]:
 
 
 def _source(name: str) -> Source:
-    from tidegate.source import find_source
+    from tidegate.config.source import find_source
 
     return find_source(name, load_settings().sources)
 

@@ -20,8 +20,8 @@ from airflow.triggers.base import (
     TriggerEvent,
 )
 
-from tidegate.errors import TidegateError
-from tidegate.hours import floor_hour, hour_text
+from tidegate.common.errors import TidegateError
+from tidegate.common.hours import floor_hour, hour_text
 from tidegate.orchestration.watch import Look, Seen, Watch, look_at
 
 PATIENCE = timedelta(minutes=10)

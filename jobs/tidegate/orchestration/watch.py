@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tidegate.errors import TidegateError
-from tidegate.hours import HOUR
-from tidegate.settings import load_settings
+from tidegate.common.errors import TidegateError
+from tidegate.common.hours import HOUR
+from tidegate.config.settings import load_settings
 
 if TYPE_CHECKING:
-    from tidegate.dumps import Completeness, Dumps
+    from tidegate.dumps.dumps import Completeness, Dumps
 
 SHORTEST = timedelta(seconds=2)
 """Between two looks at an hour that has just begun to wait: what it takes to see a dump is time without its rows."""
@@ -124,8 +124,8 @@ def pause(hour: datetime, look: Look, now: datetime) -> timedelta:
 
 def look_at(source: str, hours: Sequence[datetime]) -> Seen:
     """Return how far the dumps of some hours of a source are, by the source file as it is now."""
-    from tidegate.dumps import Dumps
-    from tidegate.source import Complete, find_source
+    from tidegate.config.source import Complete, find_source
+    from tidegate.dumps.dumps import Dumps
 
     settings = load_settings()
     within = Complete(after=SHORTEST).within  # until the source file is known

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from tidegate.config.source import RESERVED_COLUMNS, join_path
 from tidegate.propose.shape import Path, Shape, column_type, kind_of
 from tidegate.propose.source_name import free_name
-from tidegate.source import RESERVED_COLUMNS, join_path
 
 MOST_COLUMNS = 40
 _UNUSUAL = frozenset("'\"`\\")

@@ -10,9 +10,11 @@ from pathlib import Path as FilePath
 from pathlib import PurePosixPath
 from typing import Any
 
-from tidegate.durations import duration_text
-from tidegate.errors import TidegateError
-from tidegate.hours import HOUR, floor_hour, hour_text
+from tidegate.common.durations import duration_text
+from tidegate.common.errors import TidegateError
+from tidegate.common.hours import HOUR, floor_hour, hour_text
+from tidegate.common.text_output import visible
+from tidegate.config.source import Format, join_path
 from tidegate.propose import page
 from tidegate.propose.columns import Columns, guess_columns, usable_shapes
 from tidegate.propose.event_time import TimePick
@@ -22,8 +24,6 @@ from tidegate.propose.names import Named, guess_names
 from tidegate.propose.read import Sampled
 from tidegate.propose.shape import Path, Shape, shapes
 from tidegate.propose.source_name import free_name, guess_source
-from tidegate.rendering import visible
-from tidegate.source import Format, join_path
 
 _LATE = timedelta(days=3)
 _FUTURE = timedelta(hours=1)

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from tidegate.hours import HOUR
+from tidegate.common.hours import HOUR
+from tidegate.config.source import join_path
 from tidegate.propose.exports import Export
 from tidegate.propose.shape import Path, Shape, folded, path_rank
 from tidegate.propose.times import as_time, lacks_offset, time_forms
 from tidegate.propose.words import words
-from tidegate.source import join_path
 
 _TIME = words(
     """eventtime eventtimestamp eventts derivedtstamp occurredat happenedat timestamp time ts at

@@ -9,8 +9,8 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from tidegate.config.source import split_path
 from tidegate.propose.words import words
-from tidegate.source import split_path
 
 Path = tuple[str, ...]
 

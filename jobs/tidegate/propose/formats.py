@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
+from tidegate.common.text_output import clipped
+from tidegate.config.source import Format, join_path
+from tidegate.dumps.file_format import describe
 from tidegate.landing.decoding import is_utf8
-from tidegate.peek import describe
 from tidegate.propose.text import guess_csv, is_w3c, w3c_format
 from tidegate.propose.times import UNITS, time_forms
-from tidegate.rendering import clipped
-from tidegate.source import Format, join_path
 
 _SHOWN = 60
 _SEEN = 512

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 
-from tidegate.errors import TidegateError
-from tidegate.template import TemplateError, parse_template
+from tidegate.common.errors import TidegateError
+from tidegate.config.source.path_template import TemplateError, parse_template
 
 _DATES = (
     # 2026-05-01, 2026/05/01, 2026/5/1, year=2026/month=05/day=01

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 import yaml
 from yaml.reader import Reader
 
+from tidegate.common.text_output import clipped
+from tidegate.config.source import join_path
 from tidegate.propose.columns import Columns
 from tidegate.propose.exports import Export
 from tidegate.propose.fields import Pick, Picked
 from tidegate.propose.shape import Path
-from tidegate.rendering import clipped
-from tidegate.source import join_path
 
 _OTHERS = 40
 _REASONS = 40

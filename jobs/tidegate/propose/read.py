@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from tidegate.dumps import Samples, read_manifest
-from tidegate.errors import TidegateError
-from tidegate.hour_files import DumpFile
-from tidegate.landing.errors import UnreadableError
+from tidegate.common.errors import TidegateError
+from tidegate.common.text_output import clipped
+from tidegate.common.unreadable import UnreadableError
+from tidegate.config.settings import S3Access
+from tidegate.config.source import Format, parse_source
+from tidegate.dumps.dumps import Samples, read_manifest
+from tidegate.dumps.hour_files import DumpFile
 from tidegate.landing.formats import reader_of
 from tidegate.landing.plan import Plan
 from tidegate.landing.records import Records
 from tidegate.propose.formats import Head, guess_format
 from tidegate.propose.text import guess_nulls
-from tidegate.rendering import clipped
-from tidegate.settings import S3Access
-from tidegate.source import Format, parse_source
 
 MOST_FILES = 10_000
 """Files that are listed of a sample."""

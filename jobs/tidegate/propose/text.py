@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tidegate.common.unreadable import UnreadableError
+from tidegate.config.source import Format
 from tidegate.landing.decoding import Window
-from tidegate.landing.errors import UnreadableError
 from tidegate.landing.scanner import Scanned, Scanner
 from tidegate.propose.shape import text_type
 from tidegate.propose.snowplow import COLUMNS, are_enriched
-from tidegate.source import Format
 
 _DELIMITERS = (",", "\t", ";", "|", "\x01")
 _LOOKED_AT = 200

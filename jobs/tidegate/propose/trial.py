@@ -11,15 +11,15 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
-from tidegate.dumps import Samples
-from tidegate.hour_files import DumpFile, HourNames
-from tidegate.hours import hour_text
-from tidegate.landing.errors import UnreadableError
+from tidegate.common.hours import hour_text
+from tidegate.common.text_output import clipped
+from tidegate.common.unreadable import UnreadableError
+from tidegate.config.source import Source
+from tidegate.dumps.dumps import Samples
+from tidegate.dumps.hour_files import DumpFile, HourNames
 from tidegate.landing.kernel import InputFile, Rules, parse_file
 from tidegate.landing.staging import landing_connection
 from tidegate.propose.read import EnoughError, Sampled, opened
-from tidegate.rendering import clipped
-from tidegate.source import Source
 
 _MOST_LOST = 0.05
 """Share of records that may be quarantined: every dump has some that are broken."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tidegate.metrics.sql import SCHEMA as METRICS
-from tidegate.reports import STATUS
+from tidegate.config.metrics.sql import SCHEMA as METRICS
+from tidegate.query.status import STATUS
+from tidegate.query.views import VIEWS
 from tidegate.tables import OPS, WAREHOUSE, Table
-from tidegate.views import VIEWS
 
 if TYPE_CHECKING:
     import duckdb
@@ -119,7 +119,7 @@ class Catalogue:
 
 def catalogue(connection: duckdb.DuckDBPyConnection) -> Catalogue:
     """Return the catalogue of the release that a connection of `query.connect` shows."""
-    from tidegate.query import pinned
+    from tidegate.query.connect import pinned
 
     release = pinned(connection)
     columns = _columns(connection)

@@ -9,23 +9,23 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tidegate import reports
-from tidegate.completeness import STANDING
-from tidegate.errors import TidegateError
-from tidegate.freshness import Freshness, freshness
-from tidegate.hours import HOUR, hour_text, parse_hour
-from tidegate.names import NAME
-from tidegate.pii_key import with_known_key
-from tidegate.query import connect
+from tidegate.common.errors import TidegateError
+from tidegate.common.hours import HOUR, hour_text, parse_hour
+from tidegate.common.identifiers import NAME
+from tidegate.config.suites import Suite, load_suite
+from tidegate.privacy.key import with_known_key
+from tidegate.query import status as reports
+from tidegate.query.connect import connect
+from tidegate.query.freshness import Freshness, freshness
+from tidegate.query.hour_status import STANDING
 from tidegate.report.catalogue import Catalogue, catalogue
-from tidegate.suites import Suite, load_suite
 from tidegate.tables import REBUILDABLE, WAREHOUSE
 
 if TYPE_CHECKING:
     import duckdb
 
-    from tidegate.settings import Settings
-    from tidegate.source import Source
+    from tidegate.config.settings import Settings
+    from tidegate.config.source import Source
 
 DAYS = 7
 """Days that a grid of hours has."""
@@ -432,7 +432,7 @@ class Books:
 
     def _files(self) -> tuple[list[Source], list[str]]:
         """Return the sources as their files are now, and the files that are wrong."""
-        from tidegate.source import load_source, source_files
+        from tidegate.config.source import load_source, source_files
 
         sources: list[Source] = []
         wrong = []

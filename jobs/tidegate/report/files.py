@@ -6,15 +6,15 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tidegate.dumps import replace_files
-from tidegate.hours import HOUR
+from tidegate.common.hours import HOUR
+from tidegate.dumps.dumps import replace_files
 from tidegate.report import pages
 from tidegate.report.data import DAYS, Books, opened
 from tidegate.report.names import CATALOGUE, DERIVED, INDEX, hour_page, quarantine_page
 from tidegate.report.pages import Reach, Written
 
 if TYPE_CHECKING:
-    from tidegate.settings import Settings
+    from tidegate.config.settings import Settings
 
 _MOST_HOURS = 200
 """Pages of hours at most: a broken week of many sources must not take an hour to write."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from urllib.parse import quote
 
-from tidegate.hours import hour_text
+from tidegate.common.hours import hour_text
 
 PREFIX = "/tidegate"
 """Where Airflow's API server has the pages."""

@@ -17,16 +17,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tidegate import __version__
-from tidegate.errors import TidegateError
-from tidegate.freshness import minutes_text
-from tidegate.hours import hour_text, parse_hour
-from tidegate.rendering import text as as_text
-from tidegate.rendering import visible
+from tidegate.common.errors import TidegateError
+from tidegate.common.hours import hour_text, parse_hour
+from tidegate.common.text_output import text as as_text
+from tidegate.common.text_output import visible
+from tidegate.query.freshness import minutes_text
+from tidegate.query.status import Held
 from tidegate.report.catalogue import Catalogue
 from tidegate.report.data import RAW, Audit, Hour, Overview, Quarantine, Result
 from tidegate.report.names import CATALOGUE, DERIVED, INDEX, hour_page, quarantine_page
 from tidegate.report.plot import plot
-from tidegate.reports import Held
 
 _CUT = 1_000
 _NONE = "\N{EN DASH}"

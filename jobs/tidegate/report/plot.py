@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from markupsafe import Markup, escape
 
-from tidegate.hours import HOUR, hour_text
+from tidegate.common.hours import HOUR, hour_text
 from tidegate.report.data import History
 
 _WIDTH = 560

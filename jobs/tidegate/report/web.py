@@ -12,7 +12,8 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException as NoRouteError
 
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
+from tidegate.config.settings import load_settings
 from tidegate.report import pages
 from tidegate.report.data import (
     Books,
@@ -23,7 +24,6 @@ from tidegate.report.data import (
     parse_source,
 )
 from tidegate.report.pages import Reach, Written
-from tidegate.settings import load_settings
 
 _HEADERS = {
     "Content-Security-Policy": f"{pages.POLICY}; frame-ancestors 'self'",

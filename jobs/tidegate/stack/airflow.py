@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from tidegate.errors import TidegateError
+from tidegate.common.errors import TidegateError
 from tidegate.orchestration.policy import POOLS
+from tidegate.processes.child import Child, spawn
+from tidegate.processes.private_files import USER, Secrets, write_private
 from tidegate.stack.airflow_api import AirflowApi
 from tidegate.stack.preload import VARIABLE as PRELOAD
-from tidegate.stack.private import USER, Secrets, write_private
-from tidegate.stack.process import Child, spawn
 
 PARALLELISM = 16
 """Tasks at a time: most of them wait for the one that serves them (`orchestration.combine`)."""

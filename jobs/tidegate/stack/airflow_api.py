@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import requests
 
-from tidegate.errors import TidegateError, TryAgainError
+from tidegate.common.errors import TidegateError, TryAgainError
 
 TIMEOUT_S = 30.0
 """Seconds for one answer."""

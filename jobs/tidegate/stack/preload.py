@@ -25,9 +25,9 @@ STEPS = (
     "boto3",
     "duckdb",
     "sqlglot",
-    "tidegate.query",
-    "tidegate.source",
-    "tidegate.steps.run",
+    "tidegate.query.connect",
+    "tidegate.config.source",
+    "tidegate.pipeline.run",
 )
 """What steps need, the first need first."""
 TASKS = (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tidegate.stack.private import write_private
+from tidegate.processes.private_files import write_private
 
 MOST = 5
 """Restarts of one part within `WITHIN_S`; what dies more often is broken, and starting it hides that."""

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidegate.errors import TidegateError
-from tidegate.settings import EngineName
-from tidegate.stack.process import end_marked
-from tidegate.stack.state import StackState, read_state, state_file, supervisor_pid
+from tidegate.common.errors import TidegateError
+from tidegate.config.settings import EngineName
+from tidegate.config.stack_state import StackState, read_state, state_file, supervisor_pid
+from tidegate.processes.child import end_marked
 
 HOME_MARK = "TIDEGATE_STACK"  # as in supervisor.py, which is too much to import here
 STOP_S = 60.0
@@ -223,7 +223,7 @@ def _launch(
     spark_conf: Mapping[str, str] | None = None,
     engine: EngineName = "spark",
 ) -> _Launched:
-    from tidegate.settings import find_project, load_sql_limits
+    from tidegate.config.settings import find_project, load_sql_limits
 
     if sql:
         load_sql_limits()  # what is wrong with them is said before anything is started

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidegate.errors import TidegateError
-from tidegate.settings import S3Access
-from tidegate.stack.ports import Ports
-from tidegate.stack.private import Secrets, load_secrets, write_private
-from tidegate.stack.process import Child, spawn
+from tidegate.common.errors import TidegateError
+from tidegate.config.settings import S3Access
+from tidegate.processes.child import Child, spawn
+from tidegate.processes.ports import Ports
+from tidegate.processes.private_files import Secrets, load_secrets, write_private
 
 DUMPS_BUCKET = "events"
 LAKE_BUCKET = "tidegate"

@@ -15,12 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidegate import bring
-from tidegate.errors import TidegateError
-from tidegate.settings import S3Access, SqlLimits
-from tidegate.stack.private import ANALYST, SqlSecrets, write_private
-from tidegate.stack.process import Child, spawn
-from tidegate.stack.spark import (
+from tidegate.common.errors import TidegateError
+from tidegate.config.settings import S3Access, SqlLimits
+from tidegate.engine import dependencies as bring
+from tidegate.engine.spark_server import (
     java_options,
     pyspark_folder,
     s3_conf,
@@ -28,8 +26,10 @@ from tidegate.stack.spark import (
     spark_environment,
     work_folder,
 )
+from tidegate.processes.child import Child, spawn
+from tidegate.processes.private_files import ANALYST, SqlSecrets, write_private
+from tidegate.query.views import spark_views
 from tidegate.tables import OPS
-from tidegate.views import spark_views
 
 HOST = "127.0.0.1"
 START_S = 180.0

@@ -26,8 +26,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TypeVar
 
-from tidegate.errors import TidegateError
-from tidegate.settings import ENGINES, EngineName, load_sql_limits
+from tidegate.common.errors import TidegateError
+from tidegate.config.settings import ENGINES, EngineName, load_sql_limits
+from tidegate.config.stack_state import StackState, lock_file, state_file, write_state
+from tidegate.engine.spark_server import MEMORY, launch_spark, spark_token, wait_for_spark
+from tidegate.processes.child import Child, end_marked, rotate
+from tidegate.processes.ports import Ports
+from tidegate.processes.private_files import (
+    USER,
+    load_secrets,
+    load_sql_secrets,
+    sql_password_file,
+    write_private,
+)
 from tidegate.stack.airflow import (
     COMPONENTS,
     AirflowPlan,
@@ -37,15 +48,6 @@ from tidegate.stack.airflow import (
     wait_for_airflow,
     wait_for_component,
 )
-from tidegate.stack.ports import Ports
-from tidegate.stack.private import (
-    USER,
-    load_secrets,
-    load_sql_secrets,
-    sql_password_file,
-    write_private,
-)
-from tidegate.stack.process import Child, end_marked, rotate
 from tidegate.stack.restarts import (
     LONGEST_S,
     MOST,
@@ -63,9 +65,7 @@ from tidegate.stack.seaweed import (
     plan_seaweed,
     wait_for_seaweed,
 )
-from tidegate.stack.spark import MEMORY, launch_spark, spark_token, wait_for_spark
 from tidegate.stack.sql import HOST, SqlPlan, build_sql_server, launch_sql, wait_for_sql
-from tidegate.stack.state import StackState, lock_file, state_file, write_state
 
 HOME_MARK = "TIDEGATE_STACK"
 """Variable in the environment of every process of a stack: its state folder."""

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from tidegate.tables import (
-    books,
-    daily_activity,
-    events,
-    hourly_activity,
-    session_aliases,
-    sessions,
-)
+from tidegate.tables import daily_activity, events, hourly_activity, session_aliases, sessions
+from tidegate.tables import system_tables as books
 from tidegate.tables.model import Column, Table
 
 WAREHOUSE: tuple[Table, ...] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from tidegate.quoting import quoted
+from tidegate.common.sql_quoting import quoted
 
 _SIMPLE = {
     "string": "VARCHAR",

@@ -1,0 +1,1 @@
+"""Settings, and everything that users write: sources, suites and metrics."""

@@ -1,0 +1,1 @@
+"""Dumps become staged rows."""

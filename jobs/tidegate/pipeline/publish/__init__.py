@@ -1,0 +1,1 @@
+"""Staged rows are audited and published."""

@@ -1,0 +1,1 @@
+"""The key that hashes personal data, and persons whose data were erased."""

@@ -1,0 +1,1 @@
+"""What analysts and operators ask of a lake."""
