@@ -1,1 +1,1 @@
-"""The measurements that the README quotes, and what they are made with."""
+"""The measurements that its README.md quotes, and what they are made with."""

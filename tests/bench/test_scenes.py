@@ -1,4 +1,4 @@
-"""The commands that measure, as README has them, on little."""
+"""The commands that measure, as jobs/tidegate_bench/README.md has them, on little."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def ui(stack: Stack, tmp_path: Path) -> Iterator[AirflowUi]:
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """Give the folder for pictures: `TIDEGATE_PICTURES` to renew those of the README."""
+    """Give the folder for pictures: `TIDEGATE_PICTURES` to renew those of dags/README.md."""
     return Path(os.environ.get("TIDEGATE_PICTURES") or tmp_path)
 
 
@@ -266,7 +266,7 @@ def test_by_the_command_and_by_rest(stack: Stack) -> None:
     told = json.loads(fixed.stdout)
     assert (told["asked"], told["ran"], told["succeeded"], told["failed"]) == (7, 1, 1, [])
 
-    # By REST, as the README has it: an hour whose dump comes while the run waits for it.
+    # By REST, as dags/README.md has it: an hour whose dump comes while the run waits for it.
     url, user, password = stack.state.login
     token = requests.post(
         f"{url}/auth/token", json={"username": user, "password": password}, timeout=30

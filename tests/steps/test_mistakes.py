@@ -1,4 +1,4 @@
-"""The mistakes of README's table: each is made here, and the message is the one that stands there."""
+"""Mistakes that the document on source files lists: each is made here and gives the message that is shown."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from documents import SOURCES, section
 from project import REPO
 from tidegate.cli.app import app
 
-SECTION = "### Five mistakes that everybody makes once"
+SECTION = "Five mistakes that everybody makes once"
 SOURCE = {
     "source": "web",
     "since": "2026-05-01T00",
@@ -44,18 +45,17 @@ MADE: dict[str, tuple[dict[str, str], dict[str, str]]] = {
 
 
 def shown() -> dict[str, str]:
-    """Return README's messages by what is wrong."""
-    text = (REPO / "README.md").read_text().partition(f"{SECTION}\n")[2].partition("\n#")[0]
-    rows = re.findall(r"^\| ([^|`]+?) *\| `(.*)` \|$", text, re.MULTILINE)
+    """Return the messages of the document on source files by what is wrong."""
+    rows = re.findall(r"^\| ([^|`]+?) *\| `(.*)` \|$", section(SOURCES, SECTION), re.MULTILINE)
     return {what: message.replace(r"\|", "|") for what, message in rows}
 
 
-def test_readme_shows_these_mistakes() -> None:
+def test_the_document_shows_these_mistakes() -> None:
     assert [*shown()] == [*MADE]
 
 
 @pytest.mark.parametrize("what", MADE)
-def test_the_message_is_the_one_that_readme_shows(
+def test_the_message_is_the_one_that_is_shown(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys, files = MADE[what]

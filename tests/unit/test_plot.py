@@ -1,4 +1,4 @@
-"""Pictures and tables of what scenes found, and those that README shows."""
+"""Pictures and tables of what scenes found, and those that the document on measurements shows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from documents import DOCUMENTS, MEASUREMENTS, links, target
 from project import REPO
 from tidegate.common.errors import TidegateError
 from tidegate_bench.plot import svg
@@ -73,18 +74,17 @@ def test_the_bars_of_tidegate_have_a_colour_of_their_own() -> None:
     assert ours == ["tidegate, duckdb, s3", "airflow, spark"]
 
 
-def test_readme_shows_the_pictures_of_all_results_and_no_others() -> None:
-    readme = (REPO / "README.md").read_text()
-    shown = re.findall(r"\]\(tests/bench/results/(\w+)\.svg\)", readme)
-    assert sorted(shown) == [file.stem for file in RESULTS]
+def test_the_measurements_show_the_pictures_of_all_results_and_no_others() -> None:
+    pictures = [link for link in links(DOCUMENTS[MEASUREMENTS]) if link.endswith(".svg")]
+    assert sorted(target(MEASUREMENTS, link)[0] for link in pictures) == [
+        file.with_suffix(".svg") for file in RESULTS
+    ]
 
 
 @pytest.mark.parametrize("file", RESULTS, ids=lambda file: file.stem)
-def test_readme_shows_what_was_measured(file: Path) -> None:
+def test_the_measurements_show_what_was_measured(file: Path) -> None:
     found = Outcome.of_json(json.loads(file.read_text()))
-    readme = (REPO / "README.md").read_text()
-    assert "\n".join(found.markdown()) in readme
-    assert f"tests/bench/results/{file.stem}.svg" in readme
+    assert "\n".join(found.markdown()) in DOCUMENTS[MEASUREMENTS]
     assert said(file.with_suffix(".svg").read_text()) == said(svg(found))
 
 

@@ -184,7 +184,7 @@ def test_a_stream_that_lost_repeated_and_delayed_lines_is_accounted_for() -> Non
         assert sum(row["expected"] or 0 for row in rows) == 400
 
 
-# -- what the README says of it --------------------------------------------------------------------
+# -- what dags/sources/README.md says of it -------------------------------------------------------
 
 
 def test_the_first_number_of_an_hour_follows_the_last_of_the_hour_before() -> None:

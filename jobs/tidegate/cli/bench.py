@@ -1,4 +1,4 @@
-"""`tidegate bench`: the measurements that the README quotes."""
+"""`tidegate bench`: measure on made-up dumps, as jobs/tidegate_bench/README.md explains."""
 
 from __future__ import annotations
 
@@ -273,7 +273,7 @@ def plot(
         typer.Argument(help="Files with the output of a scene with --json.", exists=True),
     ],
 ) -> None:
-    """Draw what scenes found: beside each file an SVG of its name; print the tables for a README."""
+    """Draw what scenes found: beside each file an SVG of its name; print the tables for the document of results."""
     from tidegate_bench.plot import svg
     from tidegate_bench.report import Outcome
 

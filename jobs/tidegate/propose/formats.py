@@ -154,7 +154,7 @@ def _no_text(head: Head) -> TidegateError:
         where=head.uri,
         expected="lines of text, Parquet or Avro",
         got=describe(head.data),
-        todo="give other samples, or have these written as one of the formats that README lists",
+        todo="give other samples, or have these written as one of the formats that dags/sources/README.md lists",
     )
 
 

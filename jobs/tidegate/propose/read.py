@@ -389,5 +389,5 @@ def _refuse_broken(sampled: Sampled) -> None:
         if sampled.form.type == "json"
         else "lines with as many columns as the first",
         got=f"{sampled.broken} of {sampled.lines} lines that can't be read",
-        todo="give samples that are whole, or have the events written in one of the formats that README lists",
+        todo="give samples that are whole, or have them written in a format that dags/sources/README.md lists",
     )
