@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from project import REPO, Project
-from tidegate.config.settings import S3Access
 from tidegate.processes.child import Child
+from tidegate.storage.s3 import S3Access
 from workbench import Workbench
 
 if TYPE_CHECKING:

@@ -165,11 +165,11 @@ class Project:
 
     def lake(self) -> Lake:
         """Return its lake, with connections of its own."""
-        from tidegate.lake import Lake
+        from tidegate.engine.start import lake_on
 
         scratch = self.root / "scratch"
         scratch.mkdir(exist_ok=True)
-        return Lake(self.settings.lake, scratch=scratch, spark=self.spark)
+        return lake_on(self.settings.lake, scratch=scratch, spark=self.spark)
 
     def work(self) -> Work:
         """Return what steps work with, with a ledger that has read nothing yet."""

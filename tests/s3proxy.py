@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from tidegate.config.settings import S3Access
+from tidegate.storage.s3 import S3Access
 
 ENTRY = re.compile(r"/_delta_log/\d{20}\.json$")
 CODES = {500: "InternalError", 409: "ConditionalRequestConflict", 412: "PreconditionFailed"}

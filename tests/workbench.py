@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from compare import Row, exact_rows
 from project import rows_of
-from tidegate.lake import Lake, Rows, Staged
+from tidegate.engine.start import lake_on
+from tidegate.lake import Rows, Staged
 from tidegate.lake.schema import arrow_schema, rows_to_arrow
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Workbench:
     def __init__(self, root: Path, spark: SparkSession | None = None) -> None:
         (root / "lake").mkdir()
         (root / "scratch").mkdir()
-        self.lake = Lake(str(root / "lake"), scratch=root / "scratch", spark=spark)
+        self.lake = lake_on(str(root / "lake"), scratch=root / "scratch", spark=spark)
         self._root = root
         self._numbers = count()
 

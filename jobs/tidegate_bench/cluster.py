@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tidegate.common.errors import TidegateError
-from tidegate.config.settings import S3Access
 from tidegate.engine import dependencies as bring
 from tidegate.engine.spark_server import (
     START_S,
@@ -23,6 +22,7 @@ from tidegate.engine.spark_server import (
 )
 from tidegate.processes.child import Child, spawn
 from tidegate.processes.private_files import write_private
+from tidegate.storage.s3 import S3Access
 
 _MASTER = re.compile(r"Starting Spark master at (spark://\S+)")
 _WORKER = re.compile(r"Successfully registered with master")

@@ -13,10 +13,11 @@ import yaml
 
 from tidegate.common.errors import TidegateError
 from tidegate.common.hours import hour_range, hour_text
-from tidegate.config.settings import EngineName, S3Access, Settings
+from tidegate.config.settings import EngineName, Settings
 from tidegate.config.source import Source, load_source
-from tidegate.dumps.dumps import Dumps, upload
+from tidegate.dumps.dumps import Dumps
 from tidegate.stack.seaweed import DUMPS_BUCKET
+from tidegate.storage.s3 import Bucket, S3Access
 from tidegate_bench.process import Ended, run_command
 from tidegate_bench.traffic import DESCRIPTION, NAME, Traffic, hour_of
 
@@ -103,7 +104,7 @@ def real_dumps(
 
 def put_dumps(s3: S3Access, files: Iterable[Path]) -> None:
     """Upload dumps to `DUMPS`."""
-    upload(s3, DUMPS_BUCKET, {f"bench/{file.name}": file.read_bytes() for file in files})
+    Bucket(DUMPS_BUCKET, s3).put_all({f"bench/{file.name}": file.read_bytes() for file in files})
 
 
 def describe_day(folder: Path, dumps: str) -> Path:

@@ -13,7 +13,7 @@ from tidegate.config.settings import Settings
 from tidegate.pipeline.context.run_context import working
 from tidegate.pipeline.run import run as run_steps
 from tidegate_bench.airflow_lab import DAG, AirflowLab, airflow_lab
-from tidegate_bench.lab import whole
+from tidegate_bench.lab import spark_session, whole
 from tidegate_bench.report import Mark, Outcome, Row
 from tidegate_bench.spark_log import Activity
 from tidegate_bench.timeline import Stage, process_s, tasks_of, timeline
@@ -168,10 +168,10 @@ def _watched(own: AirflowLab) -> Iterator[list[Activity]]:
         activities.append(Activity())
         return
     with working(own.settings) as work:
-        own.log.since_last(work.lake.spark)
+        own.log.since_last(spark_session(work.lake))
     yield activities
     with working(own.settings) as work:
-        activities.append(own.log.since_last(work.lake.spark))
+        activities.append(own.log.since_last(spark_session(work.lake)))
 
 
 def _sum(stages: list[Stage]) -> Stage:

@@ -14,16 +14,20 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from tidegate.common.errors import TidegateError
-from tidegate.config.settings import S3Access, Settings
+from tidegate.config.settings import Settings
 from tidegate.config.source import Source, parse_source
 from tidegate.engine.spark_server import start_spark
 from tidegate.pipeline.context.run_context import working
 from tidegate.pipeline.run import Ran
 from tidegate.pipeline.run import run as run_steps
+from tidegate.storage.s3 import S3Access
 from tidegate_bench.spark_log import Activity, SparkLog, log_conf
 from tidegate_bench.traffic import DESCRIPTION, NAME, Traffic, hour_of
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from tidegate.lake import Lake
     from tidegate.pipeline.context.run_context import Work
 
 
@@ -83,7 +87,16 @@ class Lab:
 
     def _activity(self, work: Work) -> Activity | None:
         """Return what Spark did since the last call."""
-        return None if self._log is None else self._log.since_last(work.lake.spark)
+        return None if self._log is None else self._log.since_last(spark_session(work.lake))
+
+
+def spark_session(lake: Lake) -> SparkSession:
+    """Return the session through which a lake's rows are computed."""
+    from tidegate.engine.spark import SparkEngine
+
+    engine = lake.engine
+    assert isinstance(engine, SparkEngine), "only a lake on Spark has a log of Spark"
+    return engine.session
 
 
 def whole(ran: Ran) -> None:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.config.settings import EngineName, Settings
 from tidegate.config.stack_state import StackState
-from tidegate.dumps.dumps import upload
 from tidegate.pipeline.context.run_context import working
 from tidegate.query.status import held
 from tidegate.stack.airflow_api import AirflowApi
 from tidegate.stack.run import check_stack, running_stack, stop_stack
+from tidegate.storage.s3 import Bucket, split_uri
 from tidegate_demo import traffic
 from tidegate_demo.rhythm import FIRST_HOUR, LAST_HOUR
 
@@ -85,7 +85,8 @@ def demo(
             engine=engine,
         )
         objects = list(traffic.dumps(seed, scale))
-        upload(state.s3, state.dumps, {each.key: each.body for each in objects})
+        bucket, _ = split_uri(state.dumps)
+        Bucket(bucket, state.s3).put_all({each.key: each.body for each in objects})
         hours = {(each.source, each.hour) for each in objects}
         tell(f"wrote {len(objects)} files of {len(hours)} hourly dumps to {state.dumps}")
         with working(settings):  # the lake's tables are made before many tasks want them at once

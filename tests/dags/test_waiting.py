@@ -15,7 +15,7 @@ from airflow.triggers.shared_stream import SharedStreamManager
 
 from tidegate.common.errors import TidegateError
 from tidegate.common.hours import HOUR, floor_hour
-from tidegate.dumps.dumps import Completeness
+from tidegate.dumps.completeness import Completeness
 from tidegate.orchestration import waiting
 from tidegate.orchestration.waiting import DumpTrigger
 from tidegate.orchestration.watch import LONGEST, SHORTEST, Look, Seen, Watch, pause

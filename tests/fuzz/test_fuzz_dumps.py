@@ -16,7 +16,6 @@ from conftest import MakeProject
 from fuzz.bends import Made, made
 from fuzz.files import Draft, draft
 from fuzz.model import HOUR, Expected
-from tidegate.config.settings import S3Access
 from tidegate.config.source import parse_source
 from tidegate.dumps.dumps import Dumps
 from tidegate.engine.spark_landing import land_on_spark
@@ -24,6 +23,7 @@ from tidegate.lake.staging_store import StagingStore
 from tidegate.landing.kernel import Rules
 from tidegate.landing.staging import DumpResult, DumpTask, TaskFile, land_dumps
 from tidegate.pipeline.ingest.land import land
+from tidegate.storage.s3 import S3Access
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.common.errors import TidegateError
-from tidegate.config.settings import S3Access
 from tidegate.config.source import Source, load_source
 from tidegate.config.source.path_template import parse_template
 from tidegate.propose.draft import propose
 from tidegate.propose.read import read_samples
 from tidegate.propose.trial import land_samples
+from tidegate.storage.s3 import S3Access
 
 TEN = datetime(2026, 5, 1, 10, tzinfo=UTC)
 

@@ -25,10 +25,10 @@ from pipeline import api_of, settings_of, wait_for_release, wait_until
 from project import HOUR, LINES, REPO, event
 from tidegate.config.settings import Settings
 from tidegate.config.stack_state import StackState
-from tidegate.dumps.dumps import upload
 from tidegate.query.connect import connect
 from tidegate.stack.airflow_api import AirflowApi
 from tidegate.stack.run import running_stack
+from tidegate.storage.s3 import Bucket, split_uri
 
 COMMAND = find_chromium()
 needs_browser = pytest.mark.skipif(
@@ -62,7 +62,9 @@ class Stack:
         ]
         body = gzip.compress("".join(json.dumps(line) + "\n" for line in lines).encode(), mtime=0)
         name = f"{source}/{hour:%Y-%m-%d-%H}.json.gz"
-        upload(self.state.s3, self.state.dumps, {name: body[:-9] if cut else body})
+        Bucket(split_uri(self.state.dumps)[0], self.state.s3).put_all(
+            {name: body[:-9] if cut else body}
+        )
 
     def runs(self, source: str) -> dict[datetime, dict[str, Any]]:
         """Return the runs of a source's DAG that are backfills, by dump hour."""

@@ -21,9 +21,9 @@ import reckoning
 from compare import assert_same_rows
 from project import REPO, of_the_repository
 from tidegate.config.settings import Settings
-from tidegate.dumps.dumps import upload
 from tidegate.query.connect import connect
 from tidegate.stack.run import running_stack
+from tidegate.storage.s3 import Bucket, split_uri
 
 DATA = REPO.parent / "shared" / "data"
 pytestmark = [
@@ -114,7 +114,7 @@ def through_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settin
     home = tmp_path_factory.mktemp("stack")
     project = copy_project(tmp_path_factory.mktemp("project") / "project")
     with running_stack(home, project=project) as state, api_of(state) as api:
-        upload(state.s3, state.dumps, objects())
+        Bucket(split_uri(state.dumps)[0], state.s3).put_all(objects())
         settings = settings_of(state, project, home)
         states = backfill(api, RANGES)
         assert states == {"github": ["success"], "nasa": ["success"] * 13}

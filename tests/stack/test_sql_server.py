@@ -20,11 +20,12 @@ from sql_server import SqlServer, ask, sql_server
 from test_stack_processes import check_secrets, kill_and_wait, one, processes
 
 from s3server import s3_client
-from tidegate.config.settings import S3Access, SqlLimits
+from tidegate.config.settings import SqlLimits
 from tidegate.processes.child import end_marked
 from tidegate.processes.private_files import ANALYST, load_sql_secrets
 from tidegate.stack.run import HOME_MARK, running_stack
 from tidegate.stack.sql import HOST
+from tidegate.storage.s3 import S3Access
 
 ROWS = 1000
 LISTED = 2

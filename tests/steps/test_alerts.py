@@ -12,7 +12,7 @@ import pytest
 from project import NOON, Project
 from tidegate.common.errors import TidegateError
 from tidegate.orchestration.alerts import alerts_file, load_notifiers, tell
-from tidegate.pipeline.check import check
+from tidegate.orchestration.check import check
 from tidegate.pipeline.publish.approve import HeldSlice
 from tidegate.tables import events, sessions
 from tidegate.tables.system_tables import ALERTS

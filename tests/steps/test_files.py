@@ -13,7 +13,6 @@ import pytest
 from conftest import MakeProject
 from project import HOUR, NOON, Project, event
 from s3server import s3_client, s3_server
-from tidegate.config.settings import S3Access
 from tidegate.config.source import Source
 from tidegate.pipeline.context.run_context import Work
 from tidegate.pipeline.ingest.land import land
@@ -22,6 +21,7 @@ from tidegate.pipeline.reconcile import differences
 from tidegate.pipeline.verify import verify
 from tidegate.query.connect import connect
 from tidegate.query.status import held, unread
+from tidegate.storage.s3 import S3Access
 from tidegate.tables import events
 from tidegate.tables.system_tables import LANDINGS
 

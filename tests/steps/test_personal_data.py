@@ -16,7 +16,6 @@ from compare import Row
 from conftest import CopyProject, MakeProject
 from project import HOUR, LINES, NOON, REPO, Project, event
 from tidegate.common.errors import TidegateError
-from tidegate.config.settings import S3Access
 from tidegate.config.source import Source
 from tidegate.config.suites import load_suite
 from tidegate.engine.spark_server import start_spark
@@ -29,6 +28,7 @@ from tidegate.pipeline.verify import verify
 from tidegate.privacy.key import VARIABLE, PiiKey, find_key, key_file, with_known_key
 from tidegate.query.connect import connect
 from tidegate.query.status import stale
+from tidegate.storage.s3 import S3Access
 from tidegate.tables import REBUILDABLE, events, sessions
 from tidegate.tables.system_tables import CONFIGURATIONS, PUBLICATIONS, QUARANTINE
 

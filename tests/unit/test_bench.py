@@ -19,7 +19,7 @@ from tidegate.common.errors import TidegateError
 from tidegate.common.hours import parse_hour
 from tidegate.config.settings import Settings
 from tidegate.config.source import load_source, parse_source
-from tidegate.pipeline.check import check
+from tidegate.orchestration.check import check
 from tidegate_bench.airflow_lab import copy_project
 from tidegate_bench.backfill import Measured, outcome_of
 from tidegate_bench.day import Workload, real_dumps, write_day

@@ -9,7 +9,7 @@ import pytest
 
 from project import REPO
 from tidegate.config.settings import Settings
-from tidegate.pipeline.check import check
+from tidegate.orchestration.check import check
 from tidegate.tables import WAREHOUSE
 
 

@@ -19,11 +19,12 @@ import pytest
 from s3proxy import s3_proxy
 from s3server import s3_client, s3_server
 from tidegate.common.errors import TidegateError, TryAgainError
-from tidegate.config.settings import S3Access, Settings
+from tidegate.config.settings import Settings
 from tidegate.engine.session import connect, session
 from tidegate.lake import claim as claims
 from tidegate.lake import holders
 from tidegate.lake.claim import Mode, claim
+from tidegate.storage.s3 import S3Access
 
 REFUSED = "another process writes this lake"
 NO_SERVER = ""

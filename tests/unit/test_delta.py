@@ -23,13 +23,13 @@ import pytest
 
 from s3server import s3_server
 from tidegate.common.errors import TidegateError
-from tidegate.config.settings import S3Access
 from tidegate.lake import compaction
 from tidegate.lake.delta import DeltaTables
 from tidegate.lake.model import Compacted
 from tidegate.lake.reader import LakeReader
 from tidegate.lake.schema import arrow_type, rows_to_arrow, spark_type
 from tidegate.lake.slices import Slices
+from tidegate.storage.s3 import S3Access
 from tidegate.tables import OPS, WAREHOUSE, Column, Table, daily_activity, events
 from tidegate.tables.system_tables import CORRECTIONS, LANDINGS, RELEASES
 

@@ -11,10 +11,10 @@ import pytest
 from s3proxy import Faults, s3_proxy
 from s3server import s3_server
 from tidegate.common.errors import TidegateError, TryAgainError
-from tidegate.config.settings import S3Access
 from tidegate.lake import storage
 from tidegate.lake.delta import DeltaTables
 from tidegate.lake.slices import Slices
+from tidegate.storage.s3 import S3Access
 from tidegate.tables import Column, Table
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)

@@ -12,11 +12,11 @@ import pytest
 
 from conftest import MakeProject
 from project import HOUR, NOON, Project
-from tidegate.config.settings import S3Access
 from tidegate.lake import Staged
 from tidegate.lake.delta import DeltaTables
 from tidegate.lake.schema import arrow_schema, rows_to_arrow
 from tidegate.lake.slices import Slices
+from tidegate.storage.s3 import S3Access
 from tidegate.tables import OPS, WAREHOUSE, Table, events, sessions
 from tidegate.tables.system_tables import LANDINGS
 

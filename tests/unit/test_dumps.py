@@ -20,18 +20,12 @@ import pytest
 from s3server import free_ports, s3_client, s3_server
 from tidegate.common.errors import TidegateError, TryAgainError
 from tidegate.common.unreadable import UnreadableError
-from tidegate.config.settings import S3Access
 from tidegate.config.source import Format, Source, parse_source
-from tidegate.dumps.dumps import (
-    Declared,
-    Dumps,
-    Manifest,
-    ManifestError,
-    Samples,
-    fingerprint,
-    read_manifest,
-)
-from tidegate.dumps.hour_files import DumpFile
+from tidegate.dumps.dumps import Dumps, fingerprint
+from tidegate.dumps.manifest import Declared, Manifest, ManifestError, read_manifest
+from tidegate.dumps.samples import Samples
+from tidegate.storage.files import StoredFile
+from tidegate.storage.s3 import S3Access
 
 HOUR = datetime(2015, 1, 1, 12, tzinfo=UTC)
 LATER = datetime(2030, 1, 1, tzinfo=UTC)
@@ -354,7 +348,7 @@ def test_unusual_names_are_listed_and_read(place: Place, name: str) -> None:
 def test_files_beyond_one_page_of_s3_are_listed(
     server: S3Access, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidegate.dumps.dumps._PAGE", 3)
+    monkeypatch.setattr("tidegate.storage.s3._PAGE", 3)
     client = s3_client(server)
     for number in range(8):
         client.put_object(Bucket="events", Key=f"many/{HERE}/{number}.json", Body=b"")
@@ -665,7 +659,7 @@ def test_a_scripts_dumps_are_local_files_in_the_order_of_their_hours_as_they_are
 
 
 def test_a_fingerprint_tells_names_sizes_and_contents_apart() -> None:
-    file = DumpFile("/x", "x", 1, "e", HOUR)
+    file = StoredFile("/x", "x", 1, "e", HOUR)
     others = [replace(file, name="y"), replace(file, size=2), replace(file, etag="f")]
     prints = {fingerprint(files) for files in ([], [file], *([f] for f in others))}
     assert len(prints) == 5
@@ -705,7 +699,7 @@ def test_missing_credentials_are_told(server: S3Access, monkeypatch: pytest.Monk
 
 def test_a_file_that_went_away_is_a_fault_of_its_own(place: Place) -> None:
     dumps = place.dumps(f"{FOLDERS}/", format="csv")
-    gone = DumpFile("", f"{HERE}/gone.csv", 5, "", HOUR)
+    gone = StoredFile("", f"{HERE}/gone.csv", 5, "", HOUR)
     there = f"{HERE}/there.csv"
     place.put(there, b"a\n1\n")
     assert list(dumps.faults([gone, *dumps.files(HOUR)])) == [gone.name]
@@ -753,8 +747,8 @@ def test_what_s3_refuses_of_one_file_is_a_fault_of_that_file(
 
     dumps = Dumps(_source(f"{FOLDERS}/*.json"), S3Access("http://127.0.0.1:1", "key", "secret"))
     client = SimpleNamespace(get_object=get_object)
-    monkeypatch.setattr("tidegate.dumps.dumps.s3_client", lambda _: client)
-    file = DumpFile("", f"{HERE}/a.json", 5, "e", HOUR)
+    monkeypatch.setattr("tidegate.storage.s3.s3_client", lambda _, **__: client)
+    file = StoredFile("", f"{HERE}/a.json", 5, "e", HOUR)
     if is_fault:
         assert code in (dumps.fault(file) or "") or "gone" in (dumps.fault(file) or "")
         with pytest.raises(UnreadableError), dumps.opener([file]).open(file.name):

@@ -11,10 +11,10 @@ import pytest
 
 from handmade_delta import File, forget_before, write_delta, write_files
 from tidegate.common.errors import TidegateError, TryAgainError
-from tidegate.config.settings import S3Access
 from tidegate.lake.data_files import DataFiles
 from tidegate.lake.reader import LakeReader
 from tidegate.lake.table_refs import At, Within
+from tidegate.storage.s3 import S3Access
 from tidegate.tables import Column, Table
 
 TABLE = "ops/numbers"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tidegate.common.unreadable import UnreadableError
-from tidegate.dumps.hour_files import DumpFile
-from tidegate.storage.local import LocalStore
+from tidegate.storage.files import StoredFile
+from tidegate.storage.local_store import LocalStore
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_file_that_this_user_may_not_read_has_a_fault(
         raise PermissionError(13, "Permission denied")
 
     listed = store.listing("h/")
-    monkeypatch.setattr("tidegate.storage.local.os.open", refuse)
+    monkeypatch.setattr("tidegate.storage.local_store.os.open", refuse)
     [file] = store.with_etags(listed)
     assert file.fault is not None
     assert file.fault.endswith("got Permission denied")
@@ -97,7 +97,7 @@ def test_a_folder_that_this_user_may_not_list_is_unreadable(
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("tidegate.storage.local.os.scandir", refuse)
+    monkeypatch.setattr("tidegate.storage.local_store.os.scandir", refuse)
     with pytest.raises(UnreadableError, match=r"the folder h/ can't be listed.*Permission denied"):
         store.listing("h/")
 
@@ -118,7 +118,7 @@ def test_a_file_that_goes_while_it_is_looked_at_is_unreadable(
 def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "p.json")
     store = LocalStore(tmp_path)
-    file = DumpFile("", "p.json", 3, "", datetime.now(UTC))
+    file = StoredFile("", "p.json", 3, "", datetime.now(UTC))
     with pytest.raises(UnreadableError, match="got a pipe"):
         store.read("p.json", 0, 3)
     with pytest.raises(UnreadableError, match="got a pipe"), store.open(file):

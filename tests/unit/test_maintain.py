@@ -10,7 +10,6 @@ import pytest
 from project import NOON
 from s3server import s3_client, s3_server
 from tidegate.common.errors import TidegateError
-from tidegate.config.settings import S3Access
 from tidegate.lake import Row
 from tidegate.pipeline.maintain import PARTS, Freed, Maintained, check_parts
 from tidegate.pipeline.maintain import candidates as staging
@@ -19,6 +18,7 @@ from tidegate.pipeline.maintain.model import IN_WORK, MANY
 from tidegate.pipeline.maintain.promise import Need, oldest_needed, promised
 from tidegate.pipeline.maintain.vacuum import superfluous, unreferenced
 from tidegate.storage.lake_files import LakeFile, LakeFiles, open_files
+from tidegate.storage.s3 import S3Access
 from tidegate.tables import daily_activity, events
 
 DAY = timedelta(days=1)

@@ -30,7 +30,7 @@ from tidegate.config.metrics.in_force import in_force
 from tidegate.config.metrics.model import COMMON
 from tidegate.config.settings import Settings
 from tidegate.config.user_sql.expressions import ExpressionError, read_expression
-from tidegate.pipeline.check import check
+from tidegate.orchestration.check import check
 
 OWN = {"shop": {"price": "decimal(10,2)", "device": "string"}, "app": {"ms": "int"}}
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tidegate.common.errors import TidegateError
-from tidegate.config.settings import S3Access
 from tidegate.config.source import Source, parse_source
 from tidegate.engine.spark_server import spark_environment
 from tidegate.privacy.key import (
@@ -23,6 +22,7 @@ from tidegate.privacy.key import (
     other_key_error,
     with_known_key,
 )
+from tidegate.storage.s3 import S3Access
 
 SECRET = "0123456789abcdef" * 4
 

@@ -20,7 +20,6 @@ from typer.testing import CliRunner
 from project import REPO
 from tidegate.cli.app import app
 from tidegate.common.errors import TidegateError
-from tidegate.config.settings import S3Access
 from tidegate.config.source import Source, load_source, split_path
 from tidegate.propose.columns import MOST_COLUMNS, column_name
 from tidegate.propose.draft import Proposal, propose
@@ -30,6 +29,7 @@ from tidegate.propose.snowplow import COLUMNS as SNOWPLOW
 from tidegate.propose.source_name import guess_source
 from tidegate.propose.text import guess_csv
 from tidegate.propose.times import iso_time
+from tidegate.storage.s3 import S3Access
 from tidegate_demo import traffic
 
 TEN = datetime(2026, 5, 1, 10, tzinfo=UTC)
@@ -658,7 +658,7 @@ def test_a_sample_that_is_not_there_is_told_the_nearest(tmp_path: Path) -> None:
 def test_a_file_that_vanishes_while_it_is_read_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tidegate.dumps.dumps import Samples
+    from tidegate.dumps.samples import Samples
 
     path = put(tmp_path / "2026-05-01-10.json", events(3))
     stream = Samples.stream

@@ -14,7 +14,6 @@ from kernel import batches
 from s3server import s3_client, s3_server
 from tidegate.common.errors import TidegateError
 from tidegate.common.yaml_strict import parse_yaml
-from tidegate.config.settings import S3Access
 from tidegate.config.source import Format, load_source, parse_source, split_path
 from tidegate.propose.draft import Proposal, propose
 from tidegate.propose.exports import EXPORTS, known_export
@@ -23,6 +22,7 @@ from tidegate.propose.read import read_samples
 from tidegate.propose.text import guess_csv, guess_nulls
 from tidegate.propose.times import as_time, time_forms
 from tidegate.propose.trial import land_samples
+from tidegate.storage.s3 import S3Access
 
 
 def guessed(*bodies: bytes, name: str = "sample.txt", whole: bool = True) -> Format:

@@ -20,9 +20,10 @@ from handmade_delta import write_delta
 from tidegate.cli.sql import sql
 from tidegate.common.errors import TidegateError
 from tidegate.common.text_output import csv_lines, json_lines, table_lines, visible
-from tidegate.config.settings import S3Access, Settings
+from tidegate.config.settings import Settings
 from tidegate.lake.connection import extension_file
 from tidegate.query.connect import check_query, connect, pinned, run, tables
+from tidegate.storage.s3 import S3Access
 
 MOMENT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 STAMP = pa.timestamp("us", tz="UTC")

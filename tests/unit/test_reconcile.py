@@ -12,20 +12,21 @@ import pytest
 
 from handmade_books import Books
 from tidegate.common.hours import HOUR
-from tidegate.config.settings import S3Access, Settings
+from tidegate.config.settings import Settings
 from tidegate.config.source import Source, parse_source
 from tidegate.dumps.dumps import Dumps
-from tidegate.dumps.hour_files import DumpFile
 from tidegate.orchestration import tasks
 from tidegate.orchestration.runs import Run
 from tidegate.pipeline.reconcile import compare, differences
+from tidegate.storage.files import StoredFile
+from tidegate.storage.s3 import S3Access
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 NOW = NOON + 10 * HOUR + timedelta(minutes=40)
 
 
-def file(name: str, size: int = 5, etag: str = "e") -> DumpFile:
-    return DumpFile(f"s3a://b/{name}", name, size, etag, NOON)
+def file(name: str, size: int = 5, etag: str = "e") -> StoredFile:
+    return StoredFile(f"s3a://b/{name}", name, size, etag, NOON)
 
 
 def row(name: str, size: int = 5, etag: str = "e") -> dict[str, Any]:
@@ -49,7 +50,7 @@ def test_hours_whose_files_are_those_that_were_landed_do_not_differ() -> None:
     ],
 )
 def test_an_hour_differs_by_names_sizes_and_etags(
-    files: list[DumpFile], kind: str, why: str
+    files: list[StoredFile], kind: str, why: str
 ) -> None:
     [found] = compare("web", {NOON: files}, {NOON: [row("a"), row("b")]})
     assert (found.kind, found.why) == (kind, why)
@@ -185,7 +186,7 @@ def test_a_bucket_of_a_hundred_thousand_keys_is_listed_once(
     keys = [file(f"{n % 100}-{NOON + n // 100 * HOUR:%Y-%m-%d-%H}.json") for n in range(100_000)]
     asked: list[str] = []
 
-    def listing(prefix: str, **_: object) -> list[DumpFile]:
+    def listing(prefix: str, **_: object) -> list[StoredFile]:
         asked.append(prefix)
         return keys
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.common.unreadable import UnreadableError
-from tidegate.dumps.hour_files import DumpFile
 from tidegate.dumps.repeated_files import left_out, same_bytes
+from tidegate.storage.files import StoredFile
 
 NOW = datetime(2024, 3, 1, tzinfo=UTC)
 
@@ -28,16 +28,16 @@ class Stored:
         self.read: Counter[str] = Counter()
 
     @contextmanager
-    def open(self, file: DumpFile) -> Iterator[BinaryIO]:
+    def open(self, file: StoredFile) -> Iterator[BinaryIO]:
         if file.name not in self.bodies:
             raise UnreadableError("the file is gone")
         stream = io.BytesIO(self.bodies[file.name])
         yield stream
         self.read[file.name] += stream.tell()
 
-    def files(self, parts: int = 1) -> list[DumpFile]:
+    def files(self, parts: int = 1) -> list[StoredFile]:
         return [
-            DumpFile("", name, len(body), _etag(body, parts), NOW)
+            StoredFile("", name, len(body), _etag(body, parts), NOW)
             for name, body in self.bodies.items()
         ]
 
@@ -47,7 +47,7 @@ def _etag(body: bytes, parts: int) -> str:
     return whole if parts == 1 else f"{whole}-{parts}"
 
 
-def _names(groups: list[list[DumpFile]]) -> list[list[str]]:
+def _names(groups: list[list[StoredFile]]) -> list[list[str]]:
     return [[file.name for file in group] for group in groups]
 
 
@@ -86,21 +86,21 @@ def test_the_same_upload_in_one_part_and_in_several_is_found() -> None:
     body = b"1" * 100_000
     stored = Stored({"a": body, "b": body})
     one, other = stored.files()
-    parts = DumpFile("", "b", len(body), _etag(body, 3), NOW)
+    parts = StoredFile("", "b", len(body), _etag(body, 3), NOW)
     assert _names(same_bytes([one, parts], stored.open)) == [["a", "b"]]
     assert _names(same_bytes([one, other], stored.open)) == [["a", "b"]]
 
 
 def test_a_file_that_can_not_be_read_is_no_repeated_one() -> None:
     stored = Stored({"a": b"1", "b": b"1"})
-    files = [*stored.files(), DumpFile("", "gone", 1, _etag(b"1", 1), NOW)]
+    files = [*stored.files(), StoredFile("", "gone", 1, _etag(b"1", 1), NOW)]
     assert _names(same_bytes(files, stored.open)) == [["a", "b"]]
 
 
 @given(st.sets(st.sampled_from("abcdef")))
 def test_of_each_group_something_is_read_and_whatever_is_declared(declared: set[str]) -> None:
     groups = [
-        [DumpFile("", name, 1, "e", NOW) for name in names]
+        [StoredFile("", name, 1, "e", NOW) for name in names]
         for names in ("abc", "de", "f" * 1 + "g")
     ]
     skipped = {each.name for each in left_out(groups, declared)}

@@ -14,8 +14,7 @@ import pytest
 from tidegate.config.settings import Settings
 from tidegate.engine import session
 from tidegate.engine.spark_server import SCRATCH
-from tidegate.engine.start import open_lake
-from tidegate.lake import Lake
+from tidegate.engine.start import lake_on, open_lake
 from tidegate.processes.private_files import own_folder
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def test_the_server_of_the_tests_names_its_scratch_folder_and_reads_what_is_ther
     (tmp_path / "lake").mkdir()
     with session.scratch(spark) as folder:
         assert folder is not None
-        lake = Lake(str(tmp_path / "lake"), scratch=folder, spark=spark)
+        lake = lake_on(str(tmp_path / "lake"), scratch=folder, spark=spark)
         place = lake.own(lake.staging("x", "y"))
         assert place == str(folder / "staging" / "x" / "y")
         kept = lake.select(TWO_ROWS, place, {"n": "bigint"})
@@ -94,7 +93,7 @@ def test_the_server_of_the_tests_names_its_scratch_folder_and_reads_what_is_ther
 
 
 def test_without_one_rows_are_kept_under_staging(tmp_path: Path) -> None:
-    lake = Lake(str(tmp_path / "lake"))
+    lake = lake_on(str(tmp_path / "lake"))
     (tmp_path / "lake" / "staging" / "x").mkdir(parents=True)
     kept = lake.select(TWO_ROWS, lake.own(lake.staging("x")), {"n": "bigint"})
     assert kept.place == lake.staging("x")

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tidegate.common.errors import TidegateError
-from tidegate.config.settings import S3Access, find_project, load_settings, normalize_lake
+from tidegate.config.settings import find_project, load_settings, normalize_lake
 from tidegate.config.stack_state import StackState, write_state
+from tidegate.storage.s3 import S3Access
 
 STACK_S3 = S3Access("http://127.0.0.1:1", "stackkey", "stacksecret")
 

@@ -743,8 +743,8 @@ def test_the_projects_own_sources_are_without_fault() -> None:
     not DATA.is_dir(), reason="the folder of real dumps, ../shared/data, is not here"
 )
 def test_the_real_streams_are_as_their_sources_say() -> None:
-    from tidegate.config.settings import S3Access
     from tidegate.dumps.dumps import Dumps
+    from tidegate.storage.s3 import S3Access
 
     folder = ROOT / "dags" / "sources"
     nasa = Dumps(find_source("nasa", folder), S3Access(), str(DATA / "nasa"))

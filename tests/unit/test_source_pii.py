@@ -15,7 +15,7 @@ from tidegate.config.fingerprint import changes, definition, fingerprint
 from tidegate.config.settings import Settings
 from tidegate.config.source import Source, parse_source
 from tidegate.config.source.sql import reads_raw_line
-from tidegate.pipeline.check import check
+from tidegate.orchestration.check import check
 from tidegate.tables import events, hourly_activity, sessions
 
 LEAST: dict[str, Any] = {

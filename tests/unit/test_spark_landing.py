@@ -12,7 +12,6 @@ import pytest
 
 from project import LINES
 from tidegate.common.errors import TidegateError
-from tidegate.config.settings import S3Access
 from tidegate.config.source import parse_source
 from tidegate.dumps.dumps import Dumps
 from tidegate.engine import spark_landing
@@ -20,6 +19,7 @@ from tidegate.engine.spark_landing import kernel_fingerprint, merged, shares_of
 from tidegate.lake.staging_store import StagingStore
 from tidegate.landing.kernel import Rules
 from tidegate.landing.staging import DumpResult, DumpTask, TaskFile
+from tidegate.storage.s3 import S3Access
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 MIB = 1024 * 1024

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tidegate.common.errors import TidegateError
-from tidegate.config.settings import S3Access, Settings
+from tidegate.config.settings import Settings
 from tidegate.engine.session import session
 from tidegate.engine.spark_server import MEMORY, spark_class_path, start_spark
+from tidegate.storage.s3 import S3Access
 
 
 def test_sparks_own_jars_come_before_those_that_they_mend(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tidegate.cli.stack import describe, up
 from tidegate.common.errors import TidegateError
-from tidegate.config.settings import S3Access, SqlLimits, load_sql_limits
+from tidegate.config.settings import SqlLimits, load_sql_limits
 from tidegate.config.stack_state import StackState, write_state
 from tidegate.processes.child import Child
 from tidegate.processes.private_files import load_sql_secrets, sql_password_file
@@ -28,6 +28,7 @@ from tidegate.stack.sql import (
     sql_conf,
     sql_sources,
 )
+from tidegate.storage.s3 import S3Access
 
 NAMES = ("ROWS", "TIMEOUT", "MEMORY", "RELEASES")
 

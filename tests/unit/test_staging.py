@@ -18,7 +18,6 @@ import pytest
 
 from kernel import HOUR, NOON, source_of
 from tidegate.common.errors import TidegateError
-from tidegate.config.settings import S3Access
 from tidegate.config.source import Source
 from tidegate.dumps.dumps import Dumps
 from tidegate.landing import parquet_files
@@ -26,6 +25,7 @@ from tidegate.landing.kernel import Rules
 from tidegate.landing.limits import MAX_RAW_BYTES
 from tidegate.landing.staging import DumpResult, DumpTask, TaskFile, land_dumps
 from tidegate.pipeline.ingest import producer_numbers as numbers
+from tidegate.storage.s3 import S3Access
 
 AT = "2024-03-01T12:00:01Z"
 

@@ -9,7 +9,7 @@ import typer
 from tidegate.cli.options import JsonOpt
 from tidegate.common.errors import EXIT_FAULT
 from tidegate.config.settings import load_settings
-from tidegate.pipeline.check import check as look
+from tidegate.orchestration.check import check as look
 
 
 def check(as_json: JsonOpt = False) -> None:

@@ -56,7 +56,7 @@ def backtest(
     from tidegate.common.text_output import visible
     from tidegate.config.source import find_source, load_sources
     from tidegate.config.suites import read_suite
-    from tidegate.pipeline.check import suite_faults
+    from tidegate.orchestration.check import suite_faults
     from tidegate.pipeline.context.run_context import working
     from tidegate.pipeline.publish.backtest import backtest as audit_again
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 from tidegate.common.errors import TidegateError
+from tidegate.storage.s3 import S3Access
 
 EngineName = Literal["duckdb", "spark"]
 ENGINES: tuple[EngineName, ...] = ("duckdb", "spark")
@@ -21,23 +22,6 @@ LEAST_KEPT = timedelta(days=2)
 """A release is promised at least so long: queries and steps that have begun are over by then."""
 LEAST_QUIET = timedelta(hours=1)
 LEAST_TIMEOUT = timedelta(seconds=1)
-
-
-@dataclass(frozen=True)
-class S3Access:
-    """How to reach S3. With `endpoint` None it is AWS itself and boto3's own chain of credentials."""
-
-    endpoint: str | None = None
-    access_key: str | None = None
-    secret_key: str | None = None
-    region: str = "us-east-1"
-
-    @property
-    def url(self) -> str | None:
-        """The endpoint with its scheme, which is HTTPS where it names none; None for AWS itself."""
-        if self.endpoint is None or "://" in self.endpoint:
-            return self.endpoint
-        return f"https://{self.endpoint}"
 
 
 @dataclass(frozen=True)
@@ -61,7 +45,7 @@ class Settings:
     lake: str
     dumps: str | None = None
     spark: str | None = None
-    s3: S3Access = S3Access()
+    s3: S3Access = field(default_factory=S3Access)
     keep_releases: timedelta = timedelta(days=30)
     compact_after: timedelta = timedelta(days=3)
     engine: EngineName = "duckdb"

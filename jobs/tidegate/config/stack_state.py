@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tidegate.common.errors import TidegateError
-from tidegate.config.settings import S3Access
+from tidegate.storage.s3 import S3Access
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 
 from tidegate.common.text_output import visible
+from tidegate.config.source.name_patterns import as_expression, matches_any
+from tidegate.storage.files import StoredFile
 
 MOST_NAMED = 100
 """Files that a landing names of those that were not read, or that repeat another one."""
@@ -22,31 +23,6 @@ _SILENT = re.compile(
 )
 """Names of files that writers leave beside data, and that hold none."""
 EXCLUDED = "excluded"
-
-
-@dataclass(frozen=True)
-class DumpFile:
-    """One data file of an hour.
-
-    Attributes:
-        uri: `s3a://…` or an absolute local path, unescaped.
-        name: the path relative to the template's root: the same for dumps on S3 and for a local
-            copy.
-        size: bytes.
-        etag: S3's ETag without quotes; of a local file the MD5 of its content in hex, which is what
-            S3 gives a file that was uploaded in one part: a copy of such a file counts as the same
-            file.
-        modified: when it was last written; aware, UTC.
-        fault: why it can't be read, where that is known without a look into it.
-
-    """
-
-    uri: str
-    name: str
-    size: int
-    etag: str
-    modified: datetime
-    fault: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +59,7 @@ class HourFiles:
         repeats_are_read: whether these are among `read`.
     """
 
-    read: tuple[DumpFile, ...]
+    read: tuple[StoredFile, ...]
     folder: str = ""
     unread: tuple[Unread, ...] = ()
     unread_count: int = 0
@@ -169,7 +145,7 @@ class HourNames:
         """Whether folders below the hour's are read too."""
         return self.relative.endswith("/")
 
-    def sorted_out(self, listed: Iterable[DumpFile]) -> HourFiles:
+    def sorted_out(self, listed: Iterable[StoredFile]) -> HourFiles:
         """Return which of listed files are the hour's dump, and which others are there."""
         read, unread = [], []
         for file in listed:
@@ -187,23 +163,15 @@ class HourNames:
 
     def is_excluded(self, name: str) -> bool:
         """Return whether a file is left out, by its own name or its path below the hour's folder."""
-        return self._excluded is not None and any(
-            self._excluded.fullmatch(text) for text in (_base(name), name.removeprefix(self.folder))
-        )
+        return matches_any(self.exclude, name, self.folder)
 
     @cached_property
     def _shape(self) -> re.Pattern[str]:
         if self.is_deep:
             return re.compile(re.escape(self.folder) + ".*", re.DOTALL)
-        return re.compile(_as_expression(self.relative, "[^/]*"), re.DOTALL)
+        return re.compile(as_expression(self.relative, "[^/]*"), re.DOTALL)
 
-    @cached_property
-    def _excluded(self) -> re.Pattern[str] | None:
-        if not self.exclude:
-            return None
-        return re.compile("|".join(_as_expression(each, ".*") for each in self.exclude), re.DOTALL)
-
-    def _reason(self, file: DumpFile, *, fits: bool) -> str | None:
+    def _reason(self, file: StoredFile, *, fits: bool) -> str | None:
         """Return why a file is not read; None if it is, "" where that is not worth a word."""
         name, last = file.name, _base(file.name)
         if name in (self.apart, self.folder) or _SILENT.fullmatch(last):
@@ -231,11 +199,6 @@ def is_visible(name: str) -> bool:
 def is_hidden(name: str) -> bool:
     """Return whether a file is no data by its own name: a marker, a manifest, or what is hidden."""
     return _base(name).startswith(_HIDDEN)
-
-
-def _as_expression(text: str, star: str) -> str:
-    """Return a text as a regular expression: `star` for each `*`, every other character as it is."""
-    return star.join(map(re.escape, text.split("*")))
 
 
 def _base(name: str) -> str:

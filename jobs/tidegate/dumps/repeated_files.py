@@ -14,10 +14,11 @@ from contextlib import AbstractContextManager
 from typing import BinaryIO, TypeVar
 
 from tidegate.common.unreadable import UnreadableError
-from tidegate.dumps.hour_files import DumpFile, Repeated
+from tidegate.dumps.hour_files import Repeated
+from tidegate.storage.files import StoredFile
 
-Open = Callable[[DumpFile], AbstractContextManager[BinaryIO]]
-Groups = list[list[DumpFile]]
+Open = Callable[[StoredFile], AbstractContextManager[BinaryIO]]
+Groups = list[list[StoredFile]]
 K = TypeVar("K", bound=Hashable)
 
 _READERS = 8
@@ -25,7 +26,7 @@ _CHUNK = 1 << 20
 _HEAD = 65_536
 
 
-def same_bytes(files: Iterable[DumpFile], open_file: Open) -> Groups:
+def same_bytes(files: Iterable[StoredFile], open_file: Open) -> Groups:
     """Return the groups of files with the same bytes, each by name, in the order of their first ones.
 
     Empty files and files that can't be read are in none.
@@ -64,7 +65,7 @@ def left_out(groups: Groups, declared: Collection[str]) -> list[Repeated]:
     return found
 
 
-def alike(files: Iterable[DumpFile]) -> Groups:
+def alike(files: Iterable[StoredFile]) -> Groups:
     """Return the groups of files that may be equal, by what is known without reading them."""
     found: Groups = []
     for group in _grouped((file for file in files if file.size and not file.fault), _size):
@@ -76,7 +77,7 @@ def alike(files: Iterable[DumpFile]) -> Groups:
     return found
 
 
-def _digest(file: DumpFile, open_file: Open, most: int | None) -> bytes | None:
+def _digest(file: StoredFile, open_file: Open, most: int | None) -> bytes | None:
     """Return the SHA-256 of a file, or of its first `most` bytes; None if it can't be read."""
     digest = hashlib.sha256()
     left = file.size if most is None else min(most, file.size)
@@ -91,7 +92,7 @@ def _digest(file: DumpFile, open_file: Open, most: int | None) -> bytes | None:
 
 
 def _split(
-    groups: Groups, digest: Callable[[DumpFile], bytes | None], pool: ThreadPoolExecutor
+    groups: Groups, digest: Callable[[StoredFile], bytes | None], pool: ThreadPoolExecutor
 ) -> Groups:
     listed = [file for group in groups for file in group]
     known = dict(zip(map(_name, listed), pool.map(digest, listed), strict=True))
@@ -105,21 +106,21 @@ def _split(
     ]
 
 
-def _grouped(files: Iterable[DumpFile], key: Callable[[DumpFile], K]) -> Groups:
+def _grouped(files: Iterable[StoredFile], key: Callable[[StoredFile], K]) -> Groups:
     """Return the groups of at least two files with one key."""
-    groups: dict[K, list[DumpFile]] = defaultdict(list)
+    groups: dict[K, list[StoredFile]] = defaultdict(list)
     for file in files:
         groups[key(file)].append(file)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _name(file: DumpFile) -> str:
+def _name(file: StoredFile) -> str:
     return file.name
 
 
-def _size(file: DumpFile) -> int:
+def _size(file: StoredFile) -> int:
     return file.size
 
 
-def _etag(file: DumpFile) -> str:
+def _etag(file: StoredFile) -> str:
     return file.etag

@@ -7,7 +7,7 @@ from functools import lru_cache
 import sqlglot
 from sqlglot import exp
 
-from tidegate.engine.functions import ON_SPARK
+from tidegate.tables.functions import ON_SPARK
 
 
 @lru_cache(maxsize=256)

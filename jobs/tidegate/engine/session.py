@@ -168,7 +168,7 @@ def _private_server(
 ) -> Iterator[str]:
     from tidegate.engine.aot_cache import MAKING
     from tidegate.engine.spark_server import MEMORY, launch_spark, wait_for_spark
-    from tidegate.stack.preload import STEPS, import_ahead
+    from tidegate.processes.preload import STEPS, import_ahead
 
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from tidegate.config.settings import S3Access
 from tidegate.engine.dialect import to_spark
 from tidegate.lake.actions import encode
 from tidegate.lake.model import Compacted
@@ -17,6 +16,7 @@ from tidegate.lake.reader import Place, fill_in
 from tidegate.lake.schema import arrow_schema
 from tidegate.lake.staging_store import StagingStore
 from tidegate.lake.table_refs import At, Parts
+from tidegate.storage.s3 import S3Access
 from tidegate.tables.types import duckdb_type
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class SparkEngine:
     name = "spark"
 
     def __init__(self, spark: SparkSession, root: str, s3: S3Access) -> None:
-        self._spark = spark
+        self.session = spark
         self._root = root
         self._s3 = s3
 
@@ -89,7 +89,7 @@ class SparkEngine:
         from tidegate.engine.spark_landing import land_on_spark
 
         store = StagingStore(self._root, self._s3)
-        return land_on_spark(self._spark, tasks, rules, files, store, folder)
+        return land_on_spark(self.session, tasks, rules, files, store, folder)
 
     def add_columns(self, table: Table, wanted: Mapping[str, str]) -> None:
         """See `Engine.add_columns`."""
@@ -97,7 +97,7 @@ class SparkEngine:
         path = f"delta.`{self._root}/{table.path}`"
         for _ in range(_ATTEMPTS):
             if self._unless_beaten(
-                lambda: self._spark.sql(f"ALTER TABLE {path} ADD COLUMNS ({added})"),
+                lambda: self.session.sql(f"ALTER TABLE {path} ADD COLUMNS ({added})"),
                 _ADDED_MEANWHILE,
             ):
                 return
@@ -111,7 +111,7 @@ class SparkEngine:
 
         def optimize() -> None:
             path = f"delta.`{self._root}/{table.path}`"
-            rows = self._spark.sql(f"OPTIMIZE {path} WHERE {where or 'true'}")
+            rows = self.session.sql(f"OPTIMIZE {path} WHERE {where or 'true'}")
             found.extend(rows.select("metrics.*").collect())
 
         if not self._unless_beaten(optimize, _CONFLICTS):
@@ -153,15 +153,15 @@ class SparkEngine:
                 for name, kind in columns.items()
             )
             text = f"SELECT {casts} FROM ({fill_in(query, views)}) typed"
-            yield self._spark.sql(to_spark(text))
+            yield self.session.sql(to_spark(text))
         finally:
             for view in views.values():
-                self._spark.catalog.dropTempView(view)
+                self.session.catalog.dropTempView(view)
 
     def _frame(self, place: Place) -> DataFrame:
         if isinstance(place, At):
             return self._table(place)
-        reader = self._spark.read
+        reader = self.session.read
         if isinstance(place, Parts):
             if not place.places:
                 return self._no_rows(place.columns)
@@ -176,10 +176,10 @@ class SparkEngine:
         """Return no rows of some columns: name -> type. A schema given as text would ask the server to read it."""
         from pyspark.sql.pandas.types import from_arrow_schema
 
-        return self._spark.createDataFrame([], from_arrow_schema(arrow_schema(columns)))
+        return self.session.createDataFrame([], from_arrow_schema(arrow_schema(columns)))
 
     def _table(self, at: At) -> DataFrame:
-        reader = self._spark.read.format("delta")
+        reader = self.session.read.format("delta")
         if at.version is not None:
             reader = reader.option("versionAsOf", at.version)
         rows = reader.load(f"{self._root}/{at.table.path}")

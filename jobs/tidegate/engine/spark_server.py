@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tidegate.common.errors import TidegateError
-from tidegate.config.settings import S3Access
 from tidegate.engine import dependencies as bring
 from tidegate.engine.aot_cache import find_cache
 from tidegate.privacy.key import VARIABLE as PII_KEY
 from tidegate.processes.child import Child, spawn
 from tidegate.processes.private_files import own_folder, write_private
+from tidegate.storage.s3 import S3Access
 
 START_S = 120.0
 """Seconds a server may take to start (6 on an idle machine with 2 cores)."""

@@ -9,9 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidegate.config.settings import Settings
+from tidegate.lake.staging_store import StagingStore
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from tidegate.lake import Lake
+    from tidegate.lake.engine import Engine
+    from tidegate.storage.s3 import S3Access
+
+_MEMORY_BESIDE_A_JVM = "256MB"
 
 
 @contextmanager
@@ -32,7 +39,6 @@ def open_lake(settings: Settings, tell: Callable[[str], None] | None = None) -> 
     import duckdb
 
     from tidegate.engine.failures import query_failure
-    from tidegate.lake import Lake
     from tidegate.lake.claim import claim
 
     with ExitStack() as held:
@@ -45,7 +51,7 @@ def open_lake(settings: Settings, tell: Callable[[str], None] | None = None) -> 
 
             spark, still_claimed = held.enter_context(session.session(settings, tell))
             scratch = held.enter_context(session.scratch(spark))
-        lake = Lake(settings.lake, settings.s3, scratch, spark, still_claimed)
+        lake = lake_on(settings.lake, settings.s3, scratch, spark, still_claimed)
         held.callback(lake.close)
         try:
             yield lake
@@ -54,6 +60,41 @@ def open_lake(settings: Settings, tell: Callable[[str], None] | None = None) -> 
             if failure is None:
                 raise
             raise failure from error
+
+
+def lake_on(
+    root: str,
+    s3: S3Access | None = None,
+    scratch: Path | None = None,
+    spark: SparkSession | None = None,
+    check_claim: Callable[[], None] | None = None,
+) -> Lake:
+    """Return a lake whose rows DuckDB computes in this process, or a Spark server.
+
+    Args:
+        root: URI or absolute path of the lake.
+        s3: how S3 is reached.
+        scratch: a folder of this process's own for what it computes on the way; see `Lake`.
+        spark: a session of the Spark server; None where DuckDB computes rows.
+        check_claim: see `Lake`.
+    """
+    from tidegate.lake import Lake
+
+    if spark is None:
+        return Lake(root, s3, scratch, _duckdb_engine, check_claim=check_claim)
+
+    def spark_engine(lake: Lake) -> Engine:
+        from tidegate.engine.spark import SparkEngine
+
+        return SparkEngine(spark, lake.root, lake.s3)
+
+    return Lake(root, s3, scratch, spark_engine, _MEMORY_BESIDE_A_JVM, check_claim)
+
+
+def _duckdb_engine(lake: Lake) -> Engine:
+    from tidegate.engine.duckdb import DuckDBEngine
+
+    return DuckDBEngine(lake.reader, lake.tables, StagingStore(lake.root, lake.s3))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from tidegate.common.connection_errors import lost
 from tidegate.common.errors import TidegateError, TryAgainError
 from tidegate.common.sql_quoting import literal
-from tidegate.config.settings import S3Access
+from tidegate.storage.s3 import S3Access
 
 if TYPE_CHECKING:
     import duckdb

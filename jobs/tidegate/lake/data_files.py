@@ -13,7 +13,7 @@ from tidegate.common.errors import TidegateError, TryAgainError
 from tidegate.lake.storage import short_text, storage_options
 
 if TYPE_CHECKING:
-    from tidegate.config.settings import S3Access
+    from tidegate.storage.s3 import S3Access
 
 _KEPT = 8
 """Versions whose files are remembered: several queries ask for each."""

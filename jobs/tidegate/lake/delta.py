@@ -16,7 +16,6 @@ from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Sc
 from deltalake.exceptions import DeltaError
 
 from tidegate.common.errors import TidegateError
-from tidegate.config.settings import S3Access
 from tidegate.lake import compaction
 from tidegate.lake.actions import ActiveFile, Change, Commit, SnapshotFiles
 from tidegate.lake.commits import CommittedTable, pause
@@ -32,6 +31,7 @@ from tidegate.lake.schema import (
 )
 from tidegate.lake.slices import Overlap, Slices
 from tidegate.lake.storage import Storage, storage_error
+from tidegate.storage.s3 import S3Access
 from tidegate.tables.model import Table
 
 _CREATIONS = 20

@@ -12,18 +12,17 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import psutil
 
 from tidegate.common.errors import TidegateError
-from tidegate.config.settings import S3Access
 from tidegate.lake.storage import storage_error
+from tidegate.storage.s3 import Bucket, S3Access
 
 FOLDER = "_writer"
 """The folder of a lake with a file a holder."""
@@ -156,48 +155,40 @@ class S3Holders:
     needs_renewal = True
 
     def __init__(self, bucket: str, prefix: str, s3: S3Access) -> None:
-        from tidegate.dumps.dumps import s3_client
-
-        self._bucket, self._s3 = bucket, s3
+        self._bucket = Bucket(bucket, s3)
         self._folder = f"{prefix}/{FOLDER}/" if prefix else f"{FOLDER}/"
-        self._client = s3_client(s3)
 
     def announce(self, name: str, text: str) -> None:
         """Put the object of a holder there, or replace it."""
-        with self._reported("claim the lake"):
-            self._client.put_object(
-                Bucket=self._bucket, Key=self._folder + name, Body=text.encode()
-            )
+        self._bucket.put(self._folder + name, text.encode())
 
     renew = announce
 
     def withdraw(self, name: str) -> None:
         """Take the object of a holder away."""
-        with self._reported("release the lake"):
-            self._client.delete_object(Bucket=self._bucket, Key=self._folder + name)
+        self._bucket.delete(self._folder + name)
 
     def others(self, name: str) -> Iterator[tuple[str, Holder]]:
         """Yield the URI and the content of each other living holder's object."""
-        with self._reported("claim the lake"):
-            answer = self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._folder)
+        listing = self._bucket.list(self._folder)
         # The store's own clock, on both sides: those of hosts may differ by minutes.
-        now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-        for entry in answer.get("Contents", []):
-            key, is_expired = entry["Key"], now - entry["LastModified"] >= EXPIRES_AFTER
-            if key == self._folder + name:
+        now = listing.listed_at
+        assert now is not None, "every S3 server dates its responses"
+        for item in listing.objects:
+            is_expired = now - item.modified >= EXPIRES_AFTER
+            if item.key == self._folder + name:
                 continue
-            if not key.endswith(_PROBE):
-                text = self._content(key)
+            if not item.key.endswith(_PROBE):
+                text = self._content(item.key)
                 if text is None:  # it ended in between
                     continue
                 holder = _parsed(text)
                 if not (is_gone(holder) if is_of_this_machine(holder) else is_expired):
-                    yield f"s3://{self._bucket}/{key}", holder
+                    yield f"s3://{self._bucket.name}/{item.key}", holder
                     continue
             elif not is_expired:
                 continue
-            with self._reported("claim the lake"):
-                self._client.delete_object(Bucket=self._bucket, Key=key)
+            self._bucket.delete(item.key)
 
     def check_conditional_writes(self, name: str) -> None:
         """Refuse a store that lets two writers create one object.
@@ -205,26 +196,17 @@ class S3Holders:
         Raises:
             TidegateError: the store does so.
         """
-        from botocore.exceptions import ClientError
-
         key = f"{self._folder}{name}{_PROBE}"
-        with self._reported("claim the lake"):
-            try:
-                self._client.put_object(Bucket=self._bucket, Key=key, Body=b"1", IfNoneMatch="*")
-                try:
-                    self._client.put_object(
-                        Bucket=self._bucket, Key=key, Body=b"2", IfNoneMatch="*"
-                    )
-                except ClientError as error:
-                    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-                    if status not in (409, 412):
-                        raise
-                    return
-            finally:
-                self._client.delete_object(Bucket=self._bucket, Key=key)
+        try:
+            self._bucket.create(key, b"1")
+            is_refused = not self._bucket.create(key, b"2")
+        finally:
+            self._bucket.delete(key)
+        if is_refused:
+            return
         raise TidegateError(
             "this S3 server lets two writers create one object",
-            where=f"s3://{self._bucket}/{key}, at {self._s3.endpoint or 'AWS S3'}",
+            where=f"s3://{self._bucket.name}/{key}, at {self._bucket.s3.endpoint or 'AWS S3'}",
             expected="an S3 server that refuses the second PUT with If-None-Match: two processes could lose each "
             "other's commits without it",
             got="two PUTs that both succeeded",
@@ -232,24 +214,12 @@ class S3Holders:
         )
 
     def _content(self, key: str) -> str | None:
-        with self._reported("claim the lake"):
-            try:
-                answer = self._client.get_object(Bucket=self._bucket, Key=key)
-            except self._client.exceptions.NoSuchKey:
-                return None
-            return answer["Body"].read().decode()
-
-    @contextmanager
-    def _reported(self, doing: str) -> Iterator[None]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        from tidegate.dumps.dumps import s3_error
-
         try:
-            yield
-        except (BotoCoreError, ClientError) as error:
-            where = f"s3://{self._bucket}/{self._folder}"
-            raise s3_error(error, self._s3, self._bucket, doing, where) from error
+            stream = self._bucket.get(key)
+        except FileNotFoundError:
+            return None
+        with self._bucket.errors("read", key):
+            return stream.read().decode()
 
 
 def this_process() -> Holder:

@@ -15,29 +15,28 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.common.errors import TidegateError
 from tidegate.common.sql_quoting import quoted
-from tidegate.config.settings import S3Access
 from tidegate.lake.delta import DeltaTables
 from tidegate.lake.model import Compacted
 from tidegate.lake.reader import LakeReader, Place, typed
 from tidegate.lake.schema import arrow_schema, rows_to_arrow
 from tidegate.lake.slices import Slices
-from tidegate.lake.staging_store import StagingStore
 from tidegate.lake.table_refs import At, Parts
 from tidegate.storage.lake_files import open_files
+from tidegate.storage.s3 import S3Access
 from tidegate.tables import OPS, WAREHOUSE, Table
 from tidegate.tables.types import duckdb_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tidegate.engine.model import Engine
     from tidegate.lake.actions import Commit
+    from tidegate.lake.engine import Engine
 
 Row = dict[str, Any]
 
 _AT_ONCE = 4
-_MEMORY = {"duckdb": "1GB", "spark": "256MB"}
-"""Memory of DuckDB's queries by engine; more goes to the disk. Beside a JVM every byte counts."""
+MEMORY = "1GB"
+"""Memory of DuckDB's queries; more goes to the disk."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,8 @@ class Lake:
         s3: how S3 is reached.
         scratch: a folder of this process's own for what it computes on the way. Where a Spark server can't read
             it, None: then that is staged in the lake.
-        spark: a session of the Spark server that computes rows; None where this process does, by DuckDB.
+        start_engine: returns what computes rows; None where the lake is only read, or system tables are written.
+        memory: of DuckDB's queries in this process, as DuckDB takes it; more goes to the disk.
         check_claim: is called before each publication, and raises where this process may not hold the lake any more.
     """
 
@@ -75,7 +75,8 @@ class Lake:
         root: str,
         s3: S3Access | None = None,
         scratch: Path | None = None,
-        spark: Any = None,
+        start_engine: Callable[[Lake], Engine] | None = None,
+        memory: str = MEMORY,
         check_claim: Callable[[], None] | None = None,
     ) -> None:
         self.root = root.rstrip("/")
@@ -83,7 +84,8 @@ class Lake:
         access = s3 or S3Access()
         self.s3 = access
         self.tables = DeltaTables(self.root, access)
-        self.spark = spark
+        self._start_engine = start_engine
+        self._memory = memory
         self._check_claim = check_claim
         self._reader: LakeReader | None = None
         self._engine: Engine | None = None
@@ -94,25 +96,16 @@ class Lake:
     def reader(self) -> LakeReader:
         """Queries of this lake, through DuckDB."""
         if self._reader is None:
-            memory = _MEMORY["duckdb" if self.spark is None else "spark"]
-            self._reader = LakeReader(self.root, self.s3, self.scratch, memory)
+            self._reader = LakeReader(self.root, self.s3, self.scratch, self._memory)
         return self._reader
 
     @property
     def engine(self) -> Engine:
         """What computes rows of this lake."""
         if self._engine is None:
-            self._engine = self._started()
+            assert self._start_engine is not None, "this lake was opened without an engine"
+            self._engine = self._start_engine(self)
         return self._engine
-
-    def _started(self) -> Engine:
-        if self.spark is None:
-            from tidegate.engine.duckdb import DuckDBEngine
-
-            return DuckDBEngine(self.reader, self.tables, StagingStore(self.root, self.s3))
-        from tidegate.engine.spark import SparkEngine
-
-        return SparkEngine(self.spark, self.root, self.s3)
 
     def close(self) -> None:
         """Close the connections that queries went through."""

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from tidegate.common.sql_quoting import literal, quoted
-from tidegate.config.settings import S3Access
-from tidegate.engine.functions import define_functions
 from tidegate.lake.connection import duckdb_uri, open_connection
 from tidegate.lake.data_files import DataFiles
 from tidegate.lake.table_refs import At, Parts
+from tidegate.storage.s3 import S3Access
+from tidegate.tables.functions import define_functions
 from tidegate.tables.types import duckdb_type
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidegate.config.settings import S3Access
+from tidegate.storage.s3 import Bucket, S3Access, is_s3, split_uri
 
 if TYPE_CHECKING:
     from tidegate.landing.staging import Target
@@ -31,7 +31,7 @@ class StagingStore:
         """
         if folder.startswith("/"):
             return Path(folder)
-        if not self._root.startswith("s3a://"):
+        if not is_s3(self._root):
             return Path(self._root) / folder
         return _Prefix(f"{self._root}/{folder}", self._s3)
 
@@ -40,8 +40,8 @@ class _Prefix:
     """A prefix of a bucket."""
 
     def __init__(self, uri: str, s3: S3Access) -> None:
-        self._uri = uri
-        self._s3 = s3
+        bucket, self._prefix = split_uri(uri)
+        self._bucket = Bucket(bucket, s3)
 
     def put(self, path: str, local_file: Path) -> None:
         """Upload a file, in parts where it is large.
@@ -49,13 +49,4 @@ class _Prefix:
         Raises:
             TidegateError: S3 refuses it, or does not answer.
         """
-        from boto3.exceptions import S3UploadFailedError
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        from tidegate.dumps.dumps import s3_client, s3_error
-
-        bucket, _, prefix = self._uri.removeprefix("s3a://").partition("/")
-        try:
-            s3_client(self._s3).upload_file(str(local_file), bucket, f"{prefix}/{path}")
-        except (BotoCoreError, ClientError, S3UploadFailedError) as error:
-            raise s3_error(error, self._s3, bucket, "write", f"{self._uri}/{path}") from error
+        self._bucket.upload(f"{self._prefix}/{path}", local_file)

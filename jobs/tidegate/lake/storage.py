@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from tidegate.common.errors import TidegateError, TryAgainError
-from tidegate.config.settings import S3Access
+from tidegate.storage.s3 import S3Access
 
 REQUEST_TIMEOUT_S = 60
 """Seconds that one request to S3 may take."""

@@ -11,17 +11,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, Protocol
 
-from tidegate.config.settings import S3Access
 from tidegate.lake.storage import storage_error
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+from tidegate.storage.s3 import Bucket, S3Access, split_uri
 
 _IN_MEMORY_BYTES = 4 * 2**20
 """A file for S3 below this size never reaches the disk, and is sent by one request."""
-_NOT_FOUND = ("NoSuchKey", "404", "NotFound")
 
 
 class TableFiles(Protocol):
@@ -57,8 +53,8 @@ class TableFiles(Protocol):
 def table_files(folder: str, s3: S3Access) -> TableFiles:
     """Return the files below a folder: an absolute path, or `s3://bucket/prefix`."""
     if folder.startswith("s3://"):
-        bucket, _, prefix = folder.removeprefix("s3://").partition("/")
-        return _S3Files(bucket, f"{prefix}/" if prefix else "", s3)
+        bucket, prefix = split_uri(folder)
+        return _S3Files(Bucket(bucket, s3), f"{prefix}/" if prefix else "")
     return _LocalFiles(Path(folder))
 
 
@@ -101,20 +97,21 @@ class _LocalFiles:
 
 @dataclass(frozen=True)
 class _S3Files:
-    bucket: str
+    bucket: Bucket
     prefix: str
-    s3: S3Access
 
     def read(self, path: str) -> bytes:
-        with self._reported("read", path):
-            return self._get(path).read()
+        stream = self.bucket.get(self.prefix + path)
+        with self._errors("read", path):
+            return stream.read()
 
     @contextmanager
     def open(self, path: str) -> Iterator[IO[bytes]]:
         # A copy: readers of Parquet jump, and each jump would be a request.
         with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as copy:
-            with self._reported("read", path):
-                shutil.copyfileobj(self._get(path), copy, 2**20)
+            stream = self.bucket.get(self.prefix + path)
+            with self._errors("read", path):
+                shutil.copyfileobj(stream, copy, 2**20)
             copy.seek(0)
             yield copy
 
@@ -123,41 +120,25 @@ class _S3Files:
 
     def store(self, path: str, file: IO[bytes]) -> int:
         key = self.prefix + path
-        with self._reported("write", path), file:
+        with self._errors("write", path), file:
             size = file.seek(0, 2)
             file.seek(0)
             if size < _IN_MEMORY_BYTES:
-                self._client.put_object(Bucket=self.bucket, Key=key, Body=file.read())
+                self.bucket.put(key, file.read())
             else:
-                self._client.upload_fileobj(file, self.bucket, key)
+                self.bucket.upload(key, file)
             return size
 
-    @property
-    def _client(self) -> S3Client:
-        from tidegate.dumps.dumps import s3_client
-
-        return s3_client(self.s3)
-
-    def _get(self, path: str) -> IO[bytes]:
-        answer = self._client.get_object(Bucket=self.bucket, Key=self.prefix + path)
-        return answer["Body"]  # type: ignore[return-value]  # it reads like a file
-
     @contextmanager
-    def _reported(self, doing: str, path: str) -> Iterator[None]:
-        from boto3.exceptions import Boto3Error
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        from tidegate.dumps.dumps import s3_error
-
-        where = f"s3://{self.bucket}/{self.prefix}{path}"
+    def _errors(self, action: str, path: str) -> Iterator[None]:
+        key = self.prefix + path
         try:
-            yield
-        except (BotoCoreError, Boto3Error, ClientError) as error:
-            code = getattr(error, "response", {}).get("Error", {}).get("Code")
-            if code in _NOT_FOUND:
-                raise FileNotFoundError(where) from error
-            raise s3_error(error, self.s3, self.bucket, doing, where) from error
+            with self.bucket.errors(action, key):
+                yield
+        except FileNotFoundError:
+            raise
         except OSError as error:  # of the copy on the local disk
+            where = f"s3://{self.bucket.name}/{key}"
             raise storage_error(
                 error, "a file of a table cannot be read or written", where
             ) from error

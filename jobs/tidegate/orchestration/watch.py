@@ -18,7 +18,8 @@ from tidegate.common.hours import HOUR
 from tidegate.config.settings import load_settings
 
 if TYPE_CHECKING:
-    from tidegate.dumps.dumps import Completeness, Dumps
+    from tidegate.dumps.completeness import Completeness
+    from tidegate.dumps.dumps import Dumps
 
 SHORTEST = timedelta(seconds=2)
 """Between two looks at an hour that has just begun to wait: what it takes to see a dump is time without its rows."""

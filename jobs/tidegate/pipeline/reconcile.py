@@ -16,7 +16,7 @@ from tidegate.common.hours import HOUR, floor_hour, hour_text
 if TYPE_CHECKING:
     from tidegate.config.settings import Settings
     from tidegate.config.source import Source
-    from tidegate.dumps.hour_files import DumpFile
+    from tidegate.storage.files import StoredFile
 
 Kind = Literal["came", "changed", "gone"]
 DAYS = 7
@@ -105,7 +105,7 @@ def differences(
 
 def compare(
     source: str,
-    there: Mapping[datetime, Sequence[DumpFile]],
+    there: Mapping[datetime, Sequence[StoredFile]],
     landed: Mapping[datetime, Sequence[Mapping[str, Any]]],
 ) -> list[Difference]:
     """Return in which hours the files that are there are not those that were landed.
@@ -123,7 +123,7 @@ def compare(
 
 
 def _difference(
-    files: Sequence[DumpFile], landed: Sequence[Mapping[str, Any]] | None
+    files: Sequence[StoredFile], landed: Sequence[Mapping[str, Any]] | None
 ) -> tuple[Kind, str] | None:
     if landed is None:
         return ("came", _names(file.name for file in files)) if files else None

@@ -13,15 +13,16 @@ from typing import Any, BinaryIO
 from tidegate.common.errors import TidegateError
 from tidegate.common.text_output import clipped
 from tidegate.common.unreadable import UnreadableError
-from tidegate.config.settings import S3Access
 from tidegate.config.source import Format, parse_source
-from tidegate.dumps.dumps import Samples, read_manifest
-from tidegate.dumps.hour_files import DumpFile
+from tidegate.dumps.manifest import read_manifest
+from tidegate.dumps.samples import Samples
 from tidegate.landing.formats import reader_of
 from tidegate.landing.plan import Plan
 from tidegate.landing.records import Records
 from tidegate.propose.formats import Head, guess_format
 from tidegate.propose.text import guess_nulls
+from tidegate.storage.files import StoredFile
+from tidegate.storage.s3 import S3Access
 
 MOST_FILES = 10_000
 """Files that are listed of a sample."""
@@ -75,10 +76,10 @@ class Sampled:
     """
 
     form: Format
-    files: list[DumpFile]
-    beside: list[DumpFile]
+    files: list[StoredFile]
+    beside: list[StoredFile]
     exclude: tuple[str, ...]
-    read: list[tuple[Samples, DumpFile]]
+    read: list[tuple[Samples, StoredFile]]
     most: int
     records: list[Record] = field(default_factory=list)
     lines: int = 0
@@ -123,10 +124,10 @@ def read_samples(places: Sequence[str], s3: S3Access, lines: int) -> Sampled:
 
 def _listed(
     places: Sequence[str], s3: S3Access
-) -> tuple[list[tuple[Samples, DumpFile]], list[DumpFile], tuple[str, ...], list[str]]:
+) -> tuple[list[tuple[Samples, StoredFile]], list[StoredFile], tuple[str, ...], list[str]]:
     """Return files of events, what lies beside them, patterns of other files, and what to know of it."""
-    files: dict[str, tuple[Samples, DumpFile]] = {}
-    beside: dict[str, tuple[Samples, DumpFile]] = {}
+    files: dict[str, tuple[Samples, StoredFile]] = {}
+    beside: dict[str, tuple[Samples, StoredFile]] = {}
     notes = []
     for place in places:
         samples = Samples(place, s3, MOST_FILES)
@@ -156,11 +157,11 @@ def _listed(
     return listed, usable, exclude, [*notes, *unusable]
 
 
-def _is_manifest(file: DumpFile) -> bool:
+def _is_manifest(file: StoredFile) -> bool:
     return "manifest" in PurePosixPath(file.name).name.casefold()
 
 
-def _usable(beside: dict[str, tuple[Samples, DumpFile]]) -> tuple[list[DumpFile], list[str]]:
+def _usable(beside: dict[str, tuple[Samples, StoredFile]]) -> tuple[list[StoredFile], list[str]]:
     """Return what lies beside data without manifests that can't be used, and why they can't."""
     wrong: dict[str, str] = {}
     tried: set[str] = set()
@@ -177,7 +178,7 @@ def _usable(beside: dict[str, tuple[Samples, DumpFile]]) -> tuple[list[DumpFile]
     return kept, [f"{name} is no manifest that can be used: {why}" for name, why in wrong.items()]
 
 
-def _spread(files: list[tuple[Samples, DumpFile]]) -> list[tuple[Samples, DumpFile]]:
+def _spread(files: list[tuple[Samples, StoredFile]]) -> list[tuple[Samples, StoredFile]]:
     """Return files from all over the list; the fewer, the larger they are."""
     usual = sorted(file.size for _, file in files)[len(files) // 2]
     most = min(MOST_READ, max(_FEWEST, MOST_BYTES // max(min(usual, _MOST_OF_ONE), 1)))
@@ -188,15 +189,15 @@ def _spread(files: list[tuple[Samples, DumpFile]]) -> list[tuple[Samples, DumpFi
 
 
 def _heads(
-    files: Sequence[tuple[Samples, DumpFile]],
-) -> tuple[list[Head], list[tuple[Samples, DumpFile]], list[str]]:
+    files: Sequence[tuple[Samples, StoredFile]],
+) -> tuple[list[Head], list[tuple[Samples, StoredFile]], list[str]]:
     """Return the beginnings of files, those files, and why the others can't be read.
 
     Raises:
         TidegateError: none of them can be read.
     """
     heads: list[Head] = []
-    readable: list[tuple[Samples, DumpFile]] = []
+    readable: list[tuple[Samples, StoredFile]] = []
     faults: list[str] = []
     for samples, file in files:
         first = samples.read(file, 0, 4) if file.size else b""
@@ -225,7 +226,7 @@ def _heads(
     return heads, readable, faults
 
 
-def _head(samples: Samples, file: DumpFile) -> Head:
+def _head(samples: Samples, file: StoredFile) -> Head:
     pieces: list[bytes] = []
     size = 0
     for piece in samples.stream(file):
@@ -239,7 +240,7 @@ def _head(samples: Samples, file: DumpFile) -> Head:
 # -- records ---------------------------------------------------------------------------------------
 
 
-def opened(samples: Samples, file: DumpFile, form: Format) -> BinaryIO:
+def opened(samples: Samples, file: StoredFile, form: Format) -> BinaryIO:
     """Return a sample as a stream that ends with `EnoughError` where too much is read of it."""
     if form.type == "parquet":
         return io.BufferedReader(_File(samples, file), 1 << 16)
@@ -253,7 +254,7 @@ class EnoughError(Exception):
 class _File(io.RawIOBase):
     """A sample as a file that can be read at any place, as Parquet needs it."""
 
-    def __init__(self, samples: Samples, file: DumpFile) -> None:
+    def __init__(self, samples: Samples, file: StoredFile) -> None:
         self._samples, self._file, self._at = samples, file, 0
 
     def readable(self) -> bool:
@@ -325,7 +326,7 @@ def _read(sampled: Sampled) -> None:
     ]
 
 
-def _records(samples: Samples, file: DumpFile, form: Format) -> Iterator[Records]:
+def _records(samples: Samples, file: StoredFile, form: Format) -> Iterator[Records]:
     """Yield all records of a file, each whole in its `body`."""
     nothing = parse_source(
         {
@@ -340,7 +341,7 @@ def _records(samples: Samples, file: DumpFile, form: Format) -> Iterator[Records
     yield from reader_of(Plan(nothing), None).records(opened(samples, file, form), file.name)
 
 
-def _keep(records: Records, file: DumpFile, sampled: Sampled, most: int) -> None:
+def _keep(records: Records, file: StoredFile, sampled: Sampled, most: int) -> None:
     columns = [records.line, records.body, records.reason, records.detail]
     rows = zip(
         *(

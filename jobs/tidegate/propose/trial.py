@@ -15,11 +15,12 @@ from tidegate.common.hours import hour_text
 from tidegate.common.text_output import clipped
 from tidegate.common.unreadable import UnreadableError
 from tidegate.config.source import Source
-from tidegate.dumps.dumps import Samples
-from tidegate.dumps.hour_files import DumpFile, HourNames
+from tidegate.dumps.hour_files import HourNames
+from tidegate.dumps.samples import Samples
 from tidegate.landing.kernel import InputFile, Rules, parse_file
 from tidegate.landing.staging import landing_connection
 from tidegate.propose.read import EnoughError, Sampled, opened
+from tidegate.storage.files import StoredFile
 
 _MOST_LOST = 0.05
 """Share of records that may be quarantined: every dump has some that are broken."""
@@ -125,7 +126,7 @@ def land_samples(
     return trial
 
 
-def _takes(source: Source, file: DumpFile, hour: datetime) -> bool:
+def _takes(source: Source, file: StoredFile, hour: datetime) -> bool:
     root, uri = (text.replace("s3a://", "s3://", 1) for text in (source.dumps.root, file.uri))
     if not uri.startswith(root):
         return False
@@ -135,7 +136,7 @@ def _takes(source: Source, file: DumpFile, hour: datetime) -> bool:
 
 def _landed(
     samples: Samples,
-    file: DumpFile,
+    file: StoredFile,
     hour: datetime,
     rules: Rules,
     connection: duckdb.DuckDBPyConnection,

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tidegate.common.hours import HOUR
-from tidegate.dumps.dumps import replace_files
 from tidegate.report import pages
 from tidegate.report.data import DAYS, Books, opened
 from tidegate.report.names import CATALOGUE, DERIVED, INDEX, hour_page, quarantine_page
 from tidegate.report.pages import Reach, Written
+from tidegate.storage.store import replace_files
 
 if TYPE_CHECKING:
     from tidegate.config.settings import Settings

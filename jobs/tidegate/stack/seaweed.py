@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.common.errors import TidegateError
-from tidegate.config.settings import S3Access
 from tidegate.processes.child import Child, spawn
 from tidegate.processes.ports import Ports
 from tidegate.processes.private_files import Secrets, load_secrets, write_private
+from tidegate.storage.s3 import Bucket, S3Access
 
 DUMPS_BUCKET = "events"
 LAKE_BUCKET = "tidegate"
+_PROBE = ".tidegate-probe"
 START_S = 60.0
 """Seconds it may take to start (2 on an idle machine)."""
 _INNER = (
@@ -196,35 +197,17 @@ def wait_for_seaweed(child: Child, s3: S3Access, timeout: float = START_S) -> No
     Raises:
         TidegateError: it ended, or took longer than `timeout` seconds.
     """
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    client = boto3.client(
-        "s3",
-        endpoint_url=s3.endpoint,
-        aws_access_key_id=s3.access_key,
-        aws_secret_access_key=s3.secret_key,
-        region_name=s3.region,
-        config=Config(
-            retries={"max_attempts": 1},
-            connect_timeout=2,
-            read_timeout=5,
-            proxies={},
-            s3={"addressing_style": "path"},
-        ),
-    )
-    probe = ".tidegate-probe"
-    last: Exception | None = None
+    buckets = [Bucket(name, s3, is_probe=True) for name in (DUMPS_BUCKET, LAKE_BUCKET)]
+    last: TidegateError | None = None
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         if child.poll() is not None:
             raise child.died()
         try:
-            for bucket in (DUMPS_BUCKET, LAKE_BUCKET):
-                client.put_object(Bucket=bucket, Key=probe, Body=b"probe")
-                client.delete_object(Bucket=bucket, Key=probe)
-        except (BotoCoreError, ClientError) as error:
+            for bucket in buckets:
+                bucket.put(_PROBE, b"probe")
+                bucket.delete(_PROBE)
+        except TidegateError as error:
             last = error
             time.sleep(0.1)
         else:
@@ -233,6 +216,6 @@ def wait_for_seaweed(child: Child, s3: S3Access, timeout: float = START_S) -> No
         "the S3 server takes no object",
         where=f"{s3.endpoint}, log {child.log_file}",
         expected=f"a PUT to succeed within {timeout:.0f} seconds",
-        got=str(last),
+        got=last.got if last is not None else None,
         todo="read the log named above (a full disk is the usual cause)",
     )

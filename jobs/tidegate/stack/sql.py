@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.common.errors import TidegateError
-from tidegate.config.settings import S3Access, SqlLimits
+from tidegate.config.settings import SqlLimits
 from tidegate.engine import dependencies as bring
 from tidegate.engine.spark_server import (
     java_options,
@@ -29,6 +29,7 @@ from tidegate.engine.spark_server import (
 from tidegate.processes.child import Child, spawn
 from tidegate.processes.private_files import ANALYST, SqlSecrets, write_private
 from tidegate.query.views import spark_views
+from tidegate.storage.s3 import S3Access
 from tidegate.tables import OPS
 
 HOST = "127.0.0.1"

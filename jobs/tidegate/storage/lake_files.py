@@ -10,17 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from tidegate.common.errors import TidegateError
-from tidegate.config.settings import S3Access
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-_AT_ONCE = 8
+from tidegate.storage.s3 import THREADS, Bucket, S3Access, split_uri
 
 
 @dataclass(frozen=True)
@@ -28,7 +22,7 @@ class LakeFile:
     """A file of a lake.
 
     Attributes:
-        name: its path below the folder that was asked about.
+        name: its path below the folder that was listed.
         size: bytes.
         modified: when it was written; aware, UTC.
     """
@@ -67,8 +61,8 @@ def open_files(lake: str, s3: S3Access) -> LakeFiles | None:
         s3: how S3 is reached.
     """
     if lake.startswith("s3a://"):
-        bucket, _, prefix = lake.removeprefix("s3a://").partition("/")
-        return _S3Files(bucket, f"{prefix}/" if prefix else "", s3)
+        bucket, prefix = split_uri(lake)
+        return _S3Files(Bucket(bucket, s3), f"{prefix}/" if prefix else "")
     if "://" in lake:
         return None
     return _LocalFiles(Path(lake))
@@ -81,7 +75,7 @@ class _LocalFiles:
     def below(self, folder: str) -> list[LakeFile]:
         base = self._root / folder
         found = []
-        with self._told("list", base):
+        with self._errors("list", base):
             for path in base.rglob("*"):
                 # The checksums that Hadoop puts beside its files go with them.
                 if not path.name.endswith(".crc") or not path.name.startswith("."):
@@ -101,7 +95,7 @@ class _LocalFiles:
 
     def remove(self, folder: str, names: Iterable[str], *, tidy: bool = False) -> None:
         base = self._root / folder
-        with self._told("remove", base):
+        with self._errors("remove", base):
             for name in sorted(names):
                 path = base / name
                 path.unlink(missing_ok=True)
@@ -110,7 +104,7 @@ class _LocalFiles:
                     _remove_empty(path.parent, base)
 
     @contextmanager
-    def _told(self, doing: str, where: Path) -> Iterator[None]:
+    def _errors(self, doing: str, where: Path) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -119,7 +113,7 @@ class _LocalFiles:
                 where=str(error.filename or where),
                 expected="a folder of the lake that this user may read and write",
                 got=error.strerror or str(error),
-                todo="mend its rights, then run it again; what was done stays done",
+                todo="correct its rights, then run it again; what was done stays done",
             ) from error
 
 
@@ -131,50 +125,20 @@ def _remove_empty(folder: Path, base: Path) -> None:
 
 
 class _S3Files:
-    def __init__(self, bucket: str, prefix: str, s3: S3Access) -> None:
+    def __init__(self, bucket: Bucket, prefix: str) -> None:
         self._bucket = bucket
         self._prefix = prefix
-        self._s3 = s3
-
-    @cached_property
-    def _client(self) -> S3Client:
-        from tidegate.dumps.dumps import s3_client
-
-        return s3_client(self._s3)
 
     def below(self, folder: str) -> list[LakeFile]:
         base = f"{self._prefix}{folder}/"
-        found = []
-        with self._told("list", base):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=base
-            )
-            for page in pages:
-                for item in page.get("Contents", []):
-                    modified = item["LastModified"].astimezone(UTC)
-                    name = item["Key"].removeprefix(base)
-                    if name:
-                        found.append(LakeFile(name, item["Size"], modified))
-        return sorted(found, key=lambda each: each.name)
+        return [
+            LakeFile(item.key.removeprefix(base), item.size, item.modified)
+            for item in self._bucket.list(base).objects
+            if item.key != base
+        ]
 
     def remove(self, folder: str, names: Iterable[str], *, tidy: bool = False) -> None:  # noqa: ARG002
         base = f"{self._prefix}{folder}/"  # which has no folders that could be empty
-
-        def remove(name: str) -> None:
-            self._client.delete_object(Bucket=self._bucket, Key=base + name)
-
         # One by one: not every server that speaks S3 takes a list of them.
-        with self._told("remove", base), ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-            list(pool.map(remove, sorted(names)))
-
-    @contextmanager
-    def _told(self, doing: str, base: str) -> Iterator[None]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        from tidegate.dumps.dumps import s3_error
-
-        try:
-            yield
-        except (BotoCoreError, ClientError) as error:
-            where = f"s3://{self._bucket}/{base}"
-            raise s3_error(error, self._s3, self._bucket, doing, where) from error
+        with ThreadPoolExecutor(max_workers=THREADS) as pool:
+            list(pool.map(lambda name: self._bucket.delete(base + name), sorted(names)))

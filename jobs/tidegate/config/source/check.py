@@ -16,12 +16,12 @@ from tidegate.config.source.model import (
     PiiAction,
     Source,
 )
+from tidegate.config.source.name_patterns import matches_any
 from tidegate.config.source.overlap import may_share_files
 from tidegate.config.source.path_template import Template
 from tidegate.config.source.paths import join_path, split_path
 from tidegate.config.source.refs import Column, FieldRef, TimeRef
 from tidegate.config.source.sql import RAW_LINE, bind_faults, reads_raw_line
-from tidegate.dumps.hour_files import HourNames
 
 _COLUMN = re.compile(r"[a-z][a-z0-9_]{0,126}")
 
@@ -285,5 +285,5 @@ def _is_left_out(inner: Source, outer: Source) -> bool:
     """Return whether what one source takes lies below another's folder, and is excluded there."""
     hour = outer.since
     taken = inner.dumps.pattern(hour) + ("*" if inner.dumps.is_deep else "")
-    names = HourNames(outer.dumps.pattern(hour), exclude=outer.exclude)
-    return taken.startswith(names.folder) and names.is_excluded(taken)
+    folder = outer.dumps.pattern(hour).rpartition("/")[0] + "/"
+    return taken.startswith(folder) and matches_any(outer.exclude, taken, folder)

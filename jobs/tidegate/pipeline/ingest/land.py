@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal
 from tidegate.common.errors import TidegateError
 from tidegate.common.hours import hour_text, hours_text
 from tidegate.common.text_output import visible
-from tidegate.dumps.dumps import Dumps, Manifest, ManifestError, fingerprint
-from tidegate.dumps.hour_files import DumpFile, HourFiles
+from tidegate.dumps.dumps import Dumps, fingerprint
+from tidegate.dumps.hour_files import HourFiles
+from tidegate.dumps.manifest import Manifest, ManifestError
 from tidegate.lake import Row, Slices, literal, parse_time, slices_where
 from tidegate.lake.table_refs import Parts
 from tidegate.landing.columns import event_columns, staged_columns
@@ -23,6 +24,7 @@ from tidegate.landing.staging import DumpResult, DumpTask, TaskFile
 from tidegate.pipeline.context.effective_config import in_force, may_be_taken_up, refuse_outdated
 from tidegate.pipeline.context.erasures import erased_from, outdated
 from tidegate.pipeline.ingest import producer_numbers as numbers
+from tidegate.storage.files import StoredFile
 from tidegate.tables import events
 from tidegate.tables.system_tables import LANDINGS, NUMBERS, QUARANTINE
 
@@ -117,7 +119,7 @@ class Dump:
     """
 
     hour: datetime
-    files: tuple[DumpFile, ...]
+    files: tuple[StoredFile, ...]
     fingerprint: str
     manifest: Manifest | None = None
     there: HourFiles | None = None

@@ -6,7 +6,6 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from tidegate.common.sql_quoting import quoted
-from tidegate.dumps.hour_files import DumpFile
 from tidegate.lake import Row, literal, parse_time
 from tidegate.lake.ledger import published_landings
 from tidegate.lake.table_refs import Parts
@@ -17,6 +16,7 @@ from tidegate.landing.staging import DumpResult
 from tidegate.pipeline.context.erasures import erased_from
 from tidegate.pipeline.ingest.land import Dump, Landed, account, candidate_folder
 from tidegate.privacy.erased import ID_COLUMNS, REASON, Erased
+from tidegate.storage.files import StoredFile
 from tidegate.tables import events
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _land_thinned(work: Work, source: Source, landing: Row, erased: Erased) -> L
     dump_name, _, old = landing["landing_id"].partition(".")
     hour = parse_time(landing["dump_hour"])
     files = tuple(
-        DumpFile(each["uri"], each["name"], each["size"], each["etag"], hour)
+        StoredFile(each["uri"], each["name"], each["size"], each["etag"], hour)
         for each in landing["files"]
     )
     token = new_id()

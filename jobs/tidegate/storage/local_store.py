@@ -19,10 +19,8 @@ from typing import BinaryIO
 
 from tidegate.common.errors import TidegateError
 from tidegate.common.unreadable import UnreadableError
-from tidegate.dumps.hour_files import DumpFile
+from tidegate.storage.files import CHUNK, LAND_AGAIN, StoredFile, replaced
 
-_CHUNK = 65_536
-LAND_AGAIN = "land the hour again: it takes the files that are there then"
 _KINDS = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -33,12 +31,12 @@ _KINDS = (
 
 
 class LocalStore:
-    """A local folder of dumps. Names are relative to it; see `dumps.Store`."""
+    """A local folder of dumps. Names are relative to it; see `store.Store`."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def listing(self, prefix: str, *, deep: bool = False) -> list[DumpFile]:
+    def listing(self, prefix: str, *, deep: bool = False) -> list[StoredFile]:
         """Return what lies right in the prefix's folder and begins with it; with `deep`, below it too.
 
         Raises:
@@ -50,10 +48,10 @@ class LocalStore:
                 "no such folder of dumps",
                 where=str(self._root),
                 expected="a folder that holds the dumps",
-                todo="mend 'dumps' in the source file, or give the folder by --dumps",
+                todo="correct 'dumps' in the source file, or give the folder by --dumps",
             )
         folder, slash, begin = prefix.rpartition("/")
-        found: list[DumpFile] = []
+        found: list[StoredFile] = []
         waiting = [folder + slash]
         while waiting:
             inner = waiting.pop()
@@ -67,9 +65,9 @@ class LocalStore:
                     found.append(file)
         return found
 
-    def walk(self, prefix: str, most: int) -> list[DumpFile]:
+    def walk(self, prefix: str, most: int) -> list[StoredFile]:
         """Return files whose names begin with the prefix, however deep, the first `most`; no ETags."""
-        found: list[DumpFile] = []
+        found: list[StoredFile] = []
         try:
             if prefix:
                 return [self._file(self._root / prefix, prefix)]
@@ -87,11 +85,11 @@ class LocalStore:
                 where=str(self._root / prefix),
                 expected="a folder or file that this user may read",
                 got=error.strerror or str(error),
-                todo="mend its rights, or name another place",
+                todo="correct its rights, or name another place",
             ) from error
         return found[:most]
 
-    def with_etags(self, files: list[DumpFile]) -> list[DumpFile]:
+    def with_etags(self, files: list[StoredFile]) -> list[StoredFile]:
         """Return the files with their ETags; one that can't be read with its fault."""
         return [file if file.fault is not None else self._with_etag(file) for file in files]
 
@@ -119,13 +117,13 @@ class LocalStore:
         """
         try:
             with _regular_file(self._root / name) as data:
-                while chunk := data.read(_CHUNK):
+                while chunk := data.read(CHUNK):
                     yield chunk
         except OSError as error:
             raise unreadable(error) from error
 
     @contextmanager
-    def open(self, file: DumpFile) -> Iterator[BinaryIO]:
+    def open(self, file: StoredFile) -> Iterator[BinaryIO]:
         """Return a file as a stream within a block.
 
         Raises:
@@ -145,7 +143,7 @@ class LocalStore:
             if (now.st_size, _modified(now)) != (file.size, file.modified):
                 raise replaced()
 
-    def _entries(self, folder: str, begin: str) -> Iterator[DumpFile]:
+    def _entries(self, folder: str, begin: str) -> Iterator[StoredFile]:
         """Yield what lies right in a folder, folders with a `/` at the end of their name."""
         try:
             with os.scandir(self._root / folder) as entries:
@@ -162,7 +160,7 @@ class LocalStore:
                 todo="have its rights changed, then land the hour again",
             ) from error
 
-    def _entry(self, entry: os.DirEntry[str], folder: str) -> Iterator[DumpFile]:
+    def _entry(self, entry: os.DirEntry[str], folder: str) -> Iterator[StoredFile]:
         name = folder + shown(entry.name)
         uri = shown(entry.path)
         fault = None if name == folder + entry.name else _NOT_UTF8
@@ -171,7 +169,7 @@ class LocalStore:
         except FileNotFoundError:
             return  # gone since
         except OSError as error:
-            yield DumpFile(uri, name, 0, "", _EPOCH, _reason(error))
+            yield StoredFile(uri, name, 0, "", _EPOCH, _reason(error))
             return
         about = itself
         if entry.is_symlink():
@@ -185,13 +183,13 @@ class LocalStore:
                 fault = "a link to a folder: such links are not followed"
         elif not stat.S_ISREG(about.st_mode) and fault is None:
             fault = f"expected a file, got {_kind(about)}"
-        yield DumpFile(uri, name, about.st_size, "", _modified(about), fault)
+        yield StoredFile(uri, name, about.st_size, "", _modified(about), fault)
 
-    def _file(self, path: Path, name: str) -> DumpFile:
+    def _file(self, path: Path, name: str) -> StoredFile:
         about = path.stat()
-        return DumpFile(str(path), name, about.st_size, "", _modified(about))
+        return StoredFile(str(path), name, about.st_size, "", _modified(about))
 
-    def _with_etag(self, file: DumpFile) -> DumpFile:
+    def _with_etag(self, file: StoredFile) -> StoredFile:
         try:
             with _regular_file(self._root / file.name) as data:
                 digest = hashlib.file_digest(data, lambda: hashlib.md5(usedforsecurity=False))
@@ -215,16 +213,6 @@ def unreadable(error: OSError) -> UnreadableError:
         "the file can't be read",
         expected="a file that is there and that this user may read",
         got=error.strerror or str(error),
-        todo=LAND_AGAIN,
-    )
-
-
-def replaced() -> UnreadableError:
-    """Return the error of a file that is another one than was listed."""
-    return UnreadableError(
-        "the file was replaced while it was read",
-        expected="the file that was listed",
-        got="another one",
         todo=LAND_AGAIN,
     )
 
