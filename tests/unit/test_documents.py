@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from typer.main import get_command
 
 from documents import (
     DOCUMENTS,
     METRICS,
+    OPERATIONS,
     ORCHESTRATION,
     README,
     SOURCES,
@@ -20,13 +24,17 @@ from documents import (
     anchors,
     blocks,
     links,
+    prose,
     section,
     target,
 )
 from kernel import rows_of, source_of
 from project import REPO
+from tidegate.cli.app import app
 from tidegate.config.suites import FACTS
 
+INTERNAL = {"TIDEGATE_MARK", "TIDEGATE_STACK", "TIDEGATE_PRELOAD"}
+"""Variables that processes of one stack pass to each other; nobody sets them."""
 EXECUTED = {README, TOUR}
 """Documents whose shell blocks are run: by `test_tours.py`, and the set-up by `test_demo.py` and CI."""
 
@@ -71,6 +79,47 @@ def test_every_document_can_be_reached_from_the_readme() -> None:
             if file.suffix == ".md" and file.is_relative_to(REPO):
                 waiting.append(file.relative_to(REPO).as_posix())
     assert sorted(set(DOCUMENTS) - reached) == []
+
+
+def unknown_in(words: list[str]) -> str | None:
+    """Return the first command or option of a command line that `tidegate` does not have."""
+    command: Any = get_command(app)
+    for before, word in pairwise(["", *words]):
+        if word.startswith("--"):
+            known = {
+                option
+                for parameter in command.params
+                for option in (*parameter.opts, *parameter.secondary_opts)
+            }
+            if word.partition("=")[0] not in known | {"--help"}:
+                return word
+        elif hasattr(command, "commands") and not word.isupper() and not before.startswith("--"):
+            if word not in command.commands:
+                return word
+            command = command.commands[word]
+    return None
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_commands_in_the_text_have_the_names_and_options_that_are_written(document: str) -> None:
+    shown = re.findall(r"`tidegate ([^`]+)`", prose(DOCUMENTS[document]))
+    shown += re.findall(r"^ *tidegate (.*)$", DOCUMENTS[document], re.MULTILINE)
+    wrong = {
+        text: word
+        for text in shown
+        if (word := unknown_in(re.sub(r'"[^"]*"|[\[\]]', " ", text).split()))
+    }
+    assert wrong == {}
+
+
+def test_every_setting_is_in_the_table_of_settings_and_no_other() -> None:
+    table = set(re.findall(r"TIDEGATE_[A-Z0-9_]+", section(OPERATIONS, "Settings")))
+    files = [*(REPO / "jobs" / "tidegate").rglob("*.py"), *(REPO / "infra").rglob("*.scala")]
+    texts = [file.read_text(encoding="utf-8") for file in files]
+    used = {name for text in texts for name in re.findall(r"\bTIDEGATE_[A-Z0-9_]*[A-Z]\b", text)}
+    ports = {name for name in table if name.endswith("_PORT")}
+    assert table - ports == used - INTERNAL
+    assert len(ports) == 4
 
 
 def source_blocks() -> list[str]:
