@@ -19,6 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 _START_S = 60.0
 _WAIT_S = 60.0
+_TALLEST = 4_000  # pixels: a browser draws no picture of any size
 
 
 def find_chromium() -> str | None:
@@ -99,8 +100,12 @@ class Browser:
         return found["result"]["value"]
 
     def screenshot(self, file: Path) -> None:
-        """Write the whole page as a picture."""
-        taken = self.send("Page.captureScreenshot", captureBeyondViewport=True)
+        """Write the page as a picture, but for what lies below `_TALLEST`."""
+        size = self.send("Page.getLayoutMetrics")["cssContentSize"]
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], _TALLEST)}
+        taken = self.send(
+            "Page.captureScreenshot", captureBeyondViewport=True, clip={**clip, "scale": 1}
+        )
         file.write_bytes(base64.b64decode(taken["data"]))
 
     def _next(self) -> dict[str, Any]:

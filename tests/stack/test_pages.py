@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,42 +13,30 @@ import pytest
 import uvicorn
 from chromium import NAMES, Browser, chromium, find_chromium
 from fastapi import FastAPI
+from page_checks import FAINT, NARROW, OUTSIDE
+from page_lakes import LAKES, LAST, pages_of
 
-from handmade_books import HOUR, Books
 from tidegate.config.settings import Settings
 from tidegate.report import web
 from tidegate.report.files import write
-from tidegate.report.names import PREFIX, hour_page
+from tidegate.report.names import PREFIX
 
 COMMAND = find_chromium()
 pytestmark = pytest.mark.skipif(
     COMMAND is None, reason=f"no browser: none of {', '.join(NAMES)}, no TIDEGATE_CHROMIUM"
 )
+WIDTHS = (1920, 1366, 390)
+SCHEMES = ("light", "dark")
 
-LAST = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - 5 * HOUR
-LONG = "expect_column_values_to_be_between(" + "a_very_long_name_of_a_column_" * 6 + ")"
-WIDTHS = (1280, 390, 360)
+
+@pytest.fixture(scope="module", params=LAKES)
+def lake(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Make a lake of five weeks with a held hour, long names and long lines."""
-    books = Books(tmp_path_factory.mktemp("pages"))
-    for n in range(35 * 24, -1, -1):
-        hour = LAST - n * HOUR
-        status = "failed" if n == 0 else "met"
-        landing = books.land("shop", hour, quarantined_by_reason={"not_json": 1, "too_late": 2})
-        results = [
-            {"expectation": LONG, "severity": "critical", "status": status, "metric": n % 24},
-            {"expectation": "expect_b", "metric": 0.01 * (n % 7), "expected": "x" * 300},
-        ]
-        books.audit("shop", hour, results)
-        if n:
-            books.publish("shop", hour, landing)
-    books.bad_lines("shop", LAST, [{"reason": "not_json", "raw": "x" * 5_000, "detail": "y" * 400}])
-    more = {"table_name": "sessions", "slices": [LAST, LAST]}
-    books.audit("shop", LAST, [{"status": "failed", "severity": "critical"}], **more)
-    return books.write()
+def settings(lake: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return LAKES[lake](tmp_path_factory.mktemp("pages"))
 
 
 @pytest.fixture(scope="module")
@@ -85,90 +73,42 @@ def served(settings: Settings) -> Iterator[str]:
         thread.join()
 
 
-PAGES = {
-    "hours": "index.html",
-    "hour": hour_page("shop", LAST),
-    "quarantine": "quarantine/shop.html",
-    "derived": "derived.html",
-}
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_and_breaks_no_rule(
-    served: str, browser: Browser, tmp_path: Path, name: str
+def test_pages_fit_and_can_be_read_and_break_no_rule(
+    lake: str, served: str, browser: Browser, tmp_path: Path
 ) -> None:
-    for width in WIDTHS:
-        for scheme in ("light", "dark"):
-            browser.complaints.clear()
-            browser.show(f"{served}/{PAGES[name]}", width, scheme)
-            browser.screenshot(tmp_path / f"{name}-{width}-{scheme}.png")
-            assert browser.value("document.querySelectorAll('h1').length") == 1
-            assert browser.value("innerWidth") == width
-            assert browser.value("document.documentElement.scrollWidth") <= width
-            # The style is in force: else the policy has refused it.
-            assert browser.value("getComputedStyle(document.body).maxWidth") == "1072px"
-            assert browser.complaints == []
-
-
-def test_a_plot_lies_inside_its_page(served: str, browser: Browser) -> None:
-    for width in WIDTHS:
-        browser.show(f"{served}/{PAGES['hour']}", width, "light")
-        ends = browser.value(
-            "[...document.querySelectorAll('svg.plot')].map(e => e.getBoundingClientRect().right)"
-        )
-        assert len(ends) == 2
-        assert all(0 < end <= width for end in ends)
-
-
-def test_text_stands_out_from_its_ground(served: str, browser: Browser) -> None:
-    """Each text has the contrast that WCAG 2 asks of small text (AA)."""
-    for scheme in ("light", "dark"):
-        for page in ("hours", "hour"):
-            browser.show(f"{served}/{PAGES[page]}", 1280, scheme)
-            faint = browser.value(_FAINT)
-            assert faint == [], scheme
+    for name, page in pages_of(lake).items():
+        for width in WIDTHS:
+            for scheme in SCHEMES:
+                browser.complaints.clear()
+                browser.show(f"{served}/{page}", width, scheme)
+                browser.screenshot(tmp_path / f"{name}-{width}-{scheme}.png")
+                where = (name, width, scheme)
+                assert browser.value("document.querySelectorAll('h1').length") == 1, where
+                assert browser.value("innerWidth") == width, where
+                assert browser.value(NARROW) == [], where
+                assert browser.value(OUTSIDE) == [], where
+                assert browser.value(FAINT) == [], where
+                # The style is in force: else the policy has refused it.
+                assert browser.value("getComputedStyle(document.body).maxWidth") == "1216px"
+                assert browser.complaints == [], where
 
 
 def test_pages_as_files_open_without_a_server(
-    settings: Settings, browser: Browser, tmp_path: Path
+    lake: str, settings: Settings, browser: Browser, tmp_path: Path
 ) -> None:
-    write(settings, str(tmp_path), LAST + timedelta(hours=2))
-    for name, page in PAGES.items():
+    write(settings, str(tmp_path), LAST + timedelta(hours=2) if lake != "demo" else None)
+    for name, page in pages_of(lake).items():
         browser.complaints.clear()
         browser.show((tmp_path / page).as_uri(), 390, "light")
-        assert browser.value("getComputedStyle(document.body).maxWidth") == "1072px", name
-        assert browser.value("document.documentElement.scrollWidth") <= 390
-        assert browser.complaints == []
+        assert browser.value("getComputedStyle(document.body).maxWidth") == "1216px", name
+        assert browser.value(OUTSIDE) == [], name
+        assert browser.complaints == [], name
 
 
-_FAINT = """
-(() => {
-  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
-  const rgb = colour => {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = colour;
-    canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const light = ([r, g, b]) => {
-    const part = v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
-    return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
-  };
-  const ground = e => {
-    for (; e; e = e.parentElement) {
-      const found = rgb(getComputedStyle(e).backgroundColor);
-      if (found[3] === 255) return found;
-    }
-    return [255, 255, 255, 255];
-  };
-  const faint = [];
-  for (const e of document.querySelectorAll("body *")) {
-    const own = [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
-    if (!own || e.closest("svg")) continue;
-    const [a, b] = [light(rgb(getComputedStyle(e).color)), light(ground(e))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) faint.push(`${e.className || e.tagName}: ${ratio.toFixed(2)}`);
-  }
-  return [...new Set(faint)];
-})()
-"""
+def test_the_check_of_narrow_cells_sees_one(browser: Browser) -> None:
+    """A column squeezed to a letter is what the check is for: it must not pass by being blind."""
+    cell = "<td style='width:1px;overflow-wrap:anywhere'>Samples of lines</td>"
+    browser.show(f"data:text/html,<table style='width:1px'><tr>{cell}</table>", 1366, "light")
+    assert len(browser.value(NARROW)) == 1
+    browser.show("data:text/html,<p style='width:3000px'>x</p>", 1366, "light")
+    assert browser.value(OUTSIDE)

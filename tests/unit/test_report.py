@@ -41,7 +41,7 @@ ATTACKS = (
 HOSTILE = "".join(ATTACKS)
 ELEMENTS = re.findall(
     r"\w+",
-    "html head meta title style body header nav main footer section h1 h2 p a b br span code pre div "
+    "html head meta title style body header nav main footer section h1 h2 h3 p a b br span code pre div "
     "ul li dl dt dd table caption thead tbody tr th td details summary svg desc path circle text",
 )
 
@@ -468,8 +468,9 @@ def test_bad_lines_are_counted_by_reason_and_hour_from_the_newest_landings(books
     assert quarantine.counts == {LAST: {"not_json": 4, "too_late": 1}, FIRST: {"too_late": 2}}
     assert quarantine.reasons == ("not_json", "too_late")
     page = Page(pages.quarantine(quarantine, written(settings), Reach("../")))
-    assert "All 4 3" in page.words
-    assert "not_json: expected } {" in page.words
+    assert "not_json 4 1 2026-03-03T23 too_late 3 2 2026-03-03T23" in page.words
+    assert "2026-03-03T23 5 4 not_json, 1 too_late" in page.words
+    assert "not_json f:1 2026-03-03T23 expected } {" in page.words
     assert "../hours/shop/2026-03-03T23.html" in page.links()
 
 

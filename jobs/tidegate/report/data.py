@@ -262,6 +262,10 @@ class Quarantine:
         """Return how many lines a reason has."""
         return sum(found.get(reason, 0) for found in self.counts.values())
 
+    def hours(self, reason: str) -> list[datetime]:
+        """Return the hours that have lines of a reason, newest first."""
+        return [hour for hour, found in self.counts.items() if reason in found]
+
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Books]:
