@@ -43,6 +43,7 @@ _STEPS = (
     ("ruff check", ("ruff", "check", ".")),
     ("ruff format", ("ruff", "format", "--check", ".")),
     ("mypy", ("mypy",)),
+    ("import-linter", ("lint-imports",)),
     # Two at a time, a file each: a Spark server takes about one core, and 2 GiB.
     # In the order of folders: those of the whole stack come before unit tests, so that no worker is left
     # alone with one of them at the end.

@@ -1,5 +1,5 @@
 """`python -m tidegate` is `tidegate`."""
 
-from tidegate.cli import main
+from tidegate.cli.app import main
 
 main()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from tidegate.cli import main
+from tidegate.cli.app import main
 from writes import intercept
 
 if __name__ == "__main__":

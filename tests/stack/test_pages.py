@@ -17,7 +17,7 @@ from page_checks import FAINT, NARROW, OUTSIDE
 from page_lakes import LAKES, LAST, pages_of
 
 from tidegate.config.settings import Settings
-from tidegate.report import web
+from tidegate.orchestration import web
 from tidegate.report.files import write
 from tidegate.report.names import PREFIX
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from project import HOUR, REPO
-from tidegate.cli.bench import _number
 from tidegate.common.errors import TidegateError
 from tidegate.common.hours import parse_hour
 from tidegate.config.settings import Settings
@@ -22,6 +21,7 @@ from tidegate.config.source import load_source, parse_source
 from tidegate.orchestration.check import check
 from tidegate_bench.airflow_lab import copy_project
 from tidegate_bench.backfill import Measured, outcome_of
+from tidegate_bench.cli import _number
 from tidegate_bench.day import Workload, real_dumps, write_day
 from tidegate_bench.lab import Measured as Run
 from tidegate_bench.lab import costs
@@ -196,7 +196,7 @@ def test_what_the_scripts_cannot_do_is_named() -> None:
 def test_two_scripts_of_one_name_are_a_usage_error(tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
-    from tidegate.cli.bench import bench
+    from tidegate_bench.cli import bench
 
     files = [tmp_path / folder / "mine.py" for folder in ("a", "b")]
     for file in files:
@@ -345,7 +345,7 @@ def test_marks_of_a_backfill_compare_each_engine_with_its_script_and_name_script
 def test_engines_and_places_of_a_backfill_are_checked() -> None:
     from typer.testing import CliRunner
 
-    from tidegate.cli.bench import bench
+    from tidegate_bench.cli import bench
 
     done = CliRunner().invoke(bench, ["backfill", "--on", "folder,tape"])
     assert done.exit_code == 2

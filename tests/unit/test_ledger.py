@@ -205,7 +205,7 @@ def test_the_newest_publication_of_a_slice_is_what_stands() -> None:
 
 _KILLED = """
 import os, signal, sys
-from tidegate.cli import main
+from tidegate.cli.app import main
 from tidegate.lake.ledger import Ledger
 
 def killed(ledger, table, book, records):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.metadata import entry_points
 
 import typer
 
@@ -11,10 +12,8 @@ from tidegate import __version__
 from tidegate.cli import (
     approve,
     backfill,
-    bench,
     books,
     check,
-    demo,
     drift,
     erase,
     gate,
@@ -44,7 +43,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command("demo")(demo.demo)
 app.command("up")(stack.up)
 app.command("down")(stack.down)
 app.command("status")(status.status)
@@ -71,7 +69,8 @@ app.command("metrics")(metrics.metrics)
 app.command("trace")(trace.trace)
 app.add_typer(gate.gate, name="gate")
 app.add_typer(quarantine.quarantine, name="quarantine")
-app.add_typer(bench.bench, name="bench")
+for extension in sorted(entry_points(group="tidegate.commands"), key=lambda entry: entry.name):
+    extension.load()(app)
 
 
 def _version(asked: bool) -> None:

@@ -105,17 +105,15 @@ class _Blocks:
         self.count = 0
 
     def __iter__(self) -> Iterator[list[Any]]:
-        import duckdb
+        from tidegate.query.connect import query_errors
 
-        from tidegate.common.errors import TidegateError
-        from tidegate.common.text_output import visible
-
-        try:
-            while block := self._result.fetchmany(_BLOCK):
-                self.count += len(block)
-                yield block
-        except duckdb.Error as error:
-            raise TidegateError("the query failed", got=visible(str(error))) from error
+        while True:
+            with query_errors("the query failed"):
+                block = self._result.fetchmany(_BLOCK)
+            if not block:
+                return
+            self.count += len(block)
+            yield block
 
 
 def _leave_pipe() -> None:

@@ -7,7 +7,7 @@ from functools import lru_cache
 import sqlglot
 from sqlglot import exp
 
-from tidegate.tables.functions import ON_SPARK
+from tidegate.lake.functions import ON_SPARK
 
 
 @lru_cache(maxsize=256)

@@ -59,3 +59,17 @@ def s3_lost(got: str, settings: Settings) -> TryAgainError:
 def short(error: Exception) -> str:
     """Return the first line of what an error says, cut where it is long."""
     return str(error).partition("\n")[0][:300]
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether a query needed more memory, or more room on the disk, than there is."""
+    import duckdb
+
+    return isinstance(error, duckdb.OutOfMemoryException)
+
+
+def is_interrupted(error: Exception) -> bool:
+    """Return whether a query was stopped by Ctrl-C or by its connection."""
+    import duckdb
+
+    return isinstance(error, duckdb.InterruptException)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tidegate.common.connection_errors import lost
 from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.engine.failures import is_interrupted, is_out_of_memory
 
 
 class Failure:
@@ -24,8 +25,6 @@ def judged(error: Exception) -> Exception:
         TryAgainError: it says that a connection was lost.
         TidegateError: it says that the machine lacks something.
     """
-    import duckdb
-
     missing = lost(error)
     if missing is not None:
         raise TryAgainError(
@@ -35,12 +34,12 @@ def judged(error: Exception) -> Exception:
         ) from error
     if isinstance(error, TidegateError):
         raise error
-    if isinstance(error, duckdb.OutOfMemoryException):
+    if is_out_of_memory(error):
         raise TidegateError(
             "the audit needs more memory, or more room on the disk, than there is",
             got=str(error).partition("\n")[0],
             todo="give the process more of it, then run this again; nothing was judged",
         ) from error
-    if isinstance(error, duckdb.InterruptException):
+    if is_interrupted(error):
         raise error
     return error

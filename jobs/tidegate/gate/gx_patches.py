@@ -231,14 +231,9 @@ def spark_type(name: str) -> Any:
         name: its class, such as `LongType`.
     """
     great_expectations()
-    from pyspark.sql import types
+    from tidegate.engine.spark_types import spark_types, type_of_class
 
     # Great Expectations was imported as if there were no Spark; of it these types alone are needed.
     compatibility = importlib.import_module("great_expectations.compatibility.pyspark")
-    compatibility.types = types  # type: ignore[attr-defined]
-    item = types.NullType()
-    if name == "ArrayType":
-        return types.ArrayType(item)
-    if name == "MapType":
-        return types.MapType(item, item)
-    return getattr(types, name)()
+    compatibility.types = spark_types()  # type: ignore[attr-defined]
+    return type_of_class(name)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tidegate.gate.literals import value_sql
+from tidegate.engine.regexes import regex_fault
 
 if TYPE_CHECKING:
     import duckdb
@@ -87,17 +87,14 @@ def needs_python(connection: duckdb.DuckDBPyConnection, pattern: str) -> bool:
     Raises:
         ValueError: Python refuses it too.
     """
-    import duckdb
-
+    fault = regex_fault(connection, pattern)
+    if fault is None:
+        return False
     try:
-        connection.execute(f"SELECT regexp_matches('', {value_sql(pattern)})")
-    except duckdb.InvalidInputException as error:
-        try:
-            re.compile(pattern)
-        except re.error:
-            raise ValueError(str(error)) from error
-        return True
-    return False
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(fault) from error
+    return True
 
 
 def matches_regexes(patterns: Sequence[str], *, every: bool, none: bool) -> Predicate:

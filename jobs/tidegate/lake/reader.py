@@ -16,9 +16,9 @@ from uuid import uuid4
 from tidegate.common.sql_quoting import literal, quoted
 from tidegate.lake.connection import duckdb_uri, open_connection
 from tidegate.lake.data_files import DataFiles
+from tidegate.lake.functions import define_functions
 from tidegate.lake.table_refs import At, Parts
 from tidegate.storage.s3 import S3Access
-from tidegate.tables.functions import define_functions
 from tidegate.tables.types import duckdb_type
 
 if TYPE_CHECKING:

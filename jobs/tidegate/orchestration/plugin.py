@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 async def pages(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a request (ASGI)."""
-    from tidegate.report.web import app
+    from tidegate.orchestration.web import app
 
     await app(scope, receive, send)
 

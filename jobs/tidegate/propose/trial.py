@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
 
 from tidegate.common.hours import hour_text
@@ -26,6 +26,9 @@ _MOST_LOST = 0.05
 """Share of records that may be quarantined: every dump has some that are broken."""
 _FEW = 2
 """Records that may be quarantined in any case, if they are less than half: a share of few says little."""
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 @dataclass

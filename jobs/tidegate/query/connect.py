@@ -9,7 +9,8 @@ lake's `warehouse` and `ops` folders and nothing else: not staging, no other fil
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
@@ -379,3 +380,18 @@ def _explained(query: str) -> str | None:
     bare = _COMMENTS.sub("", query)
     found = _EXPLAIN.match(bare)
     return bare[found.end() :] if found else None
+
+
+@contextmanager
+def query_errors(what: str, where: str | None = None, todo: str | None = None) -> Iterator[None]:
+    """Translate errors of queries within a block.
+
+    Raises:
+        TidegateError: a query failed; it says `what`, `where` and what to do.
+    """
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise TidegateError(what, where=where, got=visible_text(str(error)), todo=todo) from error

@@ -15,7 +15,7 @@ from tidegate.common.identifiers import NAME
 from tidegate.config.suites import Suite, load_suite
 from tidegate.privacy.key import with_known_key
 from tidegate.query import status as reports
-from tidegate.query.connect import connect
+from tidegate.query.connect import connect, query_errors
 from tidegate.query.freshness import Freshness, freshness
 from tidegate.query.hour_status import STANDING
 from tidegate.report.catalogue import Catalogue, catalogue
@@ -274,18 +274,15 @@ def opened(settings: Settings) -> Iterator[Books]:
     Raises:
         TidegateError: there is no lake, or it can't be read.
     """
-    import duckdb
-
-    with connect(settings) as connection:
-        try:
-            yield Books(connection, settings)
-        except duckdb.Error as error:
-            raise TidegateError(
-                "the books can't be read",
-                where=settings.lake,
-                got=str(error).partition("\n")[0][:_TEXT],
-                todo="see whether the lake is whole: tidegate status",
-            ) from error
+    with (
+        connect(settings) as connection,
+        query_errors(
+            "the system tables can't be read",
+            where=settings.lake,
+            todo="check the lake: tidegate status",
+        ),
+    ):
+        yield Books(connection, settings)
 
 
 class Books:

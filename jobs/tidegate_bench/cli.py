@@ -23,6 +23,12 @@ bench = typer.Typer(
     rich_markup_mode=None,
 )
 
+
+def register(app: typer.Typer) -> None:
+    """Add `tidegate bench` to the command line."""
+    app.add_typer(bench, name="bench")
+
+
 EventsOpt = Annotated[int, typer.Option(min=1, help="Events of an hour, about.")]
 RunsOpt = Annotated[int, typer.Option(min=1, help="Runs of which the median is reported.")]
 BlockOpt = Annotated[

@@ -16,8 +16,8 @@ from fastapi.testclient import TestClient
 from httpx import Response
 
 from handmade_books import HOUR, Books
+from tidegate.orchestration import web
 from tidegate.orchestration.plugin import TidegatePlugin, pages
-from tidegate.report import web
 from tidegate.report.names import PREFIX
 
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)

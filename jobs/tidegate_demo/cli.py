@@ -12,6 +12,11 @@ import typer
 from tidegate.cli.options import StackEngineOpt, teller
 
 
+def register(app: typer.Typer) -> None:
+    """Add `tidegate demo` to the command line."""
+    app.command("demo")(demo)
+
+
 def demo(
     leave: Annotated[
         bool, typer.Option("--exit", help="Stop when all is shown, instead of at Ctrl-C.")
