@@ -32,6 +32,7 @@ from kernel import rows_of, source_of
 from project import REPO
 from tidegate.cli.app import app
 from tidegate.config.suites import FACTS
+from tidegate.landing.reasons import REASONS
 
 INTERNAL = {"TIDEGATE_MARK", "TIDEGATE_STACK", "TIDEGATE_PRELOAD"}
 """Variables that processes of one stack pass to each other; nobody sets them."""
@@ -162,8 +163,13 @@ def test_every_key_of_a_source_file_is_explained() -> None:
         for row in re.findall(r"^\| (`.*?) \|", DOCUMENTS[SOURCES], re.MULTILINE)
         for key in re.findall(r"`(\w+)`", row)
     }
-    # What the loader adds is no key of the file; what a source is called and since when needs no row.
-    assert sorted({*Source.model_fields} - explained - {"source", "since", "pii_key", "path"}) == []
+    # What the loader adds is no key of the file.
+    assert sorted({*Source.model_fields} - explained - {"pii_key", "path"}) == []
+
+
+def test_every_reason_of_quarantine_is_explained() -> None:
+    explained = section(SOURCES, "Quarantined lines and held hours")
+    assert [reason for reason in REASONS if f"`{reason}`" not in explained] == []
 
 
 def test_the_suite_that_is_explained_is_right(tmp_path: Path) -> None:
