@@ -125,7 +125,7 @@ def install(root: Path, venv: Path, lock: int) -> None:
     """
     run = functools.partial(run_step, lock=lock)
     begun = time.monotonic()
-    say(f"installing into {venv} (once; about 1.5 GB, some minutes)")
+    say(f"installing into {venv} (once; 2.4 GB of disk, some minutes)")
     python = venv / "bin" / "python"
     hashed = ("--require-hashes", "--no-deps", "--no-compile")
     run([sys.executable, "-m", "venv", "--without-pip", str(venv)], "making the environment")
