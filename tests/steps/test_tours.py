@@ -8,10 +8,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from documents import DOCUMENTS, README, TOUR, blocks, section
+from documents import ANALYSTS, DOCUMENTS, README, TOUR, blocks, section
 from project import REPO
 
 
@@ -113,6 +114,18 @@ def test_the_tour_reads_releases_and_rolls_back(tour: tuple[Path, str]) -> None:
     assert len(re.findall(r"^\d{8}T\d{6}-[0-9a-f]{8} [34] events$", printed, re.MULTILINE)) == 2
     assert re.search(r"events of tour: \d publications? of 2026-05-01T1", printed)
     assert "new releases are made again after: tidegate release --resume" in printed
+
+
+def test_the_script_for_analysts_runs_on_a_lake(tour: tuple[Path, str]) -> None:
+    folder, _ = tour
+    [script] = blocks(DOCUMENTS[ANALYSTS], "python")
+    assert "s3://bucket/lake" in script
+    script = script.replace("s3://bucket/lake", str(folder / "tour" / "lake"))
+    names: dict[str, Any] = {}
+    exec(compile(script, ANALYSTS, "exec"), names)  # noqa: S102 (it is ours)
+    with names["db"] as db:
+        sessions = db.table("sessions").filter("start_date = DATE '2026-05-01'").pl()
+    assert sorted(sessions.get_column("user_key").to_list()) == ["ann"] * 3 + ["cid"]
 
 
 def test_the_tour_writes_pages(tour: tuple[Path, str]) -> None:

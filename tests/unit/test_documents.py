@@ -13,6 +13,7 @@ import yaml
 from typer.main import get_command
 
 from documents import (
+    ANALYSTS,
     DOCUMENTS,
     METRICS,
     OPERATIONS,
@@ -80,6 +81,15 @@ def test_every_document_can_be_reached_from_the_readme() -> None:
             if file.suffix == ".md" and file.is_relative_to(REPO):
                 waiting.append(file.relative_to(REPO).as_posix())
     assert sorted(set(DOCUMENTS) - reached) == []
+
+
+def test_python_blocks_are_run() -> None:
+    """`test_tours.py` runs the script for analysts, this test the one of the corpus."""
+    scripts = {name: blocks(text, "python") for name, text in DOCUMENTS.items()}
+    [script] = scripts.pop("tests/corpus/README.md")
+    assert len(scripts.pop(ANALYSTS)) == 1
+    assert not any(scripts.values())
+    exec(compile(script, "tests/corpus/README.md", "exec"), {})  # noqa: S102 (it is ours)
 
 
 def unknown_in(words: list[str]) -> str | None:
