@@ -17,6 +17,7 @@ SUITES = "expectations/README.md"
 ORCHESTRATION = "dags/README.md"
 OPERATIONS = "infra/README.md"
 ANALYSTS = "jobs/tidegate/query/README.md"
+ARCHITECTURE = "jobs/tidegate/README.md"
 MEASUREMENTS = "jobs/tidegate_bench/README.md"
 
 DOCUMENTS: dict[str, str] = {

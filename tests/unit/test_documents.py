@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typer.main import get_command
 
 from documents import (
     ANALYSTS,
+    ARCHITECTURE,
     DOCUMENTS,
     METRICS,
     OPERATIONS,
@@ -131,6 +133,17 @@ def test_every_setting_is_in_the_table_of_settings_and_no_other() -> None:
     ports = {name for name in table if name.endswith("_PORT")}
     assert table - ports == used - INTERNAL
     assert len(ports) == 4
+
+
+def test_the_architecture_lists_the_packages_in_the_order_of_the_contracts() -> None:
+    project = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))
+    [layers] = [
+        contract["layers"]
+        for contract in project["tool"]["importlinter"]["contracts"]
+        if contract["type"] == "layers"
+    ]
+    listed = re.findall(r"^\| `(\w+)` \|", section(ARCHITECTURE, "Packages"), re.MULTILINE)
+    assert listed == [layer for layer in reversed(layers) if layer != "__main__"]
 
 
 def source_blocks() -> list[str]:
