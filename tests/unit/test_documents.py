@@ -36,6 +36,7 @@ from project import REPO
 from tidegate.cli.app import app
 from tidegate.config.suites import FACTS
 from tidegate.landing.reasons import REASONS
+from tidegate.tables import OPS, WAREHOUSE
 
 INTERNAL = {"TIDEGATE_MARK", "TIDEGATE_STACK", "TIDEGATE_PRELOAD"}
 """Variables that processes of one stack pass to each other; nobody sets them."""
@@ -133,6 +134,12 @@ def test_every_setting_is_in_the_table_of_settings_and_no_other() -> None:
     ports = {name for name in table if name.endswith("_PORT")}
     assert table - ports == used - INTERNAL
     assert len(ports) == 4
+
+
+def test_every_table_is_listed_for_analysts() -> None:
+    listed = section(ANALYSTS, "Tables")
+    names = [*(table.name for table in WAREHOUSE), *(f"ops.{table.name}" for table in OPS)]
+    assert [name for name in names if f"`{name}`" not in listed] == []
 
 
 def test_the_architecture_lists_the_packages_in_the_order_of_the_contracts() -> None:
