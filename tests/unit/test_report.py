@@ -20,10 +20,12 @@ from tidegate.cli.app import app as commands
 from tidegate.common.errors import TidegateError
 from tidegate.config.settings import Settings
 from tidegate.report import pages
-from tidegate.report.data import Grid, UnknownPageError, opened
-from tidegate.report.data import Hour as HourFound
+from tidegate.report.addresses import UnknownPageError
 from tidegate.report.files import write
+from tidegate.report.grid import Grid
+from tidegate.report.hour import Hour as HourFound
 from tidegate.report.pages import Reach, Written
+from tidegate.report.reader import open_reader
 from tidegate.tables import WAREHOUSE
 
 FIRST = datetime(2026, 3, 2, 0, tzinfo=UTC)  # a Monday
@@ -96,7 +98,7 @@ def full(books: Books, source: str = "shop", skip: tuple[datetime, ...] = ()) ->
 
 
 def grid(settings: Settings, now: datetime = MUCH_LATER, to: date | None = None) -> Grid:
-    with opened(settings) as found:
+    with open_reader(settings) as found:
         [only] = found.overview(now, to).grids
         return only
 
@@ -109,7 +111,7 @@ def states(settings: Settings, hours: dict[str, datetime], now: datetime) -> dic
 def hour_of(
     settings: Settings, hour: datetime, source: str = "shop", now: datetime = MUCH_LATER
 ) -> HourFound:
-    with opened(settings) as found:
+    with open_reader(settings) as found:
         return found.hour(source, hour, now)
 
 
@@ -123,7 +125,7 @@ def page_of(settings: Settings, hour: datetime, source: str = "shop") -> Page:
 
 
 def overview_page(settings: Settings, now: datetime = MUCH_LATER) -> Page:
-    with opened(settings) as found:
+    with open_reader(settings) as found:
         return Page(pages.overview(found.overview(now), written(settings), Reach()))
 
 
@@ -463,7 +465,7 @@ def test_bad_lines_are_counted_by_reason_and_hour_from_the_newest_landings(books
     books.land("shop", LAST, quarantined_by_reason={"not_json": 4, "too_late": 1})
     books.bad_lines("shop", LAST, [{"reason": "not_json", "raw": "{", "detail": "expected }"}])
     settings = books.write()
-    with opened(settings) as found:
+    with open_reader(settings) as found:
         quarantine = found.quarantine("shop")
     assert quarantine.counts == {LAST: {"not_json": 4, "too_late": 1}, FIRST: {"too_late": 2}}
     assert quarantine.reasons == ("not_json", "too_late")
@@ -477,7 +479,7 @@ def test_bad_lines_are_counted_by_reason_and_hour_from_the_newest_landings(books
 def test_a_source_without_bad_lines_says_so(books: Books) -> None:
     full(books)
     settings = books.write()
-    with opened(settings) as found:
+    with open_reader(settings) as found:
         html = pages.quarantine(found.quarantine("shop"), written(settings), Reach("../"))
     assert "No line was quarantined." in Page(html).words
 
@@ -492,7 +494,7 @@ def test_derived_tables_show_their_newest_audits_in_the_order_they_are_built(
             more = {"table_name": table, "audited_at": LAST + n * HOUR, "slices": [FIRST, LAST]}
             books.audit("shop", LAST, [result], **more)
     settings = books.write()
-    with opened(settings) as found:
+    with open_reader(settings) as found:
         page = Page(pages.derived(found.derived(), written(settings), Reach()))
     assert "Audit 0" not in page.words
     assert page.words.index("Audit 1 of sessions.") < page.words.index("Audit 1 of daily_activity.")
@@ -525,7 +527,7 @@ def test_the_catalogue_tells_what_each_table_is_and_how_fresh(books: Books) -> N
         "owner": "me",
     }
     books.rows["releases"][-1]["metrics"] = [("buyers", json.dumps(buyers))]
-    with opened(books.write()) as found:
+    with open_reader(books.write()) as found:
         told = found.catalogue()
         page = Page(pages.catalogue(told, Written(LAST, "lake"), Reach()))
     assert [each.name for each in told.tables] == [table.name for table in WAREHOUSE]
@@ -605,7 +607,7 @@ def hostile(books: Books, text: str) -> Settings:
 
 
 def all_pages(settings: Settings) -> dict[str, str]:
-    with opened(settings) as found:
+    with open_reader(settings) as found:
         at = written(settings)
         return {
             "overview": pages.overview(found.overview(LAST), at, Reach()),

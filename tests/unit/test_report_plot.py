@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tidegate.report.data import History
+from tidegate.report.audits import History
 from tidegate.report.plot import plot, short
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

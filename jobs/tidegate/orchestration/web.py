@@ -15,15 +15,14 @@ from starlette.exceptions import HTTPException as NoRouteError
 from tidegate.common.errors import TidegateError
 from tidegate.config.settings import load_settings
 from tidegate.report import pages
-from tidegate.report.data import (
-    Books,
+from tidegate.report.addresses import (
     UnknownPageError,
-    opened,
     parse_day,
     parse_page_hour,
     parse_source,
 )
 from tidegate.report.pages import Reach, Written
+from tidegate.report.reader import Reader, open_reader
 
 _HEADERS = {
     "Content-Security-Policy": f"{pages.POLICY}; frame-ancestors 'self'",
@@ -90,7 +89,7 @@ async def overview(to: str | None = None) -> Response:
     """Show the hours of all sources."""
     day = parse_day(to) if to is not None else None
     return await _page(
-        lambda books, written: pages.overview(books.overview(written.at, day), written, Reach())
+        lambda reader, written: pages.overview(reader.overview(written.at, day), written, Reach())
     )
 
 
@@ -99,8 +98,8 @@ async def hour(source: str, hour: str) -> Response:
     """Show an hour of a source."""
     asked = parse_source(source), parse_page_hour(hour)
     return await _page(
-        lambda books, written: pages.hour(
-            books.hour(*asked, written.at), written, Reach(root="../../")
+        lambda reader, written: pages.hour(
+            reader.hour(*asked, written.at), written, Reach(root="../../")
         )
     )
 
@@ -110,8 +109,8 @@ async def quarantine(source: str, to: str | None = None) -> Response:
     """Show the bad lines of a source."""
     name, day = parse_source(source), parse_day(to) if to is not None else None
     return await _page(
-        lambda books, written: pages.quarantine(
-            books.quarantine(name, day), written, Reach(root="../")
+        lambda reader, written: pages.quarantine(
+            reader.quarantine(name, day), written, Reach(root="../")
         )
     )
 
@@ -119,20 +118,22 @@ async def quarantine(source: str, to: str | None = None) -> Response:
 @app.get("/derived.html")
 async def derived() -> Response:
     """Show the audits of derived tables."""
-    return await _page(lambda books, written: pages.derived(books.derived(), written, Reach()))
+    return await _page(lambda reader, written: pages.derived(reader.derived(), written, Reach()))
 
 
 @app.get("/catalogue.html")
 async def catalogue() -> Response:
     """Show what can be queried, and what it means."""
-    return await _page(lambda books, written: pages.catalogue(books.catalogue(), written, Reach()))
+    return await _page(
+        lambda reader, written: pages.catalogue(reader.catalogue(), written, Reach())
+    )
 
 
-async def _page(make: Callable[[Books, Written], str]) -> Response:
+async def _page(make: Callable[[Reader, Written], str]) -> Response:
     def work() -> str:
         settings = load_settings()
-        with opened(settings) as books:
-            return make(books, Written(datetime.now(UTC), settings.lake))
+        with open_reader(settings) as reader:
+            return make(reader, Written(datetime.now(UTC), settings.lake))
 
     return HTMLResponse(await to_thread.run_sync(work, limiter=_ALONE))
 

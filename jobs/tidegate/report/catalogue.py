@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tidegate.config.metrics.sql import SCHEMA as METRICS
 from tidegate.query.status import STATUS
 from tidegate.query.views import VIEWS
+from tidegate.report.rows import rows, utc
 from tidegate.tables import OPS, WAREHOUSE, Table
 
 if TYPE_CHECKING:
@@ -169,8 +170,8 @@ def catalogue(connection: duckdb.DuckDBPyConnection) -> Catalogue:
         views=views,
         metrics=_metrics(connection, columns),
         books=books,
-        freshness=_rows(connection, "SELECT * FROM freshness ORDER BY source") if whole else (),
-        days=_rows(
+        freshness=rows(connection, "SELECT * FROM freshness ORDER BY source") if whole else (),
+        days=rows(
             connection,
             "SELECT * FROM (FROM completeness_by_day QUALIFY row_number() OVER ("
             f"PARTITION BY source ORDER BY dump_date DESC) <= {_DAYS}) "
@@ -240,18 +241,5 @@ def _versions(connection: duckdb.DuckDBPyConnection, release: str | None) -> dic
     return {} if row is None else {entry["key"]: entry["value"] for entry in row[0]}
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[Mapping[str, Any], ...]:
-    result = connection.execute(query)
-    names = [column[0] for column in result.description or []]
-    found: Sequence[tuple[Any, ...]] = result.fetchall()
-    return tuple(
-        {
-            name: _utc(value) if isinstance(value, datetime) else value
-            for name, value in zip(names, row, strict=True)
-        }
-        for row in found
-    )
-
-
 def _utc(time: datetime | None) -> datetime | None:
-    return None if time is None else time.astimezone(UTC)
+    return None if time is None else utc(time)

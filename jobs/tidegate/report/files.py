@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from tidegate.common.hours import HOUR
 from tidegate.report import pages
-from tidegate.report.data import DAYS, Books, opened
+from tidegate.report.grid import DAYS
 from tidegate.report.names import CATALOGUE, DERIVED, INDEX, hour_page, quarantine_page
 from tidegate.report.pages import Reach, Written
+from tidegate.report.reader import Reader, open_reader
 from tidegate.storage.store import replace_files
 
 if TYPE_CHECKING:
@@ -46,19 +47,19 @@ def write(settings: Settings, target: str, now: datetime | None = None) -> list[
     Raises:
         TidegateError: the lake can't be read, or the target can't be written.
     """
-    with opened(settings) as books:
-        made = _pages(books, Written(now or datetime.now(UTC), settings.lake))
+    with open_reader(settings) as reader:
+        made = _pages(reader, Written(now or datetime.now(UTC), settings.lake))
     bodies = {name: text.encode() for name, text in made.items()}
     replace_files(settings.s3, target, bodies, lambda name: _OURS.fullmatch(name) is not None)
     return sorted(bodies)
 
 
-def _pages(books: Books, written: Written) -> dict[str, str]:
-    found = books.overview(written.at)
+def _pages(reader: Reader, written: Written) -> dict[str, str]:
+    found = reader.overview(written.at)
     worrying = [
         (hour, grid.source)
         for grid in found.grids
-        for hour in books.worrying(
+        for hour in reader.worrying(
             grid.source, grid.days[0].hours[0][0], grid.days[0].hours[0][0] + DAYS * 24 * HOUR
         )
     ]
@@ -69,13 +70,13 @@ def _pages(books: Books, written: Written) -> dict[str, str]:
 
     made = {
         INDEX: pages.overview(found, written, reach("")),
-        DERIVED: pages.derived(books.derived(), written, reach("")),
-        CATALOGUE: pages.catalogue(books.catalogue(), written, reach("")),
+        DERIVED: pages.derived(reader.derived(), written, reach("")),
+        CATALOGUE: pages.catalogue(reader.catalogue(), written, reach("")),
     }
-    for source in books.sources:
-        bad = books.quarantine(source)
+    for source in reader.sources:
+        bad = reader.quarantine(source)
         made[quarantine_page(source)] = pages.quarantine(bad, written, reach("../"))
     for source, hour in sorted(shown):
-        text = pages.hour(books.hour(source, hour, written.at), written, reach("../../"))
+        text = pages.hour(reader.hour(source, hour, written.at), written, reach("../../"))
         made[hour_page(source, hour)] = text
     return made

@@ -23,9 +23,12 @@ from tidegate.common.text_output import text as as_text
 from tidegate.common.text_output import visible
 from tidegate.query.freshness import minutes_text
 from tidegate.query.status import Held
+from tidegate.report.audits import Audit, Result
+from tidegate.report.bad_lines import RAW, Quarantine
 from tidegate.report.catalogue import Catalogue
-from tidegate.report.data import RAW, Audit, Hour, Overview, Quarantine, Result
+from tidegate.report.hour import Hour
 from tidegate.report.names import CATALOGUE, DERIVED, INDEX, hour_page, quarantine_page
+from tidegate.report.overview import Overview
 from tidegate.report.plot import plot
 
 _CUT = 1_000

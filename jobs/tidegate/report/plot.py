@@ -10,7 +10,7 @@ from itertools import pairwise
 from markupsafe import Markup, escape
 
 from tidegate.common.hours import HOUR, hour_text
-from tidegate.report.data import History
+from tidegate.report.audits import History
 
 _WIDTH = 560
 _HEIGHT = 160
