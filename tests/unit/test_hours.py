@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.common.errors import TidegateError
-from tidegate.common.hours import floor_hour, hour_range, hour_text, hours_text, parse_hour
+from tidegate.common.hours import (
+    first_hour,
+    floor_hour,
+    hour_range,
+    hour_text,
+    hours_text,
+    last_hour,
+    parse_hour,
+    range_text,
+    some_hours,
+)
 
 NOON = datetime(2015, 1, 1, 12, tzinfo=UTC)
 hours = st.integers(0, 200_000).map(
@@ -85,3 +95,20 @@ def test_a_range_that_ends_before_it_begins_is_an_error_that_names_both_ends() -
 def test_hours_with_gaps_are_told_as_several_runs() -> None:
     several = [NOON, NOON + timedelta(hours=1), NOON + timedelta(hours=5)]
     assert hours_text(several) == "2015-01-01T12..2015-01-01T13, 2015-01-01T17"
+
+
+def test_in_a_range_a_date_means_its_first_or_its_last_hour() -> None:
+    assert first_hour("2026-03-02") == parse_hour("2026-03-02T00")
+    assert last_hour("2026-03-02") == parse_hour("2026-03-02T23")
+    assert first_hour("2026-03-02T05") == last_hour("2026-03-02T05") == parse_hour("2026-03-02T05")
+    assert last_hour("2026-03-02T00Z") == parse_hour("2026-03-02T00")
+    assert some_hours("2026-03-02", "2026-03-03") == (
+        parse_hour("2026-03-02T00"),
+        parse_hour("2026-03-03T23"),
+    )
+
+
+def test_a_range_is_named_by_its_ends_and_its_number_of_hours() -> None:
+    day = hour_range(first_hour("2026-03-02"), last_hour("2026-03-02"))
+    assert range_text(day) == "2026-03-02T00 to 2026-03-02T23 (24 hours, UTC)"
+    assert range_text(day[:1]) == "2026-03-02T00 (1 hour, UTC)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import typer
 
@@ -32,6 +33,9 @@ from tidegate.cli import (
     verify,
 )
 from tidegate.common.errors import TidegateError
+from tidegate.common.hints import forget, note
+from tidegate.config.settings import known_project
+from tidegate.config.source_places import remembered_files
 
 app = typer.Typer(
     name="tidegate",
@@ -81,11 +85,17 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(
+    version: bool = typer.Option(  # noqa: ARG001 - its callback acts on it
         False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
     ),
 ) -> None:
     """Hourly event dumps in, audited Delta tables out."""
+    forget()
+    project = known_project()
+    if project is not None:
+        home = Path(os.environ.get("TIDEGATE_HOME") or project / ".tidegate")
+        for name, path in remembered_files(home, project / "dags" / "sources").items():
+            note(source=(name, path))
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.options import JsonOpt, LakeOpt, teller
+from tidegate.cli.options import JsonOpt, LakeOpt, noted_source, teller
 from tidegate.common.errors import EXIT_HELD
 from tidegate.config.settings import Settings, load_settings
 
@@ -26,7 +26,12 @@ ByOpt = Annotated[
 ]
 SourceOpt = Annotated[
     str | None,
-    typer.Option("--source", metavar="FILE", help="The source's file, if not in dags/sources."),
+    typer.Option(
+        "--source",
+        metavar="FILE",
+        callback=noted_source,
+        help="The source's file, if not in dags/sources.",
+    ),
 ]
 
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidegate.cli.options import FromOpt, JsonOpt, ToOpt, teller
+from tidegate.cli.options import FromOpt, JsonOpt, ToOpt, asked_hours, teller
 from tidegate.common.errors import EXIT_FAULT, EXIT_HELD, TidegateError
-from tidegate.common.hours import HOUR, floor_hour, hour_range, hour_text, hours_text, parse_hour
+from tidegate.common.hints import command, source_word
+from tidegate.common.hours import HOUR, floor_hour, hour_text, hours_text, parse_hour
 from tidegate.config.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def backfill(
     settings = load_settings()
     chosen, hours = asked(settings, source, first, last, datetime.now(UTC))
     dag_id, tell, begun = f"land_{chosen.source}", teller(), time.monotonic()
-    with _airflow(settings) as (api, url):
+    with _airflow(settings, source, first, last) as (api, url):
         _refuse(api, dag_id, url)
         dates = api.backfill_dates(dag_id, hours[0], hours[-1], reprocess)
         made = None
@@ -144,7 +145,7 @@ def asked(
     from tidegate.config.source import find_source
 
     source = find_source(name, settings.sources)
-    hours = hour_range(parse_hour(first), parse_hour(last))
+    hours = asked_hours(first, last)
     newest = floor_hour(now) - HOUR
     if hours[0] < source.since or hours[-1] > newest:
         raise TidegateError(
@@ -159,7 +160,9 @@ def asked(
 
 
 @contextmanager
-def _airflow(settings: Settings) -> Iterator[tuple[AirflowApi, str]]:
+def _airflow(
+    settings: Settings, source: str, first: str, last: str
+) -> Iterator[tuple[AirflowApi, str]]:
     """Give a client of the Airflow in use, and the address of its UI."""
     from tidegate.config.stack_state import running_state
     from tidegate.stack.airflow_api import AirflowApi
@@ -176,7 +179,8 @@ def _airflow(settings: Settings) -> Iterator[tuple[AirflowApi, str]]:
             where=str(settings.home),
             expected="a running stack, or TIDEGATE_AIRFLOW, TIDEGATE_AIRFLOW_USER and "
             "TIDEGATE_AIRFLOW_PASSWORD in the environment",
-            todo="start one: tidegate up; or do without Airflow: tidegate run",
+            todo="start one: tidegate up; or do without Airflow: "
+            + command("run", source_word(source), "--from", first, "--to", last),
         )
     with AirflowApi(url, user, password) as api:
         yield api, url
@@ -267,5 +271,7 @@ def _text(summary: Summary) -> str:
     ]
     if summary.failed:
         named = hours_text(parse_hour(each) for each in summary.failed)
-        lines.append(f"failed: {named}; see why: tidegate held, tidegate status, or the Airflow UI")
+        lines.append(
+            f"failed: {named}; see why: {command('held')}, {command('status')}, or the Airflow UI"
+        )
     return "\n".join(lines)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.cli.options import FirstOpt, JsonOpt, LakeOpt, LastOpt
-from tidegate.common.hours import HOUR, hour_text, some_hours
+from tidegate.cli.options import FirstOpt, JsonOpt, LakeOpt, LastOpt, asked_between, noted_source
+from tidegate.common.hours import HOUR, hour_text
 from tidegate.config.settings import load_settings
 
 if TYPE_CHECKING:
@@ -24,7 +24,11 @@ _SHOWN = 30
 def drift(
     source: Annotated[
         str | None,
-        typer.Argument(metavar="SOURCE", help="A name, or a source file's path; all by default."),
+        typer.Argument(
+            metavar="SOURCE",
+            callback=noted_source,
+            help="A name, or a source file's path; all by default.",
+        ),
     ] = None,
     first: FirstOpt = None,
     last: LastOpt = None,
@@ -42,7 +46,7 @@ def drift(
 
     settings = load_settings(lake=lake)
     known = {each.source: each for each in readable_sources(settings.sources)[0]}
-    between = some_hours(first, last)
+    between = asked_between(first, last)
     out = []
     with connect(settings) as connection:
         every = spans(connection)

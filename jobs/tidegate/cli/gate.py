@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.options import DumpsOpt, JsonOpt, LakeOpt, teller
+from tidegate.cli.options import DumpsOpt, JsonOpt, LakeOpt, noted_source, teller
 from tidegate.common.errors import FaultsError
 from tidegate.common.hours import hour_text
 from tidegate.config.settings import load_settings
@@ -30,7 +30,12 @@ LastOpt = Annotated[
 ]
 SourceOpt = Annotated[
     str | None,
-    typer.Option("--source", metavar="SOURCE", help="Only this source's: a name, or a file."),
+    typer.Option(
+        "--source",
+        metavar="SOURCE",
+        callback=noted_source,
+        help="Only this source's: a name, or a file.",
+    ),
 ]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tidegate.common.errors import EXIT_FAULT, TidegateError
+from tidegate.common.hints import command
 from tidegate.common.identifiers import NAME
 from tidegate.config.settings import load_settings
 
@@ -76,11 +77,8 @@ def init(
     steps = ["read it"] if out is not None else [f"save it as {path}", "read it"]
     steps += ["correct it"] if trial.faults else []
     typer.echo(f"next   {', '.join(steps)}, then: tidegate check", err=True)
-    typer.echo(
-        f"       tidegate run {path} --from {hour_text(proposal.first)} "
-        f"--to {hour_text(proposal.last)} --lake LAKE",
-        err=True,
-    )
+    hours = ("--from", hour_text(proposal.first), "--to", hour_text(proposal.last))
+    typer.echo(f"       {command('run', str(path), *hours)}", err=True)
     if trial.faults:
         raise typer.Exit(EXIT_FAULT)
 

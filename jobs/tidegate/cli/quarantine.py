@@ -16,18 +16,17 @@ from tidegate.cli.options import (
     LakeOpt,
     LastOpt,
     SourceArg,
+    asked_bounds,
     teller,
 )
 from tidegate.common.errors import TidegateError
-from tidegate.common.hours import hour_range, hour_text, parse_hour
+from tidegate.common.hours import hour_text
 from tidegate.common.suggestions import hint
 from tidegate.config.settings import load_settings
 from tidegate.landing.reasons import REASONS
 from tidegate.privacy.erased import REASON as ERASED
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from tidegate.pipeline.replay import Replayed, Trial
     from tidegate.query.quarantine import Quarantined
 
@@ -64,7 +63,7 @@ def listing(
     if context.invoked_subcommand is not None:
         _refuse_options_before(context)
         return
-    begin, end = _range(first, last)
+    begin, end = asked_bounds(first, last)
     if reason is not None and reason not in REASONS:
         raise TidegateError(
             f"{reason!r} is no reason to quarantine a line",
@@ -121,7 +120,7 @@ def replay(
     from tidegate.pipeline.replay import try_lines
     from tidegate.query.connect import connect
 
-    begin, end = _range(first, last)
+    begin, end = asked_bounds(first, last)
     settings = load_settings(lake=lake, dumps=dumps, engine=engine)
     chosen = find_source(source, settings.sources)
     connect(settings).close()  # a lake that is not there is a mistake, and none is to be made
@@ -158,17 +157,7 @@ def _refuse_options_before(context: typer.Context) -> None:
         if (where := context.get_parameter_source(name)) is not None and where.name == "COMMANDLINE"
     ]
     if given:
-        raise typer.BadParameter(
-            f"put options after the word: tidegate quarantine {context.invoked_subcommand} …"
-        )
-
-
-def _range(first: str | None, last: str | None) -> tuple[datetime | None, datetime | None]:
-    begin = parse_hour(first) if first else None
-    end = parse_hour(last) if last else None
-    if begin is not None and end is not None:
-        hour_range(begin, end)  # raises where it ends before it begins
-    return begin, end
+        raise typer.BadParameter(f"put options after the word {context.invoked_subcommand}")
 
 
 def _asked(source: str | None, reason: str | None, first: str | None, last: str | None) -> str:

@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.cli.options import DumpsOpt, EngineOpt, FirstOpt, JsonOpt, LakeOpt, LastOpt, teller
+from tidegate.cli.options import (
+    DumpsOpt,
+    EngineOpt,
+    FirstOpt,
+    JsonOpt,
+    LakeOpt,
+    LastOpt,
+    SomeSourceArg,
+    asked_between,
+    teller,
+)
 from tidegate.common.errors import EXIT_FAULT, EXIT_HELD, TidegateError
-from tidegate.common.hours import some_hours
 from tidegate.common.suggestions import hint
 from tidegate.config.settings import Settings, load_settings
 from tidegate.tables import BY_NAME, REBUILDABLE, Table
@@ -24,15 +33,11 @@ TableArg = Annotated[
         metavar="[TABLE]", help="A table; all that `tidegate status` calls stale without."
     ),
 ]
-SourceArg = Annotated[
-    str | None,
-    typer.Argument(metavar="[SOURCE]", help="A name or a source file's path; all sources without."),
-]
 
 
 def rebuild(
     table: TableArg = None,
-    source: SourceArg = None,
+    source: SomeSourceArg = None,
     first: FirstOpt = None,
     last: LastOpt = None,
     dumps: DumpsOpt = None,
@@ -54,7 +59,7 @@ def rebuild(
 
     settings = load_settings(lake=lake, dumps=dumps, engine=engine)
     sources = [find_source(source, settings.sources)] if source else load_sources(settings.sources)
-    between = some_hours(first, last)
+    between = asked_between(first, last)
     if between is not None and table is None:
         raise typer.BadParameter("--from and --to need a TABLE")
     wanted = _wanted(settings, _table(table), sources)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tidegate.cli.options import JsonOpt, LakeOpt, teller
+from tidegate.common.hints import command
 from tidegate.config.settings import load_settings
 
 _SHOWN = 20
@@ -58,4 +59,4 @@ def rollback(
         typer.echo(f"readers would see release {done.earlier} of {at} again")
     else:
         typer.echo(f"release {done.release_id}: readers see release {done.earlier} of {at} again")
-        typer.echo("new releases are made again after: tidegate release --resume")
+        typer.echo(f"new releases are made again after: {command('release', '--resume')}")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tidegate.cli.options import LakeOpt
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -35,9 +37,7 @@ def sql(
             metavar="ID|TIME",
         ),
     ] = None,
-    lake: Annotated[
-        str | None, typer.Option(help="The lake: a folder or s3a://bucket/prefix.", metavar="URI")
-    ] = None,
+    lake: LakeOpt = None,
     format: Annotated[  # noqa: A002 - the name of the option
         Format, typer.Option(help="table for people, csv or json for programs.")
     ] = Format.TABLE,

@@ -13,6 +13,7 @@ import typer
 from tidegate.cli.options import JsonOpt, LakeOpt
 from tidegate.common.durations import duration_text
 from tidegate.common.errors import TidegateError
+from tidegate.common.hints import command
 from tidegate.config.settings import load_settings
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def status(
     if trouble is not None:
         typer.echo(f"         {trouble.what}")
     if rollback is not None:
-        typer.echo(f"readers  {visible(rollback)}; until: tidegate release --resume")
+        typer.echo(f"readers  {visible(rollback)}; until: {command('release', '--resume')}")
     for line in source_lines(found, kept, everything=everything):
         typer.echo(line)
     for each in sorted(kept, key=lambda each: each.since or each.now):
@@ -141,7 +142,7 @@ def source_lines(
             told["fresh"] = duration_text(each.promised) if each is not None else ""
             told["behind"] = minutes_text(each.behind) if each and each.behind is not None else ""
         rows.append(told)
-    rest = f"and {calm} sources of which every hour is there: tidegate status --all"
+    rest = f"and {calm} sources of which every hour is there: {command('status', '--all')}"
     return [*_table(rows), *([rest] if calm else [])]
 
 

@@ -16,10 +16,10 @@ from tidegate.cli.options import (
     LakeOpt,
     SourceArg,
     ToOpt,
+    asked_hours,
     teller,
 )
 from tidegate.common.errors import EXIT_FAULT, EXIT_HELD
-from tidegate.common.hours import hour_range, parse_hour
 from tidegate.config.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _asked(
     return (
         settings,
         find_source(source, settings.sources),
-        hour_range(parse_hour(first), parse_hour(last)),
+        asked_hours(first, last),
     )
 
 

@@ -8,23 +8,32 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.options import DumpsOpt, EngineOpt, JsonOpt, LakeOpt, teller
+from tidegate.cli.options import (
+    DumpsOpt,
+    EngineOpt,
+    JsonOpt,
+    LakeOpt,
+    SomeSourceArg,
+    asked_bounds,
+    teller,
+)
 from tidegate.common.errors import EXIT_FAULT
-from tidegate.common.hours import parse_hour
 from tidegate.config.settings import load_settings
 
 _SCREEN = 20
 """Differences that are printed; all are counted."""
 
-SourceOpt = Annotated[
-    str | None,
-    typer.Argument(metavar="[SOURCE]", help="A name or a source file's path; all sources without."),
-]
 FirstOpt = Annotated[
-    str | None, typer.Option("--from", metavar="HOUR", help="Compare slices from this hour on.")
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="HOUR",
+        help="First slice; a date means its first hour.",
+    ),
 ]
 LastOpt = Annotated[
-    str | None, typer.Option("--to", metavar="HOUR", help="Compare slices up to this hour.")
+    str | None,
+    typer.Option("--to", metavar="HOUR", help="Last slice; a date means its last hour."),
 ]
 SampleOpt = Annotated[
     str,
@@ -37,7 +46,7 @@ SampleOpt = Annotated[
 
 
 def verify(
-    source: SourceOpt = None,
+    source: SomeSourceArg = None,
     first: FirstOpt = None,
     last: LastOpt = None,
     sample: SampleOpt = "1",
@@ -55,11 +64,7 @@ def verify(
     from tidegate.pipeline.verify import Scope, parse_sample
     from tidegate.pipeline.verify import verify as compare
 
-    scope = Scope(
-        parse_hour(first) if first else None,
-        parse_hour(last) if last else None,
-        parse_sample(sample),
-    )
+    scope = Scope(*asked_bounds(first, last), parse_sample(sample))
     settings = load_settings(lake=lake, dumps=dumps, engine=engine)
     sources = [find_source(source, settings.sources)] if source else load_sources(settings.sources)
     with working(settings, tell=teller()) as work:

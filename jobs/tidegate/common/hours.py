@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from tidegate.common.errors import TidegateError
@@ -32,6 +32,35 @@ def parse_hour(text: str) -> datetime:
     if hour != floor_hour(hour):
         raise TidegateError("not a full hour", expected=hint, got=repr(text))
     return hour
+
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def first_hour(text: str) -> datetime:
+    """Return the hour that a range begins with: an hour, or the first one of a date, UTC.
+
+    Raises:
+        TidegateError: the text is neither a date nor a full hour.
+    """
+    return parse_hour(text)
+
+
+def last_hour(text: str) -> datetime:
+    """Return the hour that a range ends with, inclusive: an hour, or the last one of a date, UTC.
+
+    Raises:
+        TidegateError: the text is neither a date nor a full hour.
+    """
+    hour = parse_hour(text)
+    return hour + 23 * HOUR if _DATE.fullmatch(text) else hour
+
+
+def range_text(hours: Sequence[datetime]) -> str:
+    """Return the ends of a range of consecutive hours and their number, as people check it."""
+    if len(hours) == 1:
+        return f"{hour_text(hours[0])} (1 hour, UTC)"
+    return f"{hour_text(hours[0])} to {hour_text(hours[-1])} ({len(hours):,} hours, UTC)"
 
 
 def floor_hour(time: datetime) -> datetime:
@@ -69,13 +98,15 @@ def hour_text(hour: datetime) -> str:
 def some_hours(first: str | None, last: str | None) -> tuple[datetime, datetime] | None:
     """Return the bounds that two texts name, either of which may be missing; None where both are.
 
+    A date means its first hour as `first`, its last hour as `last`.
+
     Raises:
         TidegateError: a text is no hour, or `first` is after `last`.
     """
     if not first and not last:
         return None
-    lower = parse_hour(first) if first else datetime.min.replace(tzinfo=UTC)
-    upper = parse_hour(last) if last else datetime.max.replace(tzinfo=UTC)
+    lower = first_hour(first) if first else datetime.min.replace(tzinfo=UTC)
+    upper = last_hour(last) if last else datetime.max.replace(tzinfo=UTC)
     if lower > upper:
         hour_range(lower, upper)  # says what is wrong
     return lower, upper

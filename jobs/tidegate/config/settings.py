@@ -228,6 +228,14 @@ def engine_named(name: str) -> EngineName:
     )
 
 
+def known_project() -> Path | None:
+    """Return the project's folder, or None where there is none: a reader of a lake may have no project."""
+    try:
+        return find_project()
+    except TidegateError:
+        return None
+
+
 def reader_settings(lake: str | None) -> Settings:
     """Return the settings of who only reads a lake, and may have no project here."""
     try:

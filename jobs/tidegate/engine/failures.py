@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tidegate.common.connection_errors import lost
 from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.common.hints import command
 
 if TYPE_CHECKING:
     import duckdb
@@ -40,7 +41,7 @@ def query_failure(error: duckdb.Error, settings: Settings) -> TidegateError | No
             where=settings.lake,
             expected="files that stay as they are while work goes on, and room on the disk",
             got=got,
-            todo=f"run: tidegate verify; {_AGAIN}",
+            todo=f"run: {command('verify')}; {_AGAIN}",
         )
     return None
 
@@ -52,7 +53,7 @@ def s3_lost(got: str, settings: Settings) -> TryAgainError:
         where=f"{settings.lake}, at {settings.s3.endpoint or 'AWS S3'}",
         expected="an S3 server that answers",
         got=got,
-        todo=f"see whether it runs (tidegate status); {_AGAIN}",
+        todo=f"see whether it runs ({command('status')}); {_AGAIN}",
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from tidegate.common.connection_errors import lost
 from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.common.hints import command
 from tidegate.config.settings import Settings
 from tidegate.engine.failures import s3_lost, short
 
@@ -135,7 +136,7 @@ def connect(url: str) -> SparkSession:
             "the Spark Connect server refused the session",
             where=_shown(url),
             got=str(error).splitlines()[0],
-            todo="look at its log, or run: tidegate status",
+            todo=f"look at its log, or run: {command('status')}",
         ) from error
     return spark
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tidegate.common.connection_errors import lost
 from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.common.hints import command
 from tidegate.engine.failures import is_interrupted, is_out_of_memory
 
 
@@ -30,7 +31,7 @@ def judged(error: Exception) -> Exception:
         raise TryAgainError(
             f"{missing} did not answer during an audit",
             got=str(error).partition("\n")[0],
-            todo="see whether it runs (tidegate status), then run this again; nothing was judged",
+            todo=f"see whether it runs ({command('status')}), then run this again; nothing was judged",
         ) from error
     if isinstance(error, TidegateError):
         raise error

@@ -21,6 +21,7 @@ from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Tr
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.common.hints import command
 from tidegate.lake.actions import (
     Change,
     Commit,
@@ -323,8 +324,8 @@ class _CommitRun:
             where=self._table.uri,
             expected=f"a log that shows whether commit {self._id} is in it",
             got=short_text(error),
-            todo="check that the storage runs (tidegate status), then run the step again: it goes on from what the "
-            "table has by then",
+            todo=f"check that the storage runs ({command('status')}), then run the step again: "
+            "it goes on from what the table has by then",
         )
 
 

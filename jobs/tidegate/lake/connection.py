@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from tidegate.common.connection_errors import lost
 from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.common.hints import command
 from tidegate.common.sql_quoting import literal
 from tidegate.storage.s3 import S3Access
 
@@ -168,7 +169,7 @@ def empty_lake(base: str, what: str) -> EmptyLakeError:
         where=base,
         expected="a lake with tables under warehouse/",
         todo="check --lake (or TIDEGATE_LAKE), or publish something first: "
-        "tidegate run SOURCE --from HOUR --to HOUR",
+        + command("run", "SOURCE", "--from", "HOUR", "--to", "HOUR"),
     )
 
 

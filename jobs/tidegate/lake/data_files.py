@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.common.hints import command
 from tidegate.lake.storage import short_text, storage_options
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class DataFiles:
                 where=where,
                 expected="S3, or the disk, to answer",
                 got=short_text(error),
-                todo="see whether it runs (tidegate status), then run this again",
+                todo=f"see whether it runs ({command('status')}), then run this again",
             ) from error
         except DeltaError as error:
             raise TidegateError(

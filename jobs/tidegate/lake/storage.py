@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.common.hints import command
 from tidegate.storage.s3 import S3Access
 
 REQUEST_TIMEOUT_S = 60
@@ -106,7 +107,7 @@ def storage_error(error: Exception, doing: str, where: str) -> TidegateError:
         where=where,
         expected="S3, or the disk, to answer",
         got=text,
-        todo="check that the storage runs (tidegate status), then run the step again",
+        todo=f"check that the storage runs ({command('status')}), then run the step again",
     )
 
 

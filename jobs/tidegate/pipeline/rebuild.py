@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tidegate.common.errors import TidegateError
+from tidegate.common.hints import command, source_word
 from tidegate.common.hours import hour_text
 from tidegate.lake.ledger import Publication, published_landings
 from tidegate.pipeline.context.effective_config import in_force
@@ -127,7 +128,7 @@ def _refuse_patchwork(work: Work, table: Table, source: Source) -> None:
         where=str(source.path),
         expected="a table of one configuration",
         got="some of its hours to be built anew, by another one",
-        todo=f"build all of it anew: tidegate rebuild {table.name} {source.source}",
+        todo="rebuild all of it: " + command("rebuild", table.name, source_word(source.source)),
     )
 
 

@@ -16,6 +16,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
 from tidegate.common.errors import EXIT_FAULT, EXIT_HELD, TidegateError
+from tidegate.common.hints import command, source_word
 from tidegate.common.hours import hour_text, hours_text
 from tidegate.common.text_output import visible
 from tidegate.lake import Row, literal, parse_time, slices_where
@@ -420,11 +421,13 @@ def _idle_error(trial: Trial) -> TidegateError:
     if trial.count("untried"):
         stays.append(f"{trial.count('untried'):,} that this file was tried on already")
     more = f"; and for {len(stays) - _TOP} more reasons" if len(stays) > _TOP else ""
+    hours = [hour_text(each.hour) for each in trial.outcomes]
+    again = command("run", source_word(source.source), "--from", min(hours), "--to", max(hours))
     return TidegateError(
         f"none of the {trial.lines:,} quarantined lines of {source.source} becomes an event",
         where=f"{source.path}, {hours_text(each.hour for each in trial.outcomes)}",
         expected="a source file by which lines fit",
         got="; ".join(stays[:_TOP]) + more,
-        todo="mend the source file; where the lines themselves are wrong, have the dump uploaded again, "
-        f"then: tidegate run {source.source} --from HOUR --to HOUR",
+        todo="fix the source file; where the lines themselves are wrong, have the dump uploaded again, "
+        f"then: {again}",
     )

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from tidegate.common.errors import TidegateError
+from tidegate.common.hints import command, source_word
 from tidegate.common.hours import hour_text, hours_text
 from tidegate.common.sql_quoting import quoted
 from tidegate.dumps.dumps import Dumps, fingerprint
@@ -353,14 +354,15 @@ class _Verification:
                 each["name"] for each in landing["files"]
             )
         if landing["configuration"] != self.work.fingerprint(self.source, events.TABLE):
-            return "it was landed by another configuration: tidegate rebuild events"
+            again = command("rebuild", "events", source_word(self.source.source))
+            return f"it was landed by another configuration: {again}"
         if dump.fingerprint != landing["fingerprint"]:
             name, hour = self.source.source, dump.hour
             latest = self.work.ledger.landings(name, (hour, hour), landing["configuration"]).get(
                 hour
             )
             if latest is not None and latest["landing_id"] != landing["landing_id"]:
-                return "a newer landing of it is held: tidegate held"
+                return f"a newer landing of it is held: {command('held')}"
             return "its files have changed since it was landed: land it again"
         return None
 
@@ -403,7 +405,7 @@ class _Verification:
         if late:
             self.open.append(
                 f"{name}: {', '.join(dict.fromkeys(late))} lag behind what is published: "
-                "run tidegate derive, or see tidegate held"
+                f"run {command('derive')}, or see {command('held')}"
             )
         return bool(late)
 

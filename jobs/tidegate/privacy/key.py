@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidegate.common.errors import TidegateError
+from tidegate.common.hints import command, source_word
 
 if TYPE_CHECKING:
     from tidegate.config.source import Source
@@ -135,7 +136,7 @@ def lost_key_error(home: Path, fingerprint: str) -> TidegateError:
         expected=f"the key with the fingerprint {fingerprint}",
         got="none",
         todo=f"bring the file pii.key from the machine that made it (mode 0600), or set {VARIABLE}. If it "
-        f"is lost, set a new one ({MAKE}) and build all anew by it: tidegate rebuild; where persons were "
+        f"is lost, set a new one ({MAKE}) and rebuild all by it: {command('rebuild')}; where persons were "
         "erased, nothing is landed without it",
     )
 
@@ -148,7 +149,7 @@ def other_key_error(source: Source, key: PiiKey) -> TidegateError:
         expected=f"the key with the fingerprint {source.pii_key}",
         got=f"one with the fingerprint {key.fingerprint}",
         todo="bring the other key back; or hash all anew by the one that is here, from the dumps: "
-        f"tidegate rebuild events {source.source}",
+        + command("rebuild", "events", source_word(source.source)),
     )
 
 

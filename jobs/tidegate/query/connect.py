@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from tidegate.common.connection_errors import lost
 from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.common.hints import command
 from tidegate.common.sql_quoting import literal, quoted
 from tidegate.common.suggestions import hint
 from tidegate.config.metrics.placeholder_views import set_aside
@@ -165,7 +166,8 @@ def _make_views(connection: duckdb.DuckDBPyConnection, base: str, wanted: str | 
         raise TidegateError(
             f"no release {wanted!r}: nothing has been released yet",
             where=f"{base}/ops/releases",
-            todo="leave out --release for the tables as they are now, or run: tidegate release",
+            todo="leave out --release for the tables as they are now, or run: "
+            + command("release"),
         )
     versions: Mapping[str, int | None]
     if release is None:
@@ -242,8 +244,8 @@ def _check_promise(connection: duckdb.DuckDBPyConnection, base: str, release: Re
         else "the tables as they are now",
         got="; ".join(lost),
         todo="leave out --release for the latest, or see all: "
-        'tidegate sql "SELECT release_id, released_at FROM ops.releases ORDER BY 2"; '
-        "TIDEGATE_KEEP_RELEASES says how long they are kept",
+        + command("sql", "SELECT release_id, released_at FROM ops.releases ORDER BY 2")
+        + "; TIDEGATE_KEEP_RELEASES says how long they are kept",
     )
 
 
@@ -326,7 +328,7 @@ def _release(connection: duckdb.DuckDBPyConnection, wanted: str | None) -> Relea
         where="ops.releases",
         expected=f"one of the releases; the latest: {', '.join(str(found) for (found,) in latest)}",
         todo="leave out --release for the latest, or see all: "
-        'tidegate sql "SELECT release_id, released_at FROM ops.releases ORDER BY 2"',
+        + command("sql", "SELECT release_id, released_at FROM ops.releases ORDER BY 2"),
     )
 
 

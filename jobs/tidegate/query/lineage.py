@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from tidegate.common.errors import TidegateError
+from tidegate.common.hints import command
 from tidegate.common.hours import HOUR, hour_text, parse_hour
 from tidegate.common.suggestions import hint
 from tidegate.common.text_output import clipped, plain, visible
@@ -134,7 +135,7 @@ def trace(connection: duckdb.DuckDBPyConnection, table: str, key: Sequence[str])
             f"no published table {table!r} whose rows can be traced",
             expected=f"one of {', '.join(KEYS)}",
             got=f"{table!r}; {hint(table, KEYS)}",
-            todo=f"tidegate trace TABLE KEY, such as: tidegate trace sessions {KEYS['sessions']}",
+            todo=f"such as: {command('trace', 'sessions', KEYS['sessions'])}",
         )
     look = _Look(connection)
     rows = _FINDERS[table](look, tuple(key))
@@ -339,7 +340,10 @@ def _event(look: _Look, key: tuple[str, ...]) -> list[Row]:
             f"{len(found)} events have the id {event_id!r}",
             expected="the key of one of them",
             got="; ".join(clipped(each, _WIDTH) for each in places[:_FEW]),
-            todo=f"name it: tidegate trace events {places[0]}",
+            todo="name it: "
+            + command(
+                "trace", "events", found[0]["source"], event_id, hour_text(found[0]["dump_hour"])
+            ),
         )
     return list(found)
 
@@ -362,14 +366,14 @@ def _no_event(
             f"{what} is published from the dump of {asked}",
             expected=f"the dump hour that it is published from: {kept}",
             got=f"{asked}: if that dump has it too, it was withheld there as a duplicate",
-            todo=f"tidegate trace events {source} {event_id}",
+            todo=command("trace", "events", others[0]["source"], event_id),
         )
     if others:
         names = ", ".join(row["source"] for row in others)
         return TidegateError(
             what,
             expected=f"the source that has it: {names}",
-            todo=f"tidegate trace events {others[0]['source']} {event_id}",
+            todo=command("trace", "events", others[0]["source"], event_id),
         )
     # Of a source all of whose lines are bad there is no event.
     _check_source(look, "ops.landings", source)
@@ -393,7 +397,7 @@ def _no_event(
             where=f"{row['source']} {hour_text(row['dump_hour'])}, {row['file']}, line "
             f"{row['line']}{more}",
             got=clipped(f"{row['reason']}: {row['detail']}", _WIDTH),
-            todo=f"tidegate quarantine --source {row['source']}",
+            todo=command("quarantine", "--source", row["source"]),
         )
     held = look.rows(
         "SELECT source, dump_hour, state FROM ops.hours WHERE state <> 'published' "
@@ -408,10 +412,11 @@ def _no_event(
         where=look.shown,
         expected="the id of a published event",
         got=f"nothing in quarantine either{'; ' + waits if waits else ''}",
-        todo="tidegate held"
+        todo=command("held")
         if held
-        else 'look by time: tidegate sql "SELECT event_id FROM events WHERE event_time BETWEEN …"; '
-        "a source without ids has computed ones",
+        else "see the newest: "
+        + command("sql", "SELECT event_id FROM events ORDER BY event_time DESC LIMIT 20")
+        + "; a source without ids has computed ones",
     )
 
 
@@ -430,9 +435,9 @@ def _session(look: _Look, key: tuple[str, ...]) -> list[Row]:
             expected=f"the session that has its events now: {live}"
             if live
             else "nothing: all of its events are gone",
-            todo=f"tidegate trace sessions {live}"
+            todo=command("trace", "sessions", live)
             if live
-            else f"tidegate trace session_aliases {key[0]}",
+            else command("trace", "session_aliases", key[0]),
         )
     users = look.rows(
         "SELECT session_id, session_start FROM sessions WHERE user_key = $1 OR first_event_id = $1 "
@@ -444,7 +449,7 @@ def _session(look: _Look, key: tuple[str, ...]) -> list[Row]:
             f"{key[0]!r} is no session_id, but a user, an event or a source's own id",
             where=look.shown,
             expected="one of its sessions: " + ", ".join(row["session_id"] for row in users),
-            todo=f"tidegate trace sessions {users[0]['session_id']}",
+            todo=command("trace", "sessions", users[0]["session_id"]),
         )
     raise _no_id(look, sessions.TABLE, key[0])
 
@@ -459,7 +464,7 @@ def _alias(look: _Look, key: tuple[str, ...]) -> list[Row]:
         raise TidegateError(
             f"the session {key[0]!r} is no alias: it is alive",
             where=look.shown,
-            todo=f"tidegate trace sessions {key[0]}",
+            todo=command("trace", "sessions", key[0]),
         )
     raise _no_id(look, ALIASES, key[0])
 
@@ -476,7 +481,7 @@ def _no_id(look: _Look, table: Table, session_id: str) -> TidegateError:
         expected="one that begins alike: " + ", ".join(row["session_id"] for row in near)
         if near
         else f"a session_id of {table.name}",
-        todo=f"tidegate sql \"SELECT session_id FROM {table.name} WHERE user_key = '…'\"",
+        todo=command("sql", f"SELECT session_id FROM {table.name} WHERE user_key = '…'"),
     )
 
 
@@ -542,7 +547,7 @@ def _no_activity(look: _Look, table: Table, source: str, column: str, asked: str
         where=look.shown,
         expected=f"from {first} to {last}",
         got=f"of its dumps, {told}" if told else None,
-        todo="tidegate held" if told else f'tidegate sql "SELECT {column} FROM {table.name}"',
+        todo=command("held") if told else command("sql", f"SELECT {column} FROM {table.name}"),
     )
 
 
@@ -652,12 +657,12 @@ def _notes(
         elif said != counted:
             notes.append(
                 f"the row says {said:,} events, in the table there are {counted:,}: "
-                f"tidegate verify {row['source']}"
+                f"{command('verify', row['source'])}"
             )
     if table is ALIASES:
         live = row["live_session_id"]
         notes.append(
-            f"its events are in another session now: tidegate trace sessions {live}"
+            f"its events are in another session now: {command('trace', 'sessions', live)}"
             if live
             else "all of its events are gone"
         )

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tidegate.common.hints import command, source_word
 from tidegate.common.text_output import clipped
 from tidegate.query.hour_status import STANDING
 
@@ -119,7 +120,7 @@ class Quarantined:
 
 def todo(source: str) -> str:
     """Return what to do next about a source's quarantined lines."""
-    return f"mend its source file, then: tidegate quarantine replay {source}"
+    return f"fix its source file, then: {command('quarantine', 'replay', source_word(source))}"
 
 
 def quarantined(

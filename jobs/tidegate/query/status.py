@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from tidegate.common.hints import command, source_word
 from tidegate.config.fingerprint import changes, definition, fingerprint
 from tidegate.dumps.hour_files import EXCLUDED
 from tidegate.query.hour_status import STANDING
@@ -134,7 +135,7 @@ class Stale:
     @property
     def todo(self) -> str:
         """What to do next."""
-        return f"tidegate rebuild {self.table_name} {self.source}"
+        return command("rebuild", self.table_name, source_word(self.source))
 
 
 def rolled_back(connection: duckdb.DuckDBPyConnection) -> str | None:
@@ -230,14 +231,15 @@ class Held:
     @property
     def todo(self) -> str:
         """What to do next."""
-        knowingly = f'if it is right: tidegate approve {self.approval} --reason "…"'
+        approve = command("approve", self.approval, "--reason", "…", source=self.source)
+        knowingly = f"if it is right: {approve}"
         if self.table_name != "events":
-            return f"mend the cause; the next derive run takes it up again; {knowingly}"
-        again = f"tidegate run {self.source} --from {self.slice} --to {self.slice}"
+            return f"fix the cause; the next derive run takes it up again; {knowingly}"
+        again = command("run", source_word(self.source), "--from", self.slice, "--to", self.slice)
         if self.unreadable:
             return f"have the files uploaded again, then clear `land` in Airflow or run: {again}"
         return (
-            f"mend the dump or the source file, then clear `land` in Airflow or run: {again}; "
+            f"fix the dump or the source file, then clear `land` in Airflow or run: {again}; "
             f"{knowingly}"
         )
 

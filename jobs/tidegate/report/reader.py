@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from tidegate.common.hints import command
 from tidegate.query import status as reports
 from tidegate.query.connect import connect, query_errors
 from tidegate.report.addresses import UnknownPageError
@@ -34,7 +35,7 @@ def open_reader(settings: Settings) -> Iterator[Reader]:
         query_errors(
             "the system tables can't be read",
             where=settings.lake,
-            todo="check the lake: tidegate status",
+            todo=f"check the lake: {command('status')}",
         ),
     ):
         yield Reader(connection, settings)

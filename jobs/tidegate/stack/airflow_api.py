@@ -10,6 +10,7 @@ from typing import Any, Self
 import requests
 
 from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.common.hints import command
 
 TIMEOUT_S = 30.0
 """Seconds for one answer."""
@@ -281,7 +282,7 @@ class AirflowApi:
                 "Airflow's API does not answer",
                 where=f"{method} {address}",
                 got=str(error),
-                todo="see whether the stack runs: tidegate status",
+                todo=f"see whether the stack runs: {command('status')}",
             ) from error
         if missing_ok and answer.status_code == requests.codes.not_found:
             return None

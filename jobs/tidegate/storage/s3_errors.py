@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.common.hints import command
 
 if TYPE_CHECKING:
     from tidegate.storage.s3 import S3Access
@@ -78,7 +79,7 @@ def s3_error(error: Exception, s3: S3Access, bucket: str, action: str, where: st
             where=at,
             expected="an S3 server that answers",
             got=str(error),
-            todo="start the server (tidegate status), or correct AWS_ENDPOINT_URL",
+            todo=f"start the server ({command('status')}), or correct AWS_ENDPOINT_URL",
         )
     if code in _BUSY or (status is not None and status >= 500):
         return TryAgainError(
@@ -86,7 +87,7 @@ def s3_error(error: Exception, s3: S3Access, bucket: str, action: str, where: st
             where=at,
             expected="an S3 server that is ready",
             got=f"{code or status}: {error}",
-            todo="run it again; if the error stays, check the server (tidegate status)",
+            todo=f"run it again; if the error stays, check the server ({command('status')})",
         )
     return TidegateError(
         f"S3 could not {action}",

@@ -16,6 +16,7 @@ from tidegate.config.source.load import (
     parse_source,
     readable_sources,
     source_files,
+    source_name,
 )
 from tidegate.config.source.model import (
     RESERVED_COLUMNS,
@@ -54,5 +55,6 @@ __all__ = [
     "parse_source",
     "readable_sources",
     "source_files",
+    "source_name",
     "split_path",
 ]

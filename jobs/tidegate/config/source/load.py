@@ -192,6 +192,14 @@ def find_source(name_or_path: str, folder: Path) -> Source:
     return load_source(found[0])
 
 
+def source_name(path: str) -> str | None:
+    """Return the name that a source file gives its source; None if the text is no path of a file."""
+    file = Path(path)
+    if not (file.suffix in SUFFIXES or "/" in path) or not file.is_file():
+        return None
+    return _name_in(file)
+
+
 def _may_name(file: Path, name: str) -> bool:
     """Return whether a file may be the one of a source, by its own name and the bytes in it."""
     if file.stem == name:

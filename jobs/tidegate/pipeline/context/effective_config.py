@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tidegate.common.errors import TidegateError
+from tidegate.common.hints import command, source_word
 from tidegate.config.fingerprint import changes, definition
 from tidegate.lake import Row, literal, parse_time
 from tidegate.tables import Table, events, sessions
@@ -53,14 +54,16 @@ def in_force(work: Work, source: Source, *, tell: bool = False) -> Source:
                     f"nobody wrote down by which configuration {table.name} of {source.source} was built",
                     where=work.lake.path(CONFIGURATIONS),
                     expected=f"a row of configuration {last.configuration}",
-                    todo=f"build it again: tidegate rebuild {table.name} {source.source}",
+                    todo="build it again: "
+                    + command("rebuild", table.name, source_word(source.source)),
                 )
             now = now.defined_as(json.loads(recorded[0]["definition"]))
             if tell:
                 parts = changes(definition(now, table), work.definition(source, table))
                 work.tell(
                     f"{source.path.name} has changed ({', '.join(parts)}); {table.name} of "
-                    f"{source.source} stays as before until: tidegate rebuild"
+                    f"{source.source} stays as before until: "
+                    + command("rebuild", table.name, source_word(source.source))
                 )
     return now
 
@@ -86,7 +89,7 @@ def outdated_text(work: Work, source: Source, table: Table) -> str:
     made = last.code_version if last else None
     return (
         f"{table.name} of {source.source} was built by version {made} of its code, this is version "
-        f"{table.version}: tidegate rebuild {table.name} {source.source}"
+        f"{table.version}: {command('rebuild', table.name, source_word(source.source))}"
     )
 
 

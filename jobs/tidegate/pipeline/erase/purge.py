@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tidegate.common.hints import command
 from tidegate.lake import Row
 from tidegate.pipeline.erase.find import candidates, of_columns
 from tidegate.pipeline.erase.model import Person
@@ -93,7 +94,7 @@ def _needed_by_others(work: Work, table: Table, version: int) -> list[str]:
         RELEASES, select=("release_id", "sequence", "released_at", "versions")
     )
     return [
-        f"version {need.version} of {table.name} is read yet: {need.why}; see tidegate held"
+        f"version {need.version} of {table.name} is read yet: {need.why}; see {command('held')}"
         for need in read_back(work, releases)
         if need.table == table.name and need.version < version
     ]

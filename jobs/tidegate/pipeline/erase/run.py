@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.common.hints import command
 from tidegate.common.hours import hours_text
 from tidegate.lake import Row, literal
 from tidegate.pipeline.context.effective_config import in_force, is_outdated, outdated_text
@@ -305,7 +306,8 @@ def _nobody(work: Work, found: Sequence[Found]) -> TidegateError:
         where=work.lake.root,
         expected=f"the user_id or anonymous_id of a published event, or of a line in quarantine, of {names}",
         got="none; nothing was changed, and nothing written down",
-        todo='check its spelling and capitals: tidegate sql "SELECT DISTINCT user_id FROM events LIMIT 20"',
+        todo="check its spelling and capitals: "
+        + command("sql", "SELECT DISTINCT user_id FROM events LIMIT 20"),
     )
 
 
@@ -328,7 +330,7 @@ def _refuse_rolled_back(work: Work) -> None:
             where=work.lake.root,
             expected="the newest release",
             got=describe_rollback(last),
-            todo="tidegate release --resume, then run it again",
+            todo=f"{command('release', '--resume')}, then run it again",
         )
 
 

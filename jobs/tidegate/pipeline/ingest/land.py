@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from tidegate.common.errors import TidegateError
+from tidegate.common.hints import command, source_word
 from tidegate.common.hours import hour_text, hours_text
 from tidegate.common.text_output import visible
 from tidegate.dumps.dumps import Dumps, fingerprint
@@ -156,7 +157,7 @@ def _looked_for_elsewhere(landed: Landed, source: Source) -> Landed:
     if landed.outcome != "missing":
         return landed
     wait = f"{source.path.name} names {source.dumps.inner.text} by now, which takes effect by: "
-    todo = f"tidegate rebuild events {source.source}"
+    todo = command("rebuild", "events", source_word(source.source))
     return replace(landed, error=f"{landed.error}; {wait}{todo}")
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tidegate.common.errors import HeldError, TidegateError
+from tidegate.common.hints import command
 from tidegate.common.hours import hour_text, hours_text, parse_hour
 from tidegate.common.suggestions import hint
 from tidegate.lake import literal, parse_time
@@ -58,7 +59,7 @@ def parse_slice(text: str) -> HeldSlice:
     if first in derived and second:
         return HeldSlice(BY_NAME[first], second, None)
     if not slash or not first or not second:
-        raise TidegateError("that names no slice", expected=_FORM, got=text, todo="tidegate held")
+        raise TidegateError("that names no slice", expected=_FORM, got=text, todo=command("held"))
     try:
         return HeldSlice(events.TABLE, first, parse_hour(second))
     except TidegateError as error:
@@ -135,7 +136,7 @@ def approve(work: Work, source: Source, held: HeldSlice, *, by: str, reason: str
             where="warehouse/events",
             expected="an hour whose latest landing is not published",
             got="it is published as it was landed",
-            todo="tidegate held lists what is held",
+            todo=f"{command('held')} lists what is held",
         )
     audits = audit_plan(work, plan)
     suite = suite_of(work, events.TABLE).fingerprint
@@ -175,7 +176,7 @@ def _refuse_unreadable(work: Work, source: Source, hour: datetime) -> None:
         raise TidegateError(
             f"{source.source} {hour_text(hour)} was never landed",
             expected="an hour that the gate holds",
-            todo="tidegate held lists what is held",
+            todo=f"{command('held')} lists what is held",
         )
     if landed["status"] != "landed":
         raise TidegateError(
@@ -194,7 +195,7 @@ def _approve_derived(work: Work, held: HeldSlice, by: str, reason: str) -> Appro
             where=f"warehouse/{held.table.name}",
             expected="a table whose last candidate failed its audit",
             got="none was audited" if latest is None else "the last one passed",
-            todo="tidegate held lists what is held",
+            todo=f"{command('held')} lists what is held",
         )
     last = work.ledger.last(held.table, held.source)
     subject = approvals.of_publication(last.sequence + 1 if last else 1)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate import gate
 from tidegate.common.errors import HeldError
-from tidegate.common.hours import hours_text
+from tidegate.common.hints import command
+from tidegate.common.hours import hour_text, hours_text
 from tidegate.config.suites import Entry, Suite, load_suite
 from tidegate.lake import Row, Rows, literal, parse_time, table_named
 from tidegate.lake.table_refs import Query
@@ -77,6 +78,13 @@ def held_error(audits: Sequence[Audit]) -> HeldError:
     """Return the error that tells of held candidates."""
     held = [each for each in audits if each.held]
     tables = sorted({each.table for each in held})
+    first = held[0]
+    name = (
+        f"{first.source}/{hour_text(first.slices[0])}"
+        if first.table == events.TABLE.name
+        else f"{first.table}/{first.source}"
+    )
+    approve = command("approve", name, "--reason", "…", source=first.source)
     return HeldError(
         f"held by the gate: {', '.join(f'{a.source} {hours_text(a.slices)}' for a in held)}",
         where=", ".join(f"warehouse/{table}" for table in tables) + " (left as it was)",
@@ -88,8 +96,8 @@ def held_error(audits: Sequence[Audit]) -> HeldError:
             for each in a.results
             if each.holds
         ),
-        todo="mend the dump or the source file and land the hour again, or publish it knowingly with "
-        "tidegate approve; tidegate held lists what waits",
+        todo=f"fix the dump or the source file and land the hour again, or publish it knowingly: {approve}; "
+        f"{command('held')} lists what waits",
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidegate.common.errors import TryAgainError
+from tidegate.common.hints import command
 from tidegate.lake import Row, parse_time
 from tidegate.pipeline.release.corrections import corrections
 from tidegate.query.releases import rolled_back_text
@@ -102,7 +103,8 @@ def describe_rollback(row: Row) -> str:
     """Return in words what a release is that rolled back to an earlier one."""
     at = parse_time(row["released_at"])
     told = rolled_back_text(row["rolled_back_to"], row["rolled_back_by"], at, row["reason"])
-    return f"{told}; what was published since is not shown until: tidegate release --resume"
+    resume = command("release", "--resume")
+    return f"{told}; what was published since is not shown until: {resume}"
 
 
 def beaten_error(work: Work) -> TryAgainError:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tidegate.common.errors import TidegateError
+from tidegate.common.hints import command
 from tidegate.common.hours import hours_text
 from tidegate.lake import Row, literal, parse_time
 from tidegate.pipeline.maintain.promise import kept_from
@@ -146,7 +147,8 @@ def _found(work: Work, wanted: str) -> Row:
         f"no release {wanted!r}" + ("" if moment is None else ": none had been made by then"),
         where=work.lake.path(RELEASES),
         expected="the id of a release, or a time after the first",
-        todo='see all: tidegate sql "SELECT release_id, released_at FROM ops.releases ORDER BY 2"',
+        todo="see all: "
+        + command("sql", "SELECT release_id, released_at FROM ops.releases ORDER BY 2"),
     )
 
 
