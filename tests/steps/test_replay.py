@@ -286,7 +286,7 @@ def test_the_commands_show_what_is_there_and_what_would_fit(project: Project) ->
     assert "web too_late: 18 lines, 37.50% of 3 hours, 2024-03-01T12..2024-03-01T14" in shown
     assert "2024-03-01-14.json.gz:10  expected one JSON object" in shown
     assert "\\x1b[31m<script>" in shown
-    assert shown.endswith("next  mend its source file, then: tidegate quarantine replay web\n")
+    assert shown.endswith("next  fix its source file, then: tidegate quarantine replay web\n")
 
     before = everything(project)
     told = project.tidegate("quarantine", "replay", "web", "--dry-run")

@@ -111,12 +111,12 @@ def test_lines_are_counted_by_source_and_reason_as_the_landings_that_stand_met_t
     assert told(lake, "--lines", "0").splitlines() == [
         "app bad_value: 1 lines, 1.00% of 2026-05-01T14",
         "  a value does not fit its column's type, or can't be kept exactly",
-        "  next  mend its source file, then: tidegate quarantine replay app",
+        f"  next  fix its source file, then: tidegate quarantine replay app --lake {lake}",
         "shop not_json: 1 lines, 8.33% of 2026-05-01T12",
         "  the line is not one JSON value and nothing else",
         "shop too_late: 5 lines, 25.00% of 2 hours, 2026-05-01T12..2026-05-01T13",
         "  the event is older than the source accepts",
-        "  next  mend its source file, then: tidegate quarantine replay shop",
+        f"  next  fix its source file, then: tidegate quarantine replay shop --lake {lake}",
     ]
 
 
@@ -131,7 +131,7 @@ def test_a_source_or_a_range_is_told_by_hour(lake: Path) -> None:
         '    {"n": 1}',
         "  shop/1.json:2  expected at most 5 s",
         '    {"n": 1}',
-        "  next  mend its source file, then: tidegate quarantine replay shop",
+        f"  next  fix its source file, then: tidegate quarantine replay shop --lake {lake}",
     ]
     later = told(lake, "--from", "2026-05-01T13", "--to", "2026-05-01T13")
     assert later.startswith("shop too_late: 2 lines, 25.00% of 2026-05-01T13\n")
@@ -155,7 +155,7 @@ def test_scripts_get_the_same_as_json(lake: Path) -> None:
                 "raw": '{"n": "x"}',
             }
         ],
-        "todo": "mend its source file, then: tidegate quarantine replay app",
+        "todo": f"fix its source file, then: tidegate quarantine replay app --lake {lake}",
     }
     assert (late["lines"], late["share"], len(late["samples"])) == (5, 0.25, 3)
 
@@ -174,7 +174,7 @@ def test_a_line_that_was_not_kept_is_shown_by_its_place_alone(tmp_path: Path) ->
     write(tmp_path, [landing("1", "shop", 0, 9, {"not_json": 1})], [*lines])
     assert told(tmp_path).splitlines()[2:] == [
         "  a.json:1  expected one object",
-        "  next  mend its source file, then: tidegate quarantine replay shop",
+        f"  next  fix its source file, then: tidegate quarantine replay shop --lake {tmp_path}",
     ]
 
 
@@ -203,4 +203,4 @@ def test_an_empty_quarantine_is_a_sentence(lake: Path, tmp_path: Path) -> None:
 def test_options_before_replay_are_refused_since_they_would_be_ignored(lake: Path) -> None:
     result = CliRunner().invoke(app, ["quarantine", "--lake", str(lake), "replay", "shop"])
     assert result.exit_code == 2
-    assert "tidegate quarantine replay …" in result.output
+    assert "put options after the word replay" in result.output

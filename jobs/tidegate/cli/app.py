@@ -85,12 +85,14 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: bool = typer.Option(  # noqa: ARG001 - its callback acts on it
         False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
     ),
 ) -> None:
     """Hourly event dumps in, audited Delta tables out."""
     forget()
+    context.call_on_close(forget)
     project = known_project()
     if project is not None:
         home = Path(os.environ.get("TIDEGATE_HOME") or project / ".tidegate")
