@@ -13,7 +13,7 @@ from project import REPO
 from tidegate.cli.app import app as commands
 from tidegate.common.errors import EXIT_HELD
 from tidegate.config.settings import Settings
-from tidegate.report.names import hour_page, quarantine_page
+from tidegate.report.names import hour_page, metric_page, quarantine_page
 from tidegate_demo import traffic
 from tidegate_demo.rhythm import LAST_HOUR
 
@@ -136,4 +136,6 @@ def pages_of(name: str) -> dict[str, str]:
         "quarantine": quarantine_page("shop" if name == "demo" else source),
         "derived": "derived.html",
         "catalogue": "catalogue.html",
+        "metrics": "metrics.html",
+        **({"metric": metric_page("revenue")} if name == "demo" else {}),
     }

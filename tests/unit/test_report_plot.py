@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 import pytest
 
 from tidegate.report.audits import History
-from tidegate.report.plot import plot, short
+from tidegate.report.numbers import short
+from tidegate.report.plot import plot
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

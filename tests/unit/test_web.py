@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -43,6 +44,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     books.audit("shop", HOUR_LANDED, [{"metric": 1.0}])
     books.publish("shop", HOUR_LANDED, landing)
     books.land("shop", HOUR_LANDED + 2 * HOUR)
+    books.release(HOUR_LANDED + 3 * HOUR, 0)
+    buyers = {"metric": "buyers", "kind": "unique", "description": "Buyers.", "owner": "shop"}
+    books.rows["releases"][-1]["metrics"] = [("buyers", json.dumps(buyers))]
     books.write()
     return books.root
 
@@ -67,7 +71,10 @@ def paths() -> list[str]:
     """Return a path of every route, and one that there is not."""
     found = [route.path for route in web.app.routes if isinstance(route, APIRoute)]
     assert len(found) == len(web.app.routes) >= 5  # no documentation, no other kind of route
-    filled = [each.replace("{source}.", "shop.").replace("{source}", "shop") for each in found]
+    filled = [
+        each.replace("{source}.", "shop.").replace("{source}", "shop").replace("{name}", "buyers")
+        for each in found
+    ]
     return [
         *(each.replace("{hour}", f"{HOUR_LANDED:%Y-%m-%dT%H}").lstrip("/") for each in filled),
         "no/such/page",
@@ -95,7 +102,8 @@ def test_whoever_is_logged_in_gets_the_page_and_it_is_safe(client: TestClient, p
     for headers in (GOOD, {"Cookie": "_token=good"}):
         answer = client.get(f"{PREFIX}/{path}", headers=headers)
         assert answer.status_code == 200, answer.text
-        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        kind = "csv" if path.endswith(".csv") else "html"
+        assert answer.headers["content-type"] == f"text/{kind}; charset=utf-8"
         policy = answer.headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; style-src 'sha256-")
         assert policy.endswith("frame-ancestors 'self'")
@@ -152,7 +160,14 @@ def test_pages_of_faults_lead_back(client: TestClient) -> None:
 
 
 def test_links_of_pages_lead_to_pages(client: TestClient) -> None:
-    for path in ("index.html", HOUR_PATH, "quarantine/shop.html", "derived.html"):
+    for path in (
+        "index.html",
+        HOUR_PATH,
+        "quarantine/shop.html",
+        "derived.html",
+        "metrics.html",
+        "metrics/buyers.html",
+    ):
         links = re.findall(r'href="([^"#]+)"', get(client, path).text)
         assert links
         for link in set(links):

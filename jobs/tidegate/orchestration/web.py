@@ -21,6 +21,7 @@ from tidegate.report.addresses import (
     parse_page_hour,
     parse_source,
 )
+from tidegate.report.metrics import Metrics, csv_of
 from tidegate.report.pages import Reach, Written
 from tidegate.report.reader import Reader, open_reader
 
@@ -36,6 +37,8 @@ _LOG = logging.getLogger(__name__)
 # A query takes all cores and may take much memory: one page at a time. Who waits holds no thread,
 # since Airflow's own API has just some.
 _ALONE = CapacityLimiter(1)
+# Metrics read whole tables, so they are kept until something is landed, audited, published or released.
+_COMPUTED: dict[tuple[object, ...], Metrics] = {}
 
 Next = Callable[[Request], Awaitable[Response]]
 
@@ -127,6 +130,42 @@ async def catalogue() -> Response:
     return await _page(
         lambda reader, written: pages.catalogue(reader.catalogue(), written, Reach())
     )
+
+
+@app.get("/metrics.html")
+async def metrics() -> Response:
+    """Show every metric of the release as a chart."""
+    return await _page(lambda reader, written: pages.metrics(_metrics(reader), written, Reach()))
+
+
+@app.get("/metrics/{name}.html")
+async def metric(name: str) -> Response:
+    """Show a metric: its chart, values, definition, query and what it is made from."""
+
+    def make(reader: Reader, written: Written) -> str:
+        found = _metrics(reader)
+        return pages.metric(found, found.named(name), written, Reach(root="../"))
+
+    return await _page(make)
+
+
+@app.get("/metrics/{name}.csv")
+async def metric_csv(name: str) -> Response:
+    """Send the rows of a metric as CSV."""
+    answer = await _page(lambda reader, _: csv_of(_metrics(reader).named(name)))
+    return Response(
+        answer.body, media_type="text/csv", headers={"Content-Disposition": "attachment"}
+    )
+
+
+def _metrics(reader: Reader) -> Metrics:
+    """Return the metrics of the release that a reader shows: they are computed once a state of the lake."""
+    state = reader.state()
+    if state not in _COMPUTED:
+        made = reader.metrics()
+        _COMPUTED.clear()
+        _COMPUTED[state] = made
+    return _COMPUTED[state]
 
 
 async def _page(make: Callable[[Reader, Written], str]) -> Response:

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 from tidegate.common.hours import HOUR
 from tidegate.report import pages
 from tidegate.report.grid import DAYS
-from tidegate.report.names import CATALOGUE, DERIVED, INDEX, hour_page, quarantine_page
+from tidegate.report.metrics import csv_of
+from tidegate.report.names import (
+    CATALOGUE,
+    DERIVED,
+    INDEX,
+    METRICS,
+    hour_page,
+    metric_csv,
+    metric_page,
+    quarantine_page,
+)
 from tidegate.report.pages import Reach, Written
 from tidegate.report.reader import Reader, open_reader
 from tidegate.storage.store import replace_files
@@ -21,7 +31,8 @@ _MOST_HOURS = 200
 """Pages of hours at most: a broken week of many sources must not take an hour to write."""
 # What was written before under these names and is not written again is out of date.
 _OURS = re.compile(
-    r"(index|derived|catalogue|quarantine/[a-z0-9_]+|hours/[a-z0-9_]+/\d{4}-\d{2}-\d{2}T\d{2})\.html"
+    r"(index|derived|catalogue|metrics|(quarantine|metrics|tables)/[a-z0-9_]+|"
+    r"hours/[a-z0-9_]+/\d{4}-\d{2}-\d{2}T\d{2})\.html|metrics/[a-z0-9_]+\.csv"
 )
 
 
@@ -33,8 +44,8 @@ def default_target(settings: Settings) -> str:
 def write(settings: Settings, target: str, now: datetime | None = None) -> list[str]:
     """Write the pages as files; older ones of ours that are not written again are removed.
 
-    Those are the overview, the derived tables, the catalogue, each source's quarantine, and of each source's last
-    days the hours that are held or had an audit that was not met.
+    Those are the metrics with their rows as CSV, the overview, the derived tables, the catalogue, each source's
+    quarantine, and of each source's last days the hours that are held or had an audit that was not met.
 
     Args:
         settings: of the lake.
@@ -73,6 +84,12 @@ def _pages(reader: Reader, written: Written) -> dict[str, str]:
         DERIVED: pages.derived(reader.derived(), written, reach("")),
         CATALOGUE: pages.catalogue(reader.catalogue(), written, reach("")),
     }
+    metrics = reader.metrics()
+    made[METRICS] = pages.metrics(metrics, written, reach(""))
+    for metric in metrics.metrics:
+        page = pages.metric(metrics, metric, written, reach("../"))
+        made[metric_page(metric.name)] = page
+        made[metric_csv(metric.name)] = csv_of(metric)
     for source in reader.sources:
         bad = reader.quarantine(source)
         made[quarantine_page(source)] = pages.quarantine(bad, written, reach("../"))

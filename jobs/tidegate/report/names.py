@@ -14,6 +14,7 @@ ROUTE = "tidegate"
 INDEX = "index.html"
 DERIVED = "derived.html"
 CATALOGUE = "catalogue.html"
+METRICS = "metrics.html"
 
 
 def hour_page(source: str, hour: datetime) -> str:
@@ -24,3 +25,18 @@ def hour_page(source: str, hour: datetime) -> str:
 def quarantine_page(source: str) -> str:
     """Return where the page of a source's bad lines is."""
     return f"quarantine/{quote(source, safe='')}.html"
+
+
+def metric_page(name: str) -> str:
+    """Return where the page of a metric is."""
+    return f"metrics/{quote(name, safe='')}.html"
+
+
+def metric_csv(name: str) -> str:
+    """Return where the rows of a metric are as CSV."""
+    return f"metrics/{quote(name, safe='')}.csv"
+
+
+def table_page(name: str) -> str:
+    """Return where the page of a table is."""
+    return f"tables/{quote(name, safe='')}.html"

@@ -23,16 +23,26 @@ from tidegate.common.text_output import text as as_text
 from tidegate.common.text_output import visible
 from tidegate.query.freshness import minutes_text
 from tidegate.query.status import Held
+from tidegate.report import charts, numbers
 from tidegate.report.audits import Audit, Result
 from tidegate.report.bad_lines import RAW, Quarantine
 from tidegate.report.catalogue import Catalogue
 from tidegate.report.hour import Hour
-from tidegate.report.names import CATALOGUE, DERIVED, INDEX, hour_page, quarantine_page
+from tidegate.report.metrics import Metrics, MetricValues
+from tidegate.report.names import (
+    CATALOGUE,
+    DERIVED,
+    INDEX,
+    METRICS,
+    hour_page,
+    metric_csv,
+    metric_page,
+    quarantine_page,
+)
 from tidegate.report.overview import Overview
 from tidegate.report.plot import plot
 
 _CUT = 1_000
-_NONE = "\N{EN DASH}"
 STATES = {
     "published": ("P", "readable in warehouse/events"),
     "held": ("H", "failed a critical expectation"),
@@ -74,6 +84,18 @@ class Reach:
         """Return the link to a source's bad lines."""
         return self.root + quarantine_page(source)
 
+    def metric(self, name: str) -> str:
+        """Return the link to a metric."""
+        return self.root + metric_page(name)
+
+    def csv(self, name: str) -> str:
+        """Return the link to a metric's rows."""
+        return self.root + metric_csv(name)
+
+    def day(self, day: datetime) -> str | None:
+        """Return the link to the hours of a day, or None where earlier days can't be asked for."""
+        return self.to(self.root + INDEX, day.date())
+
     def to(self, page: str, day: date | None) -> str | None:
         """Return the link to a page's days up to one; None where there are none, or no such page."""
         return f"{page}?to={day.isoformat()}" if self.paged and day is not None else None
@@ -113,6 +135,19 @@ def catalogue(found: Catalogue, written: Written, reach: Reach) -> str:
     return _render("catalogue.html", written, reach, found=found, known=known)
 
 
+def metrics(found: Metrics, written: Written, reach: Reach) -> str:
+    """Return the page of all metrics."""
+    return _render(
+        "metrics.html", written, reach, found=found, chart=charts.chart, heat=charts.heat_map
+    )
+
+
+def metric(found: Metrics, one: MetricValues, written: Written, reach: Reach) -> str:
+    """Return the page of a metric."""
+    values = {"found": found, "one": one, "chart": charts.chart, "heat": charts.heat_map}
+    return _render("metric.html", written, reach, sql=_formatted(one.sql), **values)
+
+
 def fault(status: int, error: TidegateError, reach: Reach) -> str:
     """Return a page that says what went wrong, with its HTTP status."""
     return _ENVIRONMENT.get_template("fault.html").render(status=status, error=error, reach=reach)
@@ -136,39 +171,24 @@ def _render(template: str, written: Written, reach: Reach, **values: Any) -> str
     return _ENVIRONMENT.get_template(template).render(written=written, reach=reach, **values)
 
 
+def _formatted(query: str) -> str:
+    """Return a query on several lines, as it is where that fails."""
+    import sqlglot
+
+    try:
+        return sqlglot.transpile(query, read="duckdb", write="duckdb", pretty=True)[0]
+    except sqlglot.errors.SqlglotError:
+        return query
+
+
 def _shown(value: object) -> str:
     """Return a value as what a reader sees of it."""
     if isinstance(value, Markup):
         return value
     if value is None:
-        return _NONE
+        return numbers.NONE
     shown = as_text(value) or ""
     return visible(shown) if len(shown) <= _CUT else visible(shown[:_CUT]) + "…"
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return _NONE
-    whole = isinstance(value, int) or 1e3 <= abs(value) < 1e15
-    return f"{value:,.0f}" if whole else f"{value:.4g}"
-
-
-def _size(value: int | None) -> str:
-    """Return a number of bytes in words."""
-    if value is None:
-        return _NONE
-    if value < 1024:
-        return f"{value} B"
-    size, unit = float(value), ""
-    for unit in ("KiB", "MiB", "GiB", "TiB"):  # noqa: B007 - the last one is the largest there is
-        size /= 1024
-        if size < 1024:
-            break
-    return f"{size:.3g} {unit}" if size < 1000 else f"{size:.0f} {unit}"
-
-
-def _time(value: datetime | None) -> str:
-    return _NONE if value is None else f"{value:%Y-%m-%d %H:%M:%S}"
 
 
 def _environment() -> Environment:
@@ -184,9 +204,11 @@ def _environment() -> Environment:
     style, _, _ = loader.get_source(made, "report.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     made.filters |= {
-        "number": _number,
-        "size": _size,
-        "time": _time,
+        "number": numbers.number,
+        "size": numbers.size,
+        "time": numbers.time,
+        "percent": numbers.percent,
+        "in_unit": numbers.in_unit,
         "hour": hour_text,
         "minutes": minutes_text,
     }
@@ -200,6 +222,7 @@ def _environment() -> Environment:
         "index": INDEX,
         "derived": DERIVED,
         "catalogue": CATALOGUE,
+        "metrics_page": METRICS,
     }
     return made
 

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from tidegate.common.hours import HOUR, hour_text
 from tidegate.report.audits import History
+from tidegate.report.numbers import short
 
 _WIDTH = 560
 _HEIGHT = 160
@@ -50,7 +51,7 @@ def plot(title: str, history: History, hour: datetime, *, small: bool = False) -
     reach = 4 * max(abs(value) for _, value in points)
     near = [each for each in limits if abs(each) <= reach] if reach else []
     values = [0.0, *(value for _, value in points), *near]
-    ticks = _ticks(min(values), max(values))
+    ticks = ticks_around(min(values), max(values))
     low, high = ticks[0], ticks[-1]
     begin, end = points[0][0], max(points[-1][0], points[0][0] + _SPAN)
 
@@ -85,14 +86,6 @@ def plot(title: str, history: History, hour: datetime, *, small: bool = False) -
     return Markup("".join(parts))  # noqa: S704 - numbers, and text escaped above
 
 
-def short(value: float) -> str:
-    """Return a number in few characters: `1.2k`, `3M`, `0.05`."""
-    for limit, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= limit:
-            return f"{value / limit:.3g}{letter}" if abs(value) < 1e15 else f"{value:.2g}"
-    return f"{value:.3g}"
-
-
 def _axes(
     ticks: Sequence[float],
     days: Sequence[tuple[datetime, str]],
@@ -123,7 +116,7 @@ def _line(points: Sequence[tuple[datetime, int, int]]) -> str:
     return "".join(commands)
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def ticks_around(low: float, high: float) -> list[float]:
     """Return round numbers around a range that has nought in it; at least two."""
     if high - low < 1 / _LARGEST:
         return [0.0, 1.0]

@@ -9,18 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.common.hints import command
 from tidegate.query import status as reports
-from tidegate.query.connect import connect, query_errors
+from tidegate.query.connect import connect, pinned, query_errors
 from tidegate.report.addresses import UnknownPageError
 from tidegate.report.audits import Audit, derived_audits, worrying_hours
 from tidegate.report.bad_lines import Quarantine, bad_lines
 from tidegate.report.catalogue import Catalogue, catalogue
 from tidegate.report.hour import Hour, hour_of
+from tidegate.report.metrics import Metrics, metrics_of
 from tidegate.report.overview import Overview, overview_of
 
 if TYPE_CHECKING:
     import duckdb
 
     from tidegate.config.settings import Settings
+
+_NEWEST = """
+SELECT (SELECT max(landed_at) FROM ops.landings), (SELECT max(audited_at) FROM ops.audits),
+       (SELECT max(published_at) FROM ops.publications)
+"""
 
 
 @contextmanager
@@ -98,6 +104,15 @@ class Reader:
     def catalogue(self) -> Catalogue:
         """Return what can be queried, and what it means."""
         return catalogue(self._connection)
+
+    def metrics(self) -> Metrics:
+        """Return the metrics of the release, with the values of their newest periods."""
+        return metrics_of(self._connection)
+
+    def state(self) -> tuple[object, ...]:
+        """Return what tells one state of the lake from another: its release, and the newest records."""
+        newest = self._connection.execute(_NEWEST).fetchone() or ()
+        return (self._settings.lake, pinned(self._connection), *newest)
 
     def _source(self, source: str) -> Mapping[str, Any]:
         if source not in self._sources:
