@@ -74,6 +74,21 @@ def test_columns_change_where_the_line_fields_does() -> None:
     assert rows[3]["detail"] == "expected 3 columns, got 2"
 
 
+def test_a_byte_order_mark_before_a_directive_in_mid_file_is_no_part_of_it() -> None:
+    text = (
+        "\ufeff#Version: 1.0\n#Fields: a b\n1 2\n\ufeff#Version: 1.0\n#Fields: b a\n4 3\n"
+        "\ufeff#Fields: a\n5\n\ufeff#Fields: a\n6\n\ufeff#Date: x\n7\n\ufeff#Remark: end"
+    )
+    rows = read(text, "a", delimiter=" ")
+    assert [(row["line"], row["fault"], row["values"]["a"]) for row in rows] == [
+        (3, None, "1"),
+        (6, None, "3"),
+        (8, None, "5"),
+        (10, None, "6"),
+        (12, None, "7"),
+    ]
+
+
 def test_members_of_a_gzip_file_each_have_their_own_lines_at_the_top() -> None:
     other = "#Version: 1.0\n#Fields: c-ip date\n192.0.2.9\t2026-05-01\n"
     packed = b"".join(gzip.compress(text.encode()) for text in [CLOUDFRONT, other] * 50)

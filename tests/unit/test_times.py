@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import io
 import json
+import re
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from tidegate.common.errors import SourceError
 from tidegate.common.time_zones import zone_names
 from tidegate.config.source import TimeRef
 from tidegate.landing.instants import Instants, to_time
+from tidegate.landing.time_formats import format_reader, iso_rewriting
 
 Known = dict[str, str | None]
 
@@ -221,6 +223,25 @@ FORMATS: dict[str, Known] = {
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_format_reads_its_times_and_nothing_else(form: str) -> None:
     assert_read(FORMATS[form], format=form)
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["%d/%b/%Y:%H:%M:%S %z", "%d %B %Y", "%B %d, %Y %H:%M", "%d-%b-%Y %H:%M:%S.%f", "%Y-%m-%d"],
+)
+def test_usual_times_of_a_format_are_read_at_once_and_as_one_by_one(form: str) -> None:
+    rewriting = iso_rewriting(form)
+    assert rewriting is not None
+    start = datetime(2024, 1, 1, 23, 59, 58, tzinfo=UTC)
+    usual = [(start + timedelta(days=days, seconds=days)).strftime(form) for days in range(366)]
+    assert all(re.match(rewriting.pattern, text) for text in usual)
+    odd = [usual[70].upper(), usual[80].lower(), usual[0][:-1], f" {usual[1]}", ""]
+    odd += [text.replace("29", "31").replace("Jan", "Jux") for text in usual[::7]]
+    times = to_time(pa.array(usual + odd), TimeRef(path="t", format=form)).values
+    one_by_one = [format_reader(form)(text) for text in usual + odd]
+    expected = [one.micros if one is not None else None for one in one_by_one]
+    assert times.cast(pa.int64()).to_pylist() == expected
+    assert None not in expected[: len(usual)]
 
 
 def test_digits_beyond_microseconds_are_counted_in_a_format_too() -> None:

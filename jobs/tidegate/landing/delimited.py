@@ -28,10 +28,11 @@ from tidegate.landing.body import json_objects
 from tidegate.landing.decoding import Window, is_utf8, utf8_chunks
 from tidegate.landing.extended_log import (
     FIELDS,
+    SECTION_BYTES,
     extended_log,
     is_extended_log,
-    is_other_fields,
-    next_fields,
+    is_section,
+    next_section,
     read_fields,
 )
 from tidegate.landing.header import Header, named_columns, read_header
@@ -124,7 +125,8 @@ def _log_parts(
     private: bool,
 ) -> Iterator[Records]:
     """Yield the records of an extended log, whose columns may change on the way."""
-    while (fields := read_fields(window)) is not None:
+    fields: tuple[bytes, int] | None = None
+    while (fields := read_fields(window, fields)) is not None:
         text, number = fields
         names = [name.decode("utf-8", "replace") for name in text.removeprefix(FIELDS).split()]
         header = named_columns(
@@ -148,7 +150,7 @@ def _parts(
         window.fill(BLOCK_BYTES)
         stop = len(window.data)
         if fields is not None:
-            stop = next_fields(window.data, window.at, fields)
+            stop = next_section(window.data, window.at, fields)
         if stop == window.at:
             return
         data = window.data[window.at : stop]
@@ -170,10 +172,10 @@ def _scanned(
     records: list[Scanned] = []
     count = 0
     while count < span:
-        window.fill(len(FIELDS))
+        window.fill(SECTION_BYTES)
         if not window.remaining:
             break
-        if fields is not None and is_other_fields(window.data, window.at, fields):
+        if fields is not None and is_section(window.data, window.at, fields):
             break
         record = scanner.read()
         if record is None:

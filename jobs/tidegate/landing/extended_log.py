@@ -12,6 +12,10 @@ from tidegate.landing.decoding import Window
 from tidegate.landing.limits import MAX_LINE_BYTES
 
 FIELDS = b"#Fields:"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MARKED = _BYTE_ORDER_MARK + b"#"
+SECTION_BYTES = len(_BYTE_ORDER_MARK + FIELDS)
+"""Bytes by which the beginning of a section is known."""
 _DIRECTIVES = (b"#Version:", b"#Software:", FIELDS, b"#Date:", b"#Remark:")
 
 
@@ -27,39 +31,59 @@ def extended_log(form: Format) -> Format:
     return form.model_copy(update={"comment": "#", "null": null})
 
 
-def next_fields(data: bytes, at: int, current: bytes) -> int:
-    """Return where the next `#Fields:` line with other names begins, or the end of the data.
+def next_section(data: bytes, at: int, current: bytes) -> int:
+    """Return where the next section begins, or the end of the data.
 
     Args:
         data: lines.
         at: where a line begins.
         current: the whole line that names the columns now.
     """
-    while (place := data.find(FIELDS, at)) >= 0:
-        if is_other_fields(data, place, current) and data[place - 1 : place] in (b"", b"\n"):
+    places = (_next(data, at, mark, current) for mark in (FIELDS, _MARKED))
+    return min(places)
+
+
+def _next(data: bytes, at: int, mark: bytes, current: bytes) -> int:
+    """Return where the next section begins that starts with a mark, or the end of the data."""
+    while (place := data.find(mark, at)) >= 0:
+        if is_section(data, place, current) and data[place - 1 : place] in (b"", b"\n"):
             return place
-        at = place + len(FIELDS)
+        at = place + len(mark)
     return len(data)
 
 
-def is_other_fields(data: bytes, at: int, current: bytes) -> bool:
-    """Return whether a `#Fields:` line with other names than the current ones is at a place."""
+def is_section(data: bytes, at: int, current: bytes) -> bool:
+    """Return whether a section begins at a place.
+
+    It begins with a `#Fields:` line that has other names than the current ones, or with a directive behind a byte
+    order mark, as where files were joined.
+    """
+    if data.startswith(_MARKED, at):
+        return True
     return data.startswith(FIELDS, at) and not data.startswith(current, at)
 
 
-def read_fields(window: Window) -> tuple[bytes, int] | None:
+def read_fields(window: Window, current: tuple[bytes, int] | None) -> tuple[bytes, int] | None:
     """Return the next `#Fields:` line with its line feed, and its number, or None if the file ends before.
 
-    The window moves behind it.
+    The window moves behind it. A byte order mark before a directive is skipped.
+
+    Args:
+        window: the file, at the beginning of a line.
+        current: the line that names the columns until here; returned where a record comes first.
 
     Raises:
-        UnreadableError: a record comes first, or the line is too long.
+        UnreadableError: a record comes first and no line names its columns, or the line is too long.
     """
     while True:
         window.fill(2 * MAX_LINE_BYTES)
         if not window.remaining:
             return None
+        if window.data.startswith(_MARKED, window.at):
+            window.move(window.at + len(_BYTE_ORDER_MARK))
         if not window.data.startswith(b"#", window.at):
+            if current is not None:
+                return current
             raise UnreadableError(
                 "a line comes before the names of the columns",
                 expected="a line that begins with '#Fields:' before the first record",

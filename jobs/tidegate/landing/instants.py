@@ -19,7 +19,13 @@ from tidegate.landing import times
 from tidegate.landing.convert import to_text
 from tidegate.landing.records import Mask, mask_of
 from tidegate.landing.schema import TIME
-from tidegate.landing.time_formats import format_reader, iso_rewriting
+from tidegate.landing.time_formats import (
+    YEAR_LENGTH,
+    IsoRewriting,
+    format_reader,
+    iso_rewriting,
+    month_numbers,
+)
 from tidegate.landing.zones import to_utc
 
 _DAY = "(02-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(0[1-9]|[12][0-9]|30)|(0[13578]|1[02])-31)"
@@ -99,16 +105,29 @@ def _of_format(texts: pa.Array, form: str) -> _Readings:
     readings = _Readings.of(len(different))
     is_plain = readings.is_time
     if rewriting is not None and len(different):
-        pattern, iso = rewriting
-        is_plain = mask_of(pc.match_substring_regex(different, pattern))
-        plain = pc.replace_substring_regex(different.filter(pa.array(is_plain)), pattern, iso)
-        readings.put(is_plain, _read_iso(plain))
+        is_plain = mask_of(pc.match_substring_regex(different, rewriting.pattern))
+        plain = different.filter(pa.array(is_plain))
+        readings.put(is_plain, _read_iso(_rewritten(plain, rewriting)))
     if not is_plain.all():
         readings.read(different, format_reader(form), ~is_plain)
     out = _Readings.of(len(texts))
     is_valid = mask_of(encoded.indices.is_valid())
     out.put(is_valid, readings, encoded.indices.drop_null().to_numpy())
     return out
+
+
+def _rewritten(texts: pa.Array, rewriting: IsoRewriting) -> pa.Array:
+    """Return texts that all match the pattern of a format as ISO 8601."""
+    iso = pc.replace_substring_regex(texts, rewriting.pattern, rewriting.iso)
+    if rewriting.month is None:
+        return iso
+    words = pc.replace_substring_regex(texts, rewriting.pattern, rewriting.month)
+    short = pc.ascii_lower(pc.utf8_slice_codeunits(words, 0, 3))
+    numbers = month_numbers()
+    month = pa.array(numbers.values()).take(pc.index_in(short, pa.array(numbers)))
+    year = pc.utf8_slice_codeunits(iso, 0, YEAR_LENGTH)
+    rest = pc.utf8_slice_codeunits(iso, YEAR_LENGTH)
+    return pc.binary_join_element_wise(year, month, rest, "")
 
 
 def _read_iso(values: pa.Array) -> _Readings:

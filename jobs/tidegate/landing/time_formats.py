@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 
@@ -47,8 +48,8 @@ _PATTERNS = {
     "%p": _any(["AM", "PM"]),
     "%z": OFFSET,
 }
-_WHOLE = frozenset(["%Y", "%m", "%d", "%H", "%M", "%S"])
-_NUMERIC = _WHOLE | {"%f", "%L", "%z"}
+_MONTH_WORDS = frozenset(["%b", "%B"])
+_REWRITTEN = frozenset(["%Y", "%m", "%d", "%H", "%M", "%S", "%f", "%L", "%z"]) | _MONTH_WORDS
 
 
 @lru_cache(maxsize=64)
@@ -92,27 +93,53 @@ def _pattern(tokens: Sequence[str]) -> str:
     return "".join(parts)
 
 
-@lru_cache(maxsize=64)
-def iso_rewriting(text: str) -> tuple[str, str] | None:
-    """Return a pattern of times with all their digits, and what makes ISO 8601 of them, for RE2.
+@dataclass(frozen=True)
+class IsoRewriting:
+    """How texts in a format become ISO 8601, for RE2.
 
-    None for a format with parts that are not digits.
+    Attributes:
+        pattern: of times with all their digits.
+        iso: what replaces it. Of a month as a word it has no number: only `YYYY-` and what follows the month.
+        month: what replaces it by the word of the month; None where the month is a number.
+    """
+
+    pattern: str
+    iso: str
+    month: str | None
+
+
+YEAR_LENGTH = len("YYYY-")
+
+
+@lru_cache(maxsize=64)
+def iso_rewriting(text: str) -> IsoRewriting | None:
+    """Return how many times of a format are rewritten at once.
+
+    None for a format with parts that are neither digits nor the word of a month.
 
     Args:
         text: the format, without a fault.
     """
     tokens = format_tokens(text)
-    if not _NUMERIC >= {token for token in tokens if token[0] == "%"} >= _WHOLE:
+    parts = [token for token in tokens if token[0] == "%"]
+    word = next((token for token in parts if token in _MONTH_WORDS), None)
+    if not _REWRITTEN >= set(parts) >= ({"%Y", "%d"} | ({word} if word else {"%m"})):
         return None
-    parts = [token for token in tokens if token in _NUMERIC]
     patterns = {token: f"({_PATTERNS.get(token, '[0-9]{2}')})" for token in parts}
     pattern = "".join(patterns.get(token, re.escape(token)) for token in tokens)
-    form = "%Y-%m-%dT%H:%M:%S"
+    clock = ":".join(token if token in parts else "00" for token in ("%H", "%M", "%S"))
+    form = ("%Y-" if word else "%Y-%m") + f"-%dT{clock}"
     form += "".join(f".{token}" for token in ("%f", "%L") if token in parts)
     form += "%z" if "%z" in parts else ""
     for number, token in enumerate(parts, 1):
         form = form.replace(token, rf"\{number}")
-    return f"^{pattern}$", form
+    month = rf"\{parts.index(word) + 1}" if word else None
+    return IsoRewriting(f"^{pattern}$", form, month)
+
+
+def month_numbers() -> dict[str, str]:
+    """Return the two digits of each month, by the first three letters of its name in lower case."""
+    return {name: f"{number:02}" for name, number in _MONTH_NUMBERS.items()}
 
 
 def _reading(part: dict[str, str]) -> Reading | None:
