@@ -37,6 +37,7 @@ from tidegate.cli.app import app
 from tidegate.config.suites import FACTS
 from tidegate.landing.reasons import REASONS
 from tidegate.tables import OPS, WAREHOUSE
+from tidegate_demo.traffic import CUT, planted
 
 INTERNAL = {"TIDEGATE_MARK", "TIDEGATE_STACK", "TIDEGATE_PRELOAD"}
 """Variables that processes of one stack pass to each other; nobody sets them."""
@@ -52,6 +53,15 @@ def test_the_readme_has_just_two_commands_for_the_set_up() -> None:
     assert blocks(section(README, "Two commands"), "sh") == [
         "python3 infra/bootstrap.py tidegate demo\npython3 infra/bootstrap.py test\n"
     ]
+
+
+def test_the_output_that_the_readme_shows_is_that_of_the_demo() -> None:
+    dumps = planted()
+    [output] = blocks(section(README, "Two commands"), "text")
+    published = sum(dumps.of(source).events for source in ("shop", "app"))
+    assert re.search(rf"^ +events +{published}$", output, re.MULTILINE)
+    source, hour = CUT
+    assert f"{source} {hour:%Y-%m-%dT%H}: " in output
 
 
 def test_shell_blocks_are_only_in_documents_whose_blocks_are_run() -> None:
