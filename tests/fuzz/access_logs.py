@@ -84,6 +84,7 @@ class Log:
         cells: dict[Path, Value] = {(name,): _value(name, words) for name, words in parts.items()}
         cells["time",] = Value("a time", micros)
         if request.endswith("HTTP/1.1"):
+            path = parts["request"].removeprefix(f"{method} ").removesuffix(" HTTP/1.1")
             cells |= {("method",): Value(method, method), ("path",): Value(path, path)}
         whole = (line + self.end).encode()
         return Written(whole, self._expected(whole[:-1], cells))

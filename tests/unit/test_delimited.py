@@ -234,6 +234,13 @@ def test_the_encoding_is_that_of_the_mark_or_the_format(encoding: str, *, marked
         assert [row["values"]["n"] for row in rows] == ["\u00e9\u2028\U0001f30a", "a\nb"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16le"])
+def test_utf_16_whose_first_character_is_nul_is_no_utf_32(encoding: str) -> None:
+    data = "\ufeff\0\u00e9\nb\n".encode("utf-16le")
+    (first, second) = read(data, "_c0", encoding=encoding, header=False)
+    assert (first["line"], second["values"]) == (1, {"_c0": "b"})
+
+
 def test_utf_16_without_a_mark_is_known_by_its_first_character() -> None:
     for order in ("utf-16le", "utf-16be"):
         assert read("id\n1\n".encode(order), encoding="utf-16")[0]["values"] == {"id": "1"}

@@ -39,7 +39,9 @@ def utf8_chunks(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
         head += chunk
         if len(head) >= _LONGEST_MARK:
             break
-    mark, actual = next((pair for pair in _MARKS if head.startswith(pair[0])), (b"", encoding))
+    # After the mark of UTF-16 a NUL may follow; both together are the mark of UTF-32.
+    marks = _MARKS[1:] if encoding.startswith("utf-16") else _MARKS
+    mark, actual = next((pair for pair in marks if head.startswith(pair[0])), (b"", encoding))
     head = head[len(mark) :]
     if actual == "utf-16":
         actual = _byte_order(head) if head else "utf-8"
