@@ -161,9 +161,10 @@ class Lines:
             place[path[-1]] = cell
         faults: set[str] = set()
         members = self._object(chance, root, faults)
+        used = {path[0] for path in self.spec.kinds()}
         for _ in range(chance.below(4)):
             name = text(chance)
-            if name not in root:
+            if name not in root and name not in used:
                 members.append((name, self._extra(chance)))
         return (chance.shuffled(members) if self.is_loose else members), faults
 
