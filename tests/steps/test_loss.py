@@ -306,3 +306,17 @@ def test_counts_that_cannot_be_hold_their_hour_only(rows: Any, project: Project)
     assert "the manifest 2024-03-01-12.manifest can't be read" in str(landed[0].error)
     [row] = [row for row in project.table(LANDINGS) if row["status"] == "unreadable"]
     assert row["declared_lines"] is None
+
+
+def test_files_that_no_manifest_names_are_reported(project: Project) -> None:
+    source = with_manifest(project)
+    for hour in range(3):
+        put(project, hour, event(hour, NOON))
+    declare(project, 0, [entry(0)])
+    declare(project, 1, ["other.json.gz"])
+    declare(project, 2, {"rows": 1})
+    landed = land(project.work(), source, [NOON + hour * HOUR for hour in range(3)])
+    assert [each.notes for each in landed] == [{}, {"undeclared_files": 1}, {}]
+    assert "1 files that the manifest does not name" in landed[1].describe()
+    rows = sorted(project.table(LANDINGS), key=lambda row: row["dump_hour"])
+    assert [dict(row["notes"] or {}) for row in rows] == [{}, {"undeclared_files": 1}, {}]

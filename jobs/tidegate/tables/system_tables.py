@@ -68,7 +68,8 @@ LANDINGS = Table(
             "notes",
             "map<string,bigint>",
             "how many cut_times (of events, beyond microseconds), ambiguous_times, nonexistent_times (of local "
-            "clocks) and stand_ins (events with a text that is no user) there were; NULL: not counted",
+            "clocks), stand_ins (events with a text that is no user) and undeclared_files (that the manifest does not "
+            "name) there were; NULL: not counted",
         ),
     ),
     key=("landing_id",),

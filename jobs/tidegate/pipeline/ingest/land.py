@@ -104,11 +104,14 @@ class Landed:
         return text
 
 
+UNDECLARED = "undeclared_files"
+"""Note of a landing: files that were read and that the hour's manifest does not name."""
 _NOTES = {
     CUT_TIMES: "times cut to microseconds",
     AMBIGUOUS_TIMES: "ambiguous local times",
     NONEXISTENT_TIMES: "local times that do not exist",
     STAND_INS: "events with a text that is no user",
+    UNDECLARED: "files that the manifest does not name",
 }
 
 
@@ -477,6 +480,8 @@ def _landing(
         for file in dump.files
     ]
     absent = tuple(name for name in declared(source) if events_ and not present[name])
+    undeclared = _undeclared(dump)
+    counted = dict(notes) | ({UNDECLARED: undeclared} if undeclared else {})
     result = Landed(
         dump.hour,
         "landed",
@@ -488,7 +493,7 @@ def _landing(
         examples=examples,
         absent=absent,
         there=dump.there,
-        notes=dict(notes),
+        notes=counted,
     )
     row = {
         "landing_id": landing_id,
@@ -508,11 +513,17 @@ def _landing(
         "landed_at": now(),
         **_by_manifest(dump, {file.name: lines_of.get(file.name, 0) for file in dump.files}),
         "unnumbered": unnumbered if source.sequence is not None else None,
-        "notes": dict(notes),
+        "notes": counted,
         "staged": [file.path for file in outcome.files if file.outcome == "event"],
         **(dump.there.as_row() if dump.there is not None else {}),
     }
     return result, row
+
+
+def _undeclared(dump: Dump) -> int:
+    """Return how many files of a dump its manifest does not name; 0 where it names none at all."""
+    named = dump.manifest.files if dump.manifest is not None else {}
+    return sum(file.name not in named for file in dump.files) if named else 0
 
 
 def _by_manifest(dump: Dump, lines: Mapping[str, int]) -> Row:
