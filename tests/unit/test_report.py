@@ -629,7 +629,7 @@ def check_is_harmless(html: str) -> None:
         assert not any(name.startswith("on") or name == "style" for name in attributes), attributes
         assert "src" not in attributes
         if tag == "a":
-            assert re.fullmatch(r"[\w./?=#-]+", str(attributes["href"])), attributes
+            assert re.fullmatch(r"[\w./?=#%-]+", str(attributes["href"])), attributes
     assert sum(tag == "style" for tag, _ in page.elements) == 1
     hidden = {char for char in page.text if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl")}
     assert hidden <= {"\n"}

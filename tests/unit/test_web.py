@@ -172,6 +172,9 @@ def test_links_of_pages_lead_to_pages(client: TestClient) -> None:
         assert links
         for link in set(links):
             target = client.base_url.join(f"{PREFIX}/{path}").join(link)
+            if not target.path.startswith(PREFIX):  # Airflow's own page of a run or a DAG
+                assert target.path.startswith("/dags/")
+                continue
             assert client.get(target, headers=GOOD).status_code == 200, (path, link)
 
 

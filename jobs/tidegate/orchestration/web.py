@@ -92,7 +92,7 @@ async def overview(to: str | None = None) -> Response:
     """Show the hours of all sources."""
     day = parse_day(to) if to is not None else None
     return await _page(
-        lambda reader, written: pages.overview(reader.overview(written.at, day), written, Reach())
+        lambda reader, written: pages.overview(reader.overview(written.at, day), written, _reach())
     )
 
 
@@ -102,7 +102,7 @@ async def hour(source: str, hour: str) -> Response:
     asked = parse_source(source), parse_page_hour(hour)
     return await _page(
         lambda reader, written: pages.hour(
-            reader.hour(*asked, written.at), written, Reach(root="../../")
+            reader.hour(*asked, written.at), written, _reach("../../")
         )
     )
 
@@ -113,7 +113,7 @@ async def quarantine(source: str, to: str | None = None) -> Response:
     name, day = parse_source(source), parse_day(to) if to is not None else None
     return await _page(
         lambda reader, written: pages.quarantine(
-            reader.quarantine(name, day), written, Reach(root="../")
+            reader.quarantine(name, day), written, _reach("../")
         )
     )
 
@@ -121,21 +121,21 @@ async def quarantine(source: str, to: str | None = None) -> Response:
 @app.get("/derived.html")
 async def derived() -> Response:
     """Show the audits of derived tables."""
-    return await _page(lambda reader, written: pages.derived(reader.derived(), written, Reach()))
+    return await _page(lambda reader, written: pages.derived(reader.derived(), written, _reach()))
 
 
 @app.get("/catalogue.html")
 async def catalogue() -> Response:
     """Show what can be queried, and what it means."""
     return await _page(
-        lambda reader, written: pages.catalogue(reader.catalogue(), written, Reach())
+        lambda reader, written: pages.catalogue(reader.catalogue(), written, _reach())
     )
 
 
 @app.get("/metrics.html")
 async def metrics() -> Response:
     """Show every metric of the release as a chart."""
-    return await _page(lambda reader, written: pages.metrics(_metrics(reader), written, Reach()))
+    return await _page(lambda reader, written: pages.metrics(_metrics(reader), written, _reach()))
 
 
 @app.get("/metrics/{name}.html")
@@ -144,7 +144,7 @@ async def metric(name: str) -> Response:
 
     def make(reader: Reader, written: Written) -> str:
         found = _metrics(reader)
-        return pages.metric(found, found.named(name), written, Reach(root="../"))
+        return pages.metric(found, found.named(name), written, _reach("../"))
 
     return await _page(make)
 
@@ -166,6 +166,11 @@ def _metrics(reader: Reader) -> Metrics:
         _COMPUTED.clear()
         _COMPUTED[state] = made
     return _COMPUTED[state]
+
+
+def _reach(root: str = "") -> Reach:
+    """Return which pages lead where, from a page to the first one; Airflow's own are above that."""
+    return Reach(root=root, airflow=f"{root}../")
 
 
 async def _page(make: Callable[[Reader, Written], str]) -> Response:

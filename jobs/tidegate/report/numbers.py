@@ -31,10 +31,10 @@ def percent(value: float | None) -> str:
     if value is None:
         return NONE
     hundred = value * 100
-    digits = 0 if hundred == round(hundred) else 1 if abs(hundred) >= 1 else 2
     if hundred and abs(hundred) < 0.01:
         return f"{hundred:.1g} %"
-    return f"{hundred:,.{digits}f} %"
+    text = f"{hundred:,.{1 if abs(hundred) >= 1 else 2}f}"
+    return f"{text.rstrip('0').rstrip('.')} %"
 
 
 def seconds(value: float | None) -> str:

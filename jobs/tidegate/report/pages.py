@@ -12,18 +12,20 @@ from collections.abc import Container
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tidegate import __version__
 from tidegate.common.errors import TidegateError
+from tidegate.common.hints import command, source_word
 from tidegate.common.hours import hour_text, parse_hour
 from tidegate.common.text_output import text as as_text
 from tidegate.common.text_output import visible
 from tidegate.query.freshness import minutes_text
 from tidegate.query.status import Held
-from tidegate.report import charts, numbers
+from tidegate.report import charts, explain, numbers
 from tidegate.report.audits import Audit, Result
 from tidegate.report.bad_lines import RAW, Quarantine
 from tidegate.report.catalogue import Catalogue
@@ -62,11 +64,28 @@ class Reach:
         root: the way from the page to the first one, such as `../../`.
         hours: the hours (source, hour) that have a page; None for all.
         paged: whether earlier weeks can be asked for.
+        airflow: the way to Airflow's own pages; None where there is none.
     """
 
     root: str = ""
     hours: Container[tuple[str, datetime]] | None = None
     paged: bool = True
+    airflow: str | None = None
+
+    def run(self, run_id: str | None) -> str | None:
+        """Return the link to a run, named as `DAG/RUN`; None for one that is not Airflow's."""
+        if self.airflow is None or run_id is None:
+            return None
+        dag, slash, run = run_id.partition("/")
+        return (
+            f"{self.airflow}dags/{quote(dag, safe='')}/runs/{quote(run, safe='')}"
+            if slash
+            else None
+        )
+
+    def dag(self, name: str) -> str | None:
+        """Return the link to a DAG."""
+        return None if self.airflow is None else f"{self.airflow}dags/{quote(name, safe='')}"
 
     def hour(self, source: str, hour: datetime) -> str | None:
         """Return the link to an hour, or None where it has no page."""
@@ -116,7 +135,19 @@ def overview(found: Overview, written: Written, reach: Reach) -> str:
 
 def hour(found: Hour, written: Written, reach: Reach) -> str:
     """Return the page of an hour of a source."""
-    return _render("hour.html", written, reach, found=found, plots=_Plots(found))
+    landing = found.landings[0] if found.landings else None
+    at = hour_text(found.hour)
+    return _render(
+        "hour.html",
+        written,
+        reach,
+        found=found,
+        plots=_Plots(found),
+        sentence=explain.sentence(found),
+        again=command("run", source_word(found.source), "--from", at, "--to", at),
+        approve=command("approve", f"{found.source}/{at}", "--reason", "…", source=found.source),
+        remedy=lambda result: explain.remedy(result, landing),
+    )
 
 
 def quarantine(found: Quarantine, written: Written, reach: Reach) -> str:
