@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from tidegate.storage.s3 import S3Access
 
@@ -35,6 +35,7 @@ class Faults:
         then_down: after the last one nothing is answered any more.
         down: whether nothing is answered now.
         unconditional: whether the server seems to ignore If-None-Match.
+        listings: the queries of all listings of logs.
     """
 
     kind: str = "500"
@@ -43,6 +44,7 @@ class Faults:
     down: bool = False
     unconditional: bool = False
     seen: int = 0
+    listings: list[dict[str, str]] = field(default_factory=list)
     kept: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     given_up: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -88,6 +90,9 @@ class _Handler(BaseHTTPRequestHandler):
         request = (self.path, headers, body)
         if self.faults.down:
             return self._cut()
+        query = dict(parse_qsl(self.path.partition("?")[2]))
+        if query.get("prefix", "").endswith("/_delta_log/"):
+            self.faults.listings.append(query)
         is_entry = self.command == "PUT" and ENTRY.search(self.path.partition("?")[0])
         fault = self.faults.take() if is_entry else None
         if is_entry:

@@ -16,9 +16,9 @@ from tidegate.engine.spark_server import (
     START_S,
     java_options,
     pyspark_folder,
-    spark_class_path,
     spark_environment,
     start_spark,
+    whole_class_path,
 )
 from tidegate.processes.child import Child, spawn
 from tidegate.processes.private_files import write_private
@@ -63,8 +63,8 @@ def cluster(home: Path, folder: Path, executors: int, memory: str = "1g") -> Ite
     Raises:
         TidegateError: a part did not start.
     """
-    pyspark, jars = pyspark_folder(), bring.jars(home)
-    class_path = os.pathsep.join(map(str, spark_class_path(jars, pyspark)))
+    pyspark = pyspark_folder()
+    class_path = os.pathsep.join(map(str, whole_class_path(home)))
     java_home = folder / "java"
     (java_home / "bin").mkdir(parents=True, exist_ok=True)
     wrapper = java_home / "bin" / "java"

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,9 @@ import pytest
 
 from s3proxy import s3_proxy
 from s3server import s3_client, s3_server
-from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.common.errors import TidegateError
 from tidegate.config.settings import Settings
 from tidegate.engine.session import connect, session
-from tidegate.lake import claim as claims
 from tidegate.lake import holders
 from tidegate.lake.claim import Mode, claim
 from tidegate.storage.s3 import S3Access
@@ -32,10 +31,9 @@ HOLDER = """
 import sys
 from pathlib import Path
 from tidegate.lake.claim import claim
-from tidegate.config.settings import S3Access, Settings
-lake, endpoint, access, secret, mode, server, *others = sys.argv[1:]
-s3 = S3Access(endpoint or None, access or None, secret or None)
-with claim(Settings(Path("."), Path("."), lake, s3=s3), mode, server or None) as held:
+from tidegate.config.settings import Settings
+lake, mode, server, *others = sys.argv[1:]
+with claim(Settings(Path("."), Path("."), lake), mode, server or None) as held:
     for pid in others:
         held.include(int(pid))
     print("held", flush=True)
@@ -46,14 +44,13 @@ import sys
 from pathlib import Path
 from tidegate.common.errors import TidegateError
 from tidegate.lake.claim import claim
-from tidegate.config.settings import S3Access, Settings
-lake, endpoint, access, secret, mode, log = sys.argv[1:]
-s3 = S3Access(endpoint or None, access or None, secret or None)
+from tidegate.config.settings import Settings
+lake, mode, log = sys.argv[1:]
 print("ready", flush=True)
 sys.stdin.readline()
 for _ in range(12):
     try:
-        with claim(Settings(Path("."), Path("."), lake, s3=s3), mode):
+        with claim(Settings(Path("."), Path("."), lake), mode):
             with open(log, "a") as file:
                 file.write(f"{mode} in\\n")
                 file.flush()
@@ -70,19 +67,19 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Access]:
         yield access
 
 
-@pytest.fixture(params=["file", "object"])
-def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    if request.param == "file":
-        return Settings(tmp_path, tmp_path, str(tmp_path / "lake"))
-    access: S3Access = request.getfixturevalue("s3")
-    return Settings(tmp_path, tmp_path, f"s3a://lake/{tmp_path.name}", s3=access)
+@pytest.fixture
+def lake(tmp_path: Path) -> Settings:
+    return Settings(tmp_path, tmp_path, str(tmp_path / "lake"))
+
+
+@pytest.fixture
+def lake_on_s3(s3: S3Access, tmp_path: Path) -> Settings:
+    return Settings(tmp_path, tmp_path, f"s3a://lake/{tmp_path.name}", s3=s3)
 
 
 def start(code: str, settings: Settings, *words: str) -> subprocess.Popen[str]:
-    s3 = settings.s3
-    access = (s3.endpoint or "", s3.access_key or "", s3.secret_key or "")
     return subprocess.Popen(
-        [sys.executable, "-c", code, settings.lake, *access, *words],
+        [sys.executable, "-c", code, settings.lake, *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -135,7 +132,7 @@ def test_a_claim_that_excludes_the_first_is_refused_and_names_it(
         assert "TIDEGATE_SPARK" in refused.value.todo
     else:
         assert "with the DuckDB engine" in refused.value.got
-    assert f"{lake.lake.replace('s3a:', 's3:')}/_writer/" in refused.value.todo
+    assert f"{lake.lake}/_writer/" in refused.value.todo
 
 
 def test_any_number_of_shared_claims_hold_a_lake_together(lake: Settings) -> None:
@@ -238,89 +235,67 @@ def test_claims_that_come_at_once_never_exclude_each_other_and_both_hold(
     assert left_behind(lake) == []
 
 
-# -- holders on other hosts ---------------------------------------------------------------------
+# -- lakes on S3 --------------------------------------------------------------------------------
 
 
-def put_holder(settings: Settings, **holder: Any) -> str:
-    key = f"{settings.lake.removeprefix('s3a://lake/')}/_writer/other.json"
-    content = {**holders.this_process(), "mode": "exclusive", "server": None, **holder}
-    s3_client(settings.s3).put_object(Bucket="lake", Key=key, Body=json.dumps(content).encode())
-    return key
+@pytest.mark.parametrize("mode", ["exclusive", "shared"])
+def test_a_lake_on_s3_is_written_by_all_without_a_claim(lake_on_s3: Settings, mode: Mode) -> None:
+    with claim(lake_on_s3, "exclusive") as spark, claim(lake_on_s3, mode, "sc://two:1") as second:
+        assert (spark, second) == (None, None)
+        assert left_behind(lake_on_s3) == []
 
 
-@pytest.mark.parametrize("other", [{"host": "elsewhere"}, {"machine": "another container"}])
-def test_a_claim_on_another_host_is_taken_over_when_it_has_expired(
-    s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, str]
-) -> None:
-    settings = Settings(tmp_path, tmp_path, f"s3a://lake/{tmp_path.name}", s3=s3)
-    key = put_holder(settings, pid=2**22 - 1, since="then", **other)
-    with pytest.raises(TidegateError, match="since then"), claim(settings, "shared"):
-        pass
-    # The clock is the store's: its answer of later has a later date, as is pretended here.
-    monkeypatch.setattr(holders, "EXPIRES_AFTER", timedelta(0))
-    with claim(settings, "shared"):
-        assert key not in left_behind(settings)
-
-
-def test_a_process_that_got_a_dead_ones_number_is_not_taken_for_it(
-    s3: S3Access, tmp_path: Path
-) -> None:
-    settings = Settings(tmp_path, tmp_path, f"s3a://lake/{tmp_path.name}", s3=s3)
-    put_holder(settings, pid=os.getpid(), started=1.0)
-    with claim(settings, "exclusive"):
-        pass
-
-
-def test_a_claim_on_s3_is_renewed_and_keeps_what_it_says(
-    s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = Settings(tmp_path, tmp_path, f"s3a://lake/{tmp_path.name}", s3=s3)
-    monkeypatch.setattr(claims, "RENEW_S", 0.01)
-    client = s3_client(s3)
-    with claim(settings, "exclusive", "sc://one:1") as held:
-        held.include(os.getpid())
-        [key] = left_behind(settings)
-        client.delete_object(Bucket="lake", Key=key)
-        while not left_behind(settings):  # the test's own time limit bounds it
-            pass
-        content = json.loads(client.get_object(Bucket="lake", Key=key)["Body"].read())
-        assert content["server"] == "sc://one:1"
-        assert [other["pid"] for other in content["others"]] == [os.getpid()]
-        held.check()
-    assert left_behind(settings) == []
-
-
-def test_a_claim_that_was_not_renewed_in_time_is_reported(
-    s3: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = Settings(tmp_path, tmp_path, f"s3a://lake/{tmp_path.name}", s3=s3)
-    with s3_proxy(s3) as (through, faults):
-        monkeypatch.setattr(claims, "RENEW_S", 3600.0)
-        with claim(Settings(tmp_path, tmp_path, settings.lake, s3=through), "shared") as held:
-            held.check()
-            monkeypatch.setattr(claims, "EXPIRES_AFTER", timedelta(0))
-            with pytest.raises(TryAgainError, match="the claim on the lake expired"):
-                held.check()
-        assert faults.seen == 0
-
-
+@pytest.mark.parametrize("mode", ["exclusive", "shared"])
 def test_a_store_that_lets_two_writers_create_one_object_is_refused(
-    s3: S3Access, tmp_path: Path
+    lake_on_s3: Settings, mode: Mode
 ) -> None:
-    settings = Settings(tmp_path, tmp_path, f"s3a://lake/{tmp_path.name}", s3=s3)
-    with s3_proxy(s3) as (through, faults):
+    with s3_proxy(lake_on_s3.s3) as (through, faults):
         faults.unconditional = True
-        behind = Settings(tmp_path, tmp_path, settings.lake, s3=through)
+        behind = replace(lake_on_s3, s3=through)
         with (
             pytest.raises(TidegateError, match="lets two writers create one object") as refused,
-            claim(behind, "shared"),
+            claim(behind, mode),
         ):
             pass
         assert refused.value.todo is not None
-        assert "--engine spark" in refused.value.todo
-        with claim(behind, "exclusive"):
-            pass
-    assert left_behind(settings) == []
+        assert "a lake in a local folder" in refused.value.todo
+    assert left_behind(lake_on_s3) == []
+
+
+class _Conf:
+    def __init__(self, found: str | None) -> None:
+        self._found = found
+
+    def get(self, name: str, default: str | None) -> str | None:
+        assert name == "spark.delta.logStore.s3a.impl"
+        return self._found or default
+
+
+class _Session:
+    def __init__(self, found: str | None) -> None:
+        self.conf = _Conf(found)
+        self.is_stopped = False
+
+    def stop(self) -> None:
+        self.is_stopped = True
+
+
+@pytest.mark.parametrize("found", [None, "io.delta.storage.S3SingleDriverLogStore"])
+def test_a_spark_server_that_commits_to_s3_unconditionally_is_refused(
+    lake_on_s3: Settings, monkeypatch: pytest.MonkeyPatch, found: str | None
+) -> None:
+    opened = _Session(found)
+    monkeypatch.setattr("tidegate.engine.session._reachable", lambda _: None)
+    monkeypatch.setattr("tidegate.engine.session.connect", lambda _: opened)
+    settings = replace(lake_on_s3, spark="sc://one:1/;token=secret")
+    with pytest.raises(TidegateError, match="would lose commits") as refused, session(settings):
+        pass
+    assert "tidegate.ConditionalLogStore" in str(refused.value.expected)
+    assert "secret" not in str(refused.value)
+    assert opened.is_stopped
+    folder = replace(settings, lake=str(settings.home / "lake"))
+    with session(folder):  # there, one server alone writes
+        pass
 
 
 # -- lakes and sessions -------------------------------------------------------------------------
@@ -346,11 +321,9 @@ def test_a_lake_without_a_bucket_or_with_wrong_keys_is_reported(
 
 @pytest.mark.parametrize(
     ("mode", "text"),
-    [("exclusive", "needs a Spark server that is named"), ("shared", "DuckDB engine cannot write")],
+    [("exclusive", "Spark engine cannot write"), ("shared", "DuckDB engine cannot write")],
 )
-def test_a_lake_of_another_kind_needs_a_server_that_is_named(
-    tmp_path: Path, mode: Mode, text: str
-) -> None:
+def test_a_lake_of_another_kind_is_refused(tmp_path: Path, mode: Mode, text: str) -> None:
     with (
         pytest.raises(TidegateError, match=text),
         claim(Settings(tmp_path, tmp_path, "hdfs://host/lake"), mode),

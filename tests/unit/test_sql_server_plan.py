@@ -15,6 +15,7 @@ from tidegate.cli.stack import describe, up
 from tidegate.common.errors import TidegateError
 from tidegate.config.settings import SqlLimits, load_sql_limits
 from tidegate.config.stack_state import StackState, write_state
+from tidegate.engine.scala import fingerprint
 from tidegate.processes.child import Child
 from tidegate.processes.private_files import load_sql_secrets, sql_password_file
 from tidegate.stack.seaweed import Reader, identities
@@ -23,7 +24,6 @@ from tidegate.stack.sql import (
     SqlPlan,
     build_sql_server,
     clean_environment,
-    fingerprint,
     properties,
     sql_conf,
     sql_sources,
@@ -175,8 +175,10 @@ def test_the_sources_are_the_projects_or_the_checkouts(tmp_path: Path) -> None:
 
 
 def test_sources_that_are_nowhere_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidegate.stack.sql.__file__", str(tmp_path / "a" / "b" / "c" / "sql.py"))
-    with pytest.raises(TidegateError, match="sources of the SQL server are not here"):
+    monkeypatch.setattr(
+        "tidegate.engine.scala.__file__", str(tmp_path / "a" / "b" / "c" / "scala.py")
+    )
+    with pytest.raises(TidegateError, match="sources that Spark needs are not here"):
         sql_sources(tmp_path)
 
 
@@ -185,7 +187,7 @@ def test_what_the_compiler_says_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     script = tmp_path / "java"
     script.write_text("#!/bin/sh\necho 'A.scala:1: error: not found'\nexit 1\n")
     script.chmod(0o755)
-    monkeypatch.setattr("tidegate.engine.dependencies.java", lambda: script)
+    monkeypatch.setattr("tidegate.engine.scala.java", lambda: script)
     monkeypatch.setattr("tidegate.engine.dependencies.jars", lambda *_: [])
     monkeypatch.setenv("TIDEGATE_JARS", str(tmp_path / "jars"))
     (tmp_path / "jars").mkdir()

@@ -1,7 +1,7 @@
 """Settings: `TIDEGATE_*` variables or command-line options, options first.
 
 Whoever runs beside a running embedded stack gets its lake, S3 endpoint and Spark server by default, so that
-one lake has one writing server.
+a lake in a local folder has one writing server.
 """
 
 from __future__ import annotations

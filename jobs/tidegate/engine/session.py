@@ -17,6 +17,7 @@ from tidegate.common.errors import TidegateError, TryAgainError
 from tidegate.common.hints import command
 from tidegate.config.settings import Settings
 from tidegate.engine.failures import s3_lost, short
+from tidegate.storage.s3 import is_s3
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -60,12 +61,12 @@ _STOP_S = 10.0
 @contextmanager
 def session(
     settings: Settings, tell: Callable[[str], None] | None = None
-) -> Iterator[tuple[SparkSession, Callable[[], None]]]:
-    """Yield a Spark session on the one server that writes the lake, and what checks that the lake is still claimed.
+) -> Iterator[SparkSession]:
+    """Yield a Spark session on the server that computes and writes the lake.
 
     That is the server of `settings.spark`, where there is one (a running stack's, or a cluster's);
-    else one is started for the length of the block, alone with the lake. Commands that name the same server hold the
-    lake together.
+    else one is started for the length of the block. A lake in a local folder is held by one server alone, together
+    with the commands that name it; on S3 any number write it.
 
     Args:
         settings: whose lake.
@@ -73,8 +74,9 @@ def session(
 
     Raises:
         TryAgainError: no server answers, or it or S3 was lost in the middle of the work.
-        TidegateError: another server writes the lake.
+        TidegateError: another server holds the lake, or this one would commit to S3 unconditionally.
     """
+    from tidegate.engine.log_store import check_log_store
     from tidegate.lake.claim import claim
 
     with ExitStack() as held:
@@ -87,8 +89,9 @@ def session(
             url = held.enter_context(_private_server(settings, claimed, tell))
         spark = connect(url)
         try:
-            yield spark, claimed.check
-            claimed.check()
+            if is_s3(settings.lake):
+                check_log_store(spark, _shown(url))
+            yield spark
         except TidegateError:
             raise
         except Exception as error:
@@ -165,7 +168,7 @@ def scratch(spark: SparkSession) -> Iterator[Path | None]:
 
 @contextmanager
 def _private_server(
-    settings: Settings, claimed: Claim, tell: Callable[[str], None] | None
+    settings: Settings, claimed: Claim | None, tell: Callable[[str], None] | None
 ) -> Iterator[str]:
     from tidegate.engine.aot_cache import MAKING
     from tidegate.engine.spark_server import MEMORY, launch_spark, wait_for_spark
@@ -182,7 +185,8 @@ def _private_server(
         progress=tell,
     )
     try:
-        claimed.include(child.pid)
+        if claimed is not None:
+            claimed.include(child.pid)
         import_ahead(STEPS)
         yield wait_for_spark(child, token)
     except BaseException:

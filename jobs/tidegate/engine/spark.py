@@ -38,7 +38,7 @@ class SparkEngine:
     """Computes rows of one lake on a Spark server, and commits them by delta-spark.
 
     Args:
-        spark: a session of the one server that writes the lake.
+        spark: a session of a server that writes the lake.
         root: URI or absolute path of the lake.
         s3: how S3 is reached.
     """

@@ -15,6 +15,7 @@ from pathlib import Path
 from tidegate.common.errors import TidegateError
 from tidegate.engine import dependencies as bring
 from tidegate.engine.aot_cache import find_cache
+from tidegate.engine.log_store import LOG_STORE_CONF, log_store_jar
 from tidegate.privacy.key import VARIABLE as PII_KEY
 from tidegate.processes.child import Child, spawn
 from tidegate.processes.private_files import own_folder, write_private
@@ -118,7 +119,8 @@ def launch_spark(
 
     A server that takes another one's place is given that one's port and token.
     """
-    java, jars, pyspark = bring.java(), bring.jars(home, progress), pyspark_folder()
+    java, pyspark = bring.java(), pyspark_folder()
+    class_path = whole_class_path(home, progress)
     work = work_folder(home)
     token = token or spark_token()
     conf = {
@@ -130,7 +132,6 @@ def launch_spark(
         conf[SCRATCH] = str(work / "scratch")
     properties = work / "spark.conf"
     write_private(properties, "".join(f"{key} {value}\n" for key, value in conf.items()))
-    class_path = spark_class_path(jars, pyspark)
     cache = find_cache(java, class_path, bring.jars_folder(home), work if make_cache else None)
     log.unlink(missing_ok=True)  # the line that is waited for must be this server's
     child = spawn(
@@ -208,6 +209,20 @@ def spark_class_path(jars: list[Path], pyspark: Path) -> list[Path]:
     shipped = sorted((pyspark / "jars").glob("*.jar"))
     own = [jar for jar in shipped if jar.name.startswith("spark-")]
     return [*own, *jars, *(jar for jar in shipped if jar not in own)]
+
+
+def whole_class_path(
+    home: Path, progress: bring.Progress | None = None, project: Path | None = None
+) -> list[Path]:
+    """Return the class path of a JVM of Spark's, with the LogStore; what is missing is downloaded or compiled.
+
+    Args:
+        home: the state folder.
+        progress: is given a line at a time of what is downloaded or compiled.
+        project: the folder that holds `infra`; by default `TIDEGATE_PROJECT`, or the checkout.
+    """
+    sparks = spark_class_path(bring.jars(home, progress), pyspark_folder())
+    return [*sparks, log_store_jar(home, sparks, progress, project)]
 
 
 def work_folder(home: Path) -> Path:
@@ -289,6 +304,7 @@ def _server_conf(work: Path, *, cores: str, memory: str, port: int, token: str) 
 def s3_conf(s3: S3Access) -> dict[str, str]:
     """Return the properties by which a JVM of Spark's reaches S3; no key is among them."""
     conf = {
+        **LOG_STORE_CONF,
         # The default stream leaks heap in a driver that lives long (HADOOP-20058).
         "spark.hadoop.fs.s3a.input.stream.type": "classic",
         "spark.hadoop.fs.s3a.endpoint.region": s3.region,

@@ -25,7 +25,8 @@ _MEMORY_BESIDE_A_JVM = "256MB"
 def open_lake(settings: Settings, tell: Callable[[str], None] | None = None) -> Iterator[Lake]:
     """Yield a lake that this process may write.
 
-    With the DuckDB engine any number of processes hold it together; a Spark server holds it alone.
+    Any number of processes write a lake on S3 together, and one in a local folder with the DuckDB engine; there, a
+    Spark server holds it alone.
 
     Args:
         settings: whose lake, and which engine.
@@ -43,15 +44,15 @@ def open_lake(settings: Settings, tell: Callable[[str], None] | None = None) -> 
 
     with ExitStack() as held:
         if settings.engine == "duckdb":
-            claimed = held.enter_context(claim(settings, "shared"))
+            held.enter_context(claim(settings, "shared"))
             scratch: Path | None = held.enter_context(_scratch(settings))
-            spark, still_claimed = None, claimed.check
+            spark = None
         else:
             from tidegate.engine import session
 
-            spark, still_claimed = held.enter_context(session.session(settings, tell))
+            spark = held.enter_context(session.session(settings, tell))
             scratch = held.enter_context(session.scratch(spark))
-        lake = lake_on(settings.lake, settings.s3, scratch, spark, still_claimed)
+        lake = lake_on(settings.lake, settings.s3, scratch, spark)
         held.callback(lake.close)
         try:
             yield lake
@@ -67,7 +68,6 @@ def lake_on(
     s3: S3Access | None = None,
     scratch: Path | None = None,
     spark: SparkSession | None = None,
-    check_claim: Callable[[], None] | None = None,
 ) -> Lake:
     """Return a lake whose rows DuckDB computes in this process, or a Spark server.
 
@@ -76,19 +76,18 @@ def lake_on(
         s3: how S3 is reached.
         scratch: a folder of this process's own for what it computes on the way; see `Lake`.
         spark: a session of the Spark server; None where DuckDB computes rows.
-        check_claim: see `Lake`.
     """
     from tidegate.lake import Lake
 
     if spark is None:
-        return Lake(root, s3, scratch, _duckdb_engine, check_claim=check_claim)
+        return Lake(root, s3, scratch, _duckdb_engine)
 
     def spark_engine(lake: Lake) -> Engine:
         from tidegate.engine.spark import SparkEngine
 
         return SparkEngine(spark, lake.root, lake.s3)
 
-    return Lake(root, s3, scratch, spark_engine, _MEMORY_BESIDE_A_JVM, check_claim)
+    return Lake(root, s3, scratch, spark_engine, _MEMORY_BESIDE_A_JVM)
 
 
 def _duckdb_engine(lake: Lake) -> Engine:

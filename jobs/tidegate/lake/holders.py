@@ -1,7 +1,6 @@
-"""Who holds a lake: one small file, or object, a holder, and what is known of whether the holder still lives.
+"""Who holds a lake in a local folder: one small file a holder, and what is known of whether the holder still lives.
 
-In a local folder each holder keeps its file locked; the kernel lets go of it when the process ends, however it ends.
-On S3 each holder writes its object again and again; one that has grown old belongs to a dead host.
+Each holder keeps its file locked; the kernel lets go of it when the process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -16,59 +15,32 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import psutil
 
-from tidegate.common.errors import TidegateError
 from tidegate.lake.storage import storage_error
-from tidegate.storage.s3 import Bucket, S3Access
 
 FOLDER = "_writer"
 """The folder of a lake with a file a holder."""
 EXPIRES_AFTER = timedelta(minutes=3)
-"""A holder on another host that has not renewed its object for so long is dead."""
+"""A file that a holder has not finished for so long belongs to a dead one."""
 _ENDING_S = 30.0
 """Seconds that the server of a killed command may take to end."""
 _TICK_S = 0.1
 _ATTEMPTS = 20
 _UNFINISHED = ".new"
-_PROBE = ".probe"
 
 Holder = dict[str, Any]
 """Who a holder is: `host`, `machine`, `pid`, `started`, `since`, `mode`, `server`, `others`."""
 
 
-class Holders(Protocol):
-    """The holders of one lake.
-
-    Attributes:
-        needs_renewal: whether a holder has to show from time to time that it lives.
-    """
-
-    needs_renewal: bool
-
-    def announce(self, name: str, text: str) -> None:
-        """Put the file of a holder of this process there, or replace it."""
-
-    def withdraw(self, name: str) -> None:
-        """Take the file of a holder of this process away."""
-
-    def others(self, name: str) -> Iterator[tuple[str, Holder]]:
-        """Yield the place and the content of each other living holder's file. Those of dead ones are removed."""
-
-    def renew(self, name: str, text: str) -> None:
-        """Show that a holder of this process lives."""
-
-
 class LocalHolders:
-    """The holders of a lake in a local folder.
+    """The holders of a lake.
 
     Args:
         lake: the folder.
     """
-
-    needs_renewal = False
 
     def __init__(self, lake: Path) -> None:
         self._folder = lake / FOLDER
@@ -138,88 +110,6 @@ class LocalHolders:
                     path.unlink()
                 elif not path.name.endswith(_UNFINISHED):
                     yield str(path), holder
-
-    def renew(self, name: str, text: str) -> None:
-        """Do nothing: the kernel knows that the holder lives."""
-
-
-class S3Holders:
-    """The holders of a lake on S3.
-
-    Args:
-        bucket: of the lake.
-        prefix: of the lake in the bucket; empty or without a slash at its end.
-        s3: how S3 is reached.
-    """
-
-    needs_renewal = True
-
-    def __init__(self, bucket: str, prefix: str, s3: S3Access) -> None:
-        self._bucket = Bucket(bucket, s3)
-        self._folder = f"{prefix}/{FOLDER}/" if prefix else f"{FOLDER}/"
-
-    def announce(self, name: str, text: str) -> None:
-        """Put the object of a holder there, or replace it."""
-        self._bucket.put(self._folder + name, text.encode())
-
-    renew = announce
-
-    def withdraw(self, name: str) -> None:
-        """Take the object of a holder away."""
-        self._bucket.delete(self._folder + name)
-
-    def others(self, name: str) -> Iterator[tuple[str, Holder]]:
-        """Yield the URI and the content of each other living holder's object."""
-        listing = self._bucket.list(self._folder)
-        # The store's own clock, on both sides: those of hosts may differ by minutes.
-        now = listing.listed_at
-        assert now is not None, "every S3 server dates its responses"
-        for item in listing.objects:
-            is_expired = now - item.modified >= EXPIRES_AFTER
-            if item.key == self._folder + name:
-                continue
-            if not item.key.endswith(_PROBE):
-                text = self._content(item.key)
-                if text is None:  # it ended in between
-                    continue
-                holder = _parsed(text)
-                if not (is_gone(holder) if is_of_this_machine(holder) else is_expired):
-                    yield f"s3://{self._bucket.name}/{item.key}", holder
-                    continue
-            elif not is_expired:
-                continue
-            self._bucket.delete(item.key)
-
-    def check_conditional_writes(self, name: str) -> None:
-        """Refuse a store that lets two writers create one object.
-
-        Raises:
-            TidegateError: the store does so.
-        """
-        key = f"{self._folder}{name}{_PROBE}"
-        try:
-            self._bucket.create(key, b"1")
-            is_refused = not self._bucket.create(key, b"2")
-        finally:
-            self._bucket.delete(key)
-        if is_refused:
-            return
-        raise TidegateError(
-            "this S3 server lets two writers create one object",
-            where=f"s3://{self._bucket.name}/{key}, at {self._bucket.s3.endpoint or 'AWS S3'}",
-            expected="an S3 server that refuses the second PUT with If-None-Match: two processes could lose each "
-            "other's commits without it",
-            got="two PUTs that both succeeded",
-            todo="use a newer version of the S3 server, or --engine spark, whose server writes the lake alone",
-        )
-
-    def _content(self, key: str) -> str | None:
-        try:
-            stream = self._bucket.get(key)
-        except FileNotFoundError:
-            return None
-        with self._bucket.errors("read", key):
-            return stream.read().decode()
 
 
 def this_process() -> Holder:

@@ -67,7 +67,6 @@ class Lake:
             it, None: then that is staged in the lake.
         start_engine: returns what computes rows; None where the lake is only read, or system tables are written.
         memory: of DuckDB's queries in this process, as DuckDB takes it; more goes to the disk.
-        check_claim: is called before each publication, and raises where this process may not hold the lake any more.
     """
 
     def __init__(
@@ -77,7 +76,6 @@ class Lake:
         scratch: Path | None = None,
         start_engine: Callable[[Lake], Engine] | None = None,
         memory: str = MEMORY,
-        check_claim: Callable[[], None] | None = None,
     ) -> None:
         self.root = root.rstrip("/")
         self.scratch = scratch
@@ -86,7 +84,6 @@ class Lake:
         self.tables = DeltaTables(self.root, access)
         self._start_engine = start_engine
         self._memory = memory
-        self._check_claim = check_claim
         self._reader: LakeReader | None = None
         self._engine: Engine | None = None
         self._complete: set[str] = set()
@@ -392,8 +389,6 @@ class Lake:
             number: see `app`.
             of: as for `look`.
         """
-        if self._check_claim is not None:
-            self._check_claim()
         wanted = self.columns(table)
         nulls = "".join(
             f", CAST(NULL AS {duckdb_type(kind)}) AS {quoted(name)}"

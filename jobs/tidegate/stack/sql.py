@@ -6,24 +6,23 @@ It reads the lake by keys that can do nothing else.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import socket
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidegate.common.errors import TidegateError
 from tidegate.config.settings import SqlLimits
 from tidegate.engine import dependencies as bring
+from tidegate.engine.scala import compiled, fingerprint, sources_in
 from tidegate.engine.spark_server import (
     java_options,
     pyspark_folder,
     s3_conf,
     spark_class_path,
     spark_environment,
+    whole_class_path,
     work_folder,
 )
 from tidegate.processes.child import Child, spawn
@@ -35,8 +34,6 @@ from tidegate.tables import OPS
 HOST = "127.0.0.1"
 START_S = 180.0
 """Seconds a server may take to start (6 on an idle machine with 2 cores)."""
-BUILD_S = 300.0
-"""Seconds its compilation may take (6 on an idle machine)."""
 _STARTED = "SQL server started at: "
 _MAIN = "org.apache.spark.sql.hive.thriftserver.tidegate.SqlServer"
 _SOURCES = Path("infra") / "sql"
@@ -72,16 +69,7 @@ def sql_sources(project: Path) -> Path:
     Raises:
         TidegateError: there is none.
     """
-    checkout = Path(__file__).resolve().parents[3]
-    for folder in (project / _SOURCES, checkout / _SOURCES):
-        if any(folder.glob("*.scala")):
-            return folder
-    raise TidegateError(
-        "the sources of the SQL server are not here",
-        where=str(project / _SOURCES),
-        expected="the folder infra/sql of a checkout of Tidegate",
-        todo="run it in a checkout, or set TIDEGATE_PROJECT to one",
-    )
+    return sources_in(_SOURCES, project)
 
 
 def build_sql_server(
@@ -109,51 +97,7 @@ def build_sql_server(
         return jar
     if progress is not None:
         progress("compiling the SQL server (once)")
-    scratch = jar.with_name(f"{jar.stem}.{os.getpid()}.jar")
-    log = home / "logs" / "sql-build.log"
-    log.unlink(missing_ok=True)
-    child = spawn(
-        "the compiler of the SQL server",
-        [
-            bring.java(),
-            "-Xss4m",
-            "-XX:TieredStopAtLevel=1",
-            "-XX:-UsePerfData",
-            "scala.tools.nsc.Main",
-            "-usejavacp",
-            "-deprecation",
-            "-d",
-            scratch,
-            *sources,
-        ],
-        {**os.environ, "CLASSPATH": os.pathsep.join(map(str, class_path))},
-        log,
-    )
-    watch(child)
-    deadline = time.monotonic() + BUILD_S
-    while (status := child.poll()) is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    if status != 0:
-        child.stop(0.0)
-        scratch.unlink(missing_ok=True)
-        raise TidegateError(
-            "the SQL server could not be compiled",
-            where=str(folder),
-            got=f"{child.ended()}; the compiler's last words:\n{child.log_tail()}",
-            todo=f"read {log}",
-        )
-    scratch.replace(jar)
-    return jar
-
-
-def fingerprint(sources: list[Path], class_path: list[Path]) -> str:
-    """Return what tells builds apart: of other sources, or against other jars."""
-    said = hashlib.sha256()
-    for source in sources:
-        said.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    for name in sorted(jar.name for jar in class_path):
-        said.update(name.encode() + b"\0")
-    return said.hexdigest()[:16]
+    return compiled(folder, class_path, jar, home / "logs" / "sql-build.log", watch)
 
 
 def launch_sql(plan: SqlPlan, jar: Path) -> Child:
@@ -165,7 +109,7 @@ def launch_sql(plan: SqlPlan, jar: Path) -> Child:
     work = work_folder(plan.home)
     told = work / "sql.properties"
     write_private(told, properties(sql_conf(plan, work)))
-    class_path = [jar, *spark_class_path(bring.jars(plan.home), pyspark_folder())]
+    class_path = [jar, *whole_class_path(plan.home, project=plan.project)]
     log = plan.home / "logs" / "sql.log"
     log.unlink(missing_ok=True)  # the line that is waited for must be this server's
     quiet = sql_sources(plan.project) / _LOG4J2
