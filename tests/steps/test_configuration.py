@@ -12,11 +12,12 @@ from compare import Row
 from conftest import CopyProject, MakeProject
 from histories import RULES, Ids, assert_reckoned
 from project import HOUR, LINES, NOON, Project, event
-from tidegate.common.errors import TidegateError
+from tidegate.common.errors import TidegateError, TryAgainError
 from tidegate.config.source import Source
 from tidegate.config.suites import load_suite
 from tidegate.pipeline import rebuild as rebuilding
 from tidegate.pipeline.derive.derive import derive, standing
+from tidegate.pipeline.ingest.current import ensure_current
 from tidegate.pipeline.ingest.land import land
 from tidegate.pipeline.publish import audit as auditing
 from tidegate.pipeline.publish.publish import publish_events
@@ -243,6 +244,9 @@ def test_a_landing_of_before_a_change_is_made_again_when_it_is_published_after_i
     project = make_project()
     project.put_hour(NOON, [event(1, NOON, n=7)])
     land(project.work(), project.source(columns={}), [NOON])
+    with pytest.raises(TryAgainError, match="has to be landed again"):
+        publish_events(project.work(), project.source(), [NOON])
+    ensure_current(project.work(), project.source(), [NOON])
     done = publish_events(project.work(), project.source(), [NOON])
     assert done.publication is not None
     assert [row["n"] for row in project.table(events.TABLE)] == [7]

@@ -18,7 +18,7 @@ from conftest import CopyProject, MakeProject
 from project import HOUR, NOON, Project, event
 from tidegate import connect
 from tidegate.cli.app import app
-from tidegate.common.errors import EXIT_HELD, TidegateError
+from tidegate.common.errors import EXIT_HELD, TidegateError, TryAgainError
 from tidegate.config.source import Source
 from tidegate.pipeline import erase as erasing
 from tidegate.pipeline.context.erasures import erased_from
@@ -26,6 +26,7 @@ from tidegate.pipeline.context.run_context import Work
 from tidegate.pipeline.erase import Erasure
 from tidegate.pipeline.erase import run as erase_run
 from tidegate.pipeline.ingest import land as landing
+from tidegate.pipeline.ingest.current import ensure_current
 from tidegate.pipeline.ingest.land import land
 from tidegate.pipeline.publish.approve import approve, parse_slice
 from tidegate.pipeline.publish.publish import publish_events
@@ -418,6 +419,9 @@ def test_a_landing_that_an_erasure_overtook_is_not_published_as_it_is(
         patched.setattr(erase_run, "_land_anew", _die)
         with pytest.raises(KeyboardInterrupt):
             erase(project)
+    with pytest.raises(TryAgainError, match="has to be landed again"):
+        publish_events(project.work(), source, [later])
+    ensure_current(project.work(), source, [later])
     done = publish_events(project.work(), source, [later])
     assert done.publication is not None
     assert [part.rows for part in done.publication.slices if part.slice == later] == [1]

@@ -133,10 +133,12 @@ def publish(
 ) -> None:
     """Publish the landings of some hours that pass their audit, in one commit."""
     from tidegate.pipeline.context.run_context import working
+    from tidegate.pipeline.ingest.current import ensure_current
     from tidegate.pipeline.publish.publish import publish_events
 
     settings, chosen, hours = _asked(source, first, last, None, lake, engine)
     with working(settings, tell=teller()) as work:
+        ensure_current(work, chosen, hours)
         done = publish_events(work, chosen, hours)
     if done.publication is not None:
         made = done.publication

@@ -69,7 +69,7 @@ class Query:
 
     columns: Mapping[str, str]
     source: str
-    of: Mapping[str, At | Parts]
+    of: Mapping[str, At | Parts | str]
 
     def select(self, *columns: str) -> str:
         """Return the query of some columns; of all of them without."""

@@ -88,9 +88,11 @@ def publish(source: str, context: dict[str, Any]) -> str:
     """
 
     def serve(asked: Sequence[Asked]) -> dict[datetime, Answer]:
+        from tidegate.pipeline.ingest.current import ensure_current
         from tidegate.pipeline.publish.publish import publish_events
 
         with _working(asked) as work:
+            ensure_current(work, _source(source), [each.hour for each in asked])
             done = publish_events(work, _source(source), [each.hour for each in asked])
             return {each.hour: _published(done, each.hour) for each in asked}
 
@@ -170,7 +172,7 @@ def _let_add_up(work: Work, sources: Sequence[Source]) -> None:
 
     A round costs about the same for many hours as for one, and takes what the backfill could land meanwhile.
     """
-    from tidegate.pipeline.derive.derive import consumed, waiting
+    from tidegate.pipeline.derive.pending import consumed, waiting
 
     reached: dict[str, int] | None = None
     begun = time.monotonic()

@@ -15,27 +15,20 @@ from tidegate.common.errors import TidegateError
 from tidegate.common.hints import command, source_word
 from tidegate.common.hours import hour_text
 from tidegate.lake.ledger import Publication, published_landings
+from tidegate.pipeline.context.attempts import until_first
 from tidegate.pipeline.context.effective_config import in_force
-from tidegate.pipeline.derive import derive
+from tidegate.pipeline.derive.pending import pending_of
+from tidegate.pipeline.derive.update import build_and_publish
 from tidegate.pipeline.ingest.land import Landed, land_as
-from tidegate.pipeline.publish import publish
 from tidegate.pipeline.publish.audit import Audit, audit_plan
 from tidegate.pipeline.publish.plan import make_plan
-from tidegate.tables import (
-    REBUILDABLE,
-    Table,
-    daily_activity,
-    events,
-    hourly_activity,
-    session_aliases,
-    sessions,
-)
+from tidegate.pipeline.publish.publish import event_hours_of, publish_events, publish_plan
+from tidegate.tables import BY_NAME, REBUILDABLE, Table, events, session_aliases, sessions
 
 if TYPE_CHECKING:
     from tidegate.config.source import Source
     from tidegate.pipeline.context.run_context import Work
 
-_ATTEMPTS = 5
 _SHOWN = 5
 
 
@@ -91,29 +84,36 @@ def rebuild(
             if table is session_aliases.TABLE
             else None,
         )
-    for _ in range(_ATTEMPTS):
+
+    def attempt() -> Rebuilt | None:
         made = work.ledger.last(events.TABLE, source.source)
         if made is None:
             return Rebuilt(table.name, source.source, None, ())
-        work.tell(f"building {table.name} of {source.source} anew")
+        work.tell(f"rebuilding {table.name} of {source.source}")
         # Its own rules are those of the file; what events it is built from is another table's matter.
         rules = source if table is sessions.TABLE else in_force(work, source)
         version = _version(work, table, made)
-        taken = derive.take(work, table, rules, version, whole=between is None, again=between)
-        if not taken.whole and not taken.publications:
+        pending = pending_of(work, table, rules, version, whole=between is None, again=between)
+        if not pending.whole and not pending.publications:
             return Rebuilt(table.name, source.source, None, ())
-        publication, audit = derive.build_and_publish(work, table, taken)
-        if publication is not None or audit.held:
-            return Rebuilt(table.name, source.source, publication, (audit,))
-    raise derive.beaten_error(table, source)
+        updated = build_and_publish(work, table, pending)
+        if updated is None:
+            return None
+        publication = updated.publications[0] if updated.publications else None
+        return Rebuilt(table.name, source.source, publication, updated.audits)
+
+    return until_first(f"{table.name} of {source.source}", attempt)
 
 
 def _version(work: Work, table: Table, made: Publication) -> int:
-    """Return the version of events to build a table from: of days not beyond their hours, which they sum up."""
-    hourly = work.ledger.last(hourly_activity.TABLE, made.source)
-    if table is not daily_activity.TABLE or hourly is None:
-        return made.delta_version
-    return min(made.delta_version, hourly.input_versions[events.TABLE.name])
+    """Return the version of events to build a table from: not beyond the tables that are published before it."""
+    earlier = table.aggregate.after if table.aggregate is not None else ()
+    versions = [
+        last.input_versions[events.TABLE.name]
+        for name in earlier
+        if (last := work.ledger.last(BY_NAME[name], made.source)) is not None
+    ]
+    return min([made.delta_version, *versions])
 
 
 def _refuse_patchwork(work: Work, table: Table, source: Source) -> None:
@@ -139,25 +139,28 @@ def _rebuild_events(
     # What the table can't hold is told before anything is landed.
     own = {name: column.type for name, column in source.columns.items()}
     work.lake.missing_columns(events.TABLE, own)
-    for _ in range(_ATTEMPTS):
+
+    def attempt() -> Rebuilt | None:
         published = _published(work, source)
         if between is not None:
             published = [hour for hour in published if between[0] <= hour <= between[1]]
         if not published:
             return Rebuilt(events.TABLE.name, source.source, None, ())
-        work.tell(f"landing {len(published)} hours of {source.source} anew")
+        work.tell(f"landing {len(published)} hours of {source.source} again")
         _whole_or_nothing(source, land_as(work, source, published, whole=True))
         plan = make_plan(work, source, published, whole=True)
         found = audit_plan(work, plan)
-        audits |= {each.audit_id: each for each in found}
-        if any(each.held for each in found):
+        audits.update({audit.audit_id: audit for audit in found})
+        if any(audit.held for audit in found):
             return Rebuilt(events.TABLE.name, source.source, None, tuple(audits.values()))
-        publication = publish.publish_plan(work, plan, found, publish.event_hours_of(work, plan))
-        if publication is not None:
-            if between is None:
-                audits |= _publish_others(work, source)
-            return Rebuilt(events.TABLE.name, source.source, publication, tuple(audits.values()))
-    raise publish.beaten_error(source)
+        publication = publish_plan(work, plan, found, event_hours_of(work, plan))
+        if publication is None:
+            return None
+        if between is None:
+            audits.update(_publish_others(work, source))
+        return Rebuilt(events.TABLE.name, source.source, publication, tuple(audits.values()))
+
+    return until_first(f"events of {source.source}", attempt)
 
 
 def _published(work: Work, source: Source) -> list[datetime]:
@@ -193,5 +196,5 @@ def _publish_others(work: Work, source: Source) -> dict[str, Audit]:
     found = land_as(work, source, waiting)
     for each in found:
         work.tell(each.describe())
-    done = publish.publish_events(work, source, [each.hour for each in found if each.landing_id])
+    done = publish_events(work, source, [each.hour for each in found if each.landing_id])
     return {each.audit_id: each for each in done.audits}

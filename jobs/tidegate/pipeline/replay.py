@@ -22,7 +22,8 @@ from tidegate.common.text_output import visible
 from tidegate.lake import Row, literal, parse_time, slices_where
 from tidegate.lake.ledger import Publication, published_landings
 from tidegate.pipeline.context.effective_config import in_force
-from tidegate.pipeline.derive.derive import Derived, derive, lagging
+from tidegate.pipeline.derive.derive import Derived, derive
+from tidegate.pipeline.derive.pending import lagging
 from tidegate.pipeline.ingest.land import Landed, rules_of
 from tidegate.pipeline.publish.audit import Audit
 from tidegate.pipeline.rebuild import rebuild

@@ -24,14 +24,12 @@ from tidegate.lake.table_refs import At
 from tidegate.landing.columns import event_columns
 from tidegate.pipeline.context.effective_config import in_force, is_outdated, outdated_text
 from tidegate.pipeline.context.erasures import erased_from
-from tidegate.pipeline.derive.derive import lagging
+from tidegate.pipeline.derive.pending import lagging
 from tidegate.pipeline.ingest.land import Dump, land_into
 from tidegate.tables import (
     WAREHOUSE,
     Table,
-    daily_activity,
     events,
-    hourly_activity,
     session_aliases,
     sessions,
 )
@@ -256,11 +254,12 @@ class _Verification:
         there = (self._of(sessions.TABLE), self.scope.users(_SESSION_KEY))
         out.append(self._compare(sessions.TABLE, (built, "true"), there))
         if self.scope.sample >= 1:
-            for table, query in (
-                (hourly_activity.TABLE, hourly_activity.QUERY),
-                (daily_activity.TABLE, daily_activity.QUERY),
-            ):
-                rows = self._build(table.name, query, table.types, events=every, sessions=built)
+            inputs = {events.TABLE.name: every, sessions.TABLE.name: built}
+            for table in WAREHOUSE:
+                if table.aggregate is None:
+                    continue
+                read = {part.table: inputs[part.table] for part in table.aggregate.inputs}
+                rows = self._build(table.name, table.aggregate.query, table.types, **read)
                 out.append(self._compare(table, (rows, "true"), (self._of(table), "true")))
             aliases = self._aliases(every, built)
             there = (self._of(session_aliases.TABLE), "true")

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.common.errors import TidegateError
 from tidegate.common.hints import command
-from tidegate.common.hours import HOUR, hour_text, parse_hour
+from tidegate.common.hours import hour_text, parse_hour
 from tidegate.common.suggestions import hint
 from tidegate.common.text_output import clipped, plain, visible
 from tidegate.query.connect import pinned, tables
 from tidegate.query.hour_status import STANDING
-from tidegate.tables import WAREHOUSE, Table, daily_activity, events, hourly_activity, sessions
+from tidegate.tables import WAREHOUSE, Table, events, sessions
 from tidegate.tables.session_aliases import TABLE as ALIASES
 
 if TYPE_CHECKING:
@@ -26,16 +26,30 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
+
+def _further(table: Table) -> tuple[str, ...]:
+    """Return the columns of an aggregate's key beside its source and slice."""
+    return tuple(name for name in table.key if name not in table.slice)
+
+
 KEYS: Mapping[str, str] = {
     "events": "[SOURCE] EVENT_ID [DUMP_HOUR]",
     "sessions": "SESSION_ID",
-    "hourly_activity": "SOURCE HOUR [EVENT_TYPE]",
-    "daily_activity": "SOURCE DATE",
     "session_aliases": "SESSION_ID",
+    **{
+        table.name: " ".join(
+            ["SOURCE", table.slice_time.upper(), *(f"[{name.upper()}]" for name in _further(table))]
+        )
+        for table in WAREHOUSE
+        if table.aggregate is not None
+    },
 }
 """How a row of each table is named."""
 
-_COUNTED = {"sessions": "event_count", "hourly_activity": "events", "daily_activity": "events"}
+_COUNTED = {
+    "sessions": "event_count",
+    **{table.name: table.aggregate.inputs[0].counted_by for table in WAREHOUSE if table.aggregate},
+}
 """The column of a derived table that counts the events of a row."""
 _FEW = 5
 _WIDTH = 100
@@ -485,44 +499,49 @@ def _no_id(look: _Look, table: Table, session_id: str) -> TidegateError:
     )
 
 
-def _hourly(look: _Look, key: tuple[str, ...]) -> list[Row]:
-    if len(key) not in (2, 3):
-        raise _usage("hourly_activity", key)
-    hour = parse_hour(key[1])
+def _aggregate(look: _Look, table: Table, key: tuple[str, ...]) -> list[Row]:
+    """Return the rows of a slice of an aggregate; those of one further value of the key, if it is given."""
+    further = _further(table)
+    if not 2 <= len(key) <= 2 + len(further):
+        raise _usage(table.name, key)
+    slice_ = _parse_slice(table, key[1])
+    order = ", ".join([f"{_COUNTED[table.name]} DESC", *further])
     found = look.rows(
-        "SELECT * FROM hourly_activity WHERE source = ? AND hour = ? ORDER BY events DESC, event_type",
+        f"SELECT * FROM {table.name} WHERE source = ? AND {table.slice_time} = ? ORDER BY {order}",
         key[0],
-        hour,
+        slice_,
     )
+    shown = hour_text(slice_) if isinstance(slice_, datetime) else str(slice_)
     if not found:
-        raise _no_activity(look, hourly_activity.TABLE, key[0], "hour", hour_text(hour))
-    if len(key) == 2:
-        return list(found)
-    mine = [row for row in found if (row["event_type"] or "") == key[2]]
-    if not mine:
-        types = [row["event_type"] or "" for row in found]
-        raise TidegateError(
-            f"no event of type {key[2]!r} in that hour",
-            where=f"hourly_activity {key[0]} {hour_text(hour)}, {look.shown}",
-            expected=", ".join(clipped(each, 40) for each in types[: 2 * _FEW]),
-            got=f"{key[2]!r}; {hint(key[2], types)}",
-        )
-    return list(mine)
+        raise _no_activity(look, table, key[0], table.slice_time, shown)
+    rows: list[Row] = list(found)
+    for name, value in zip(further, key[2:], strict=False):
+        values = [str(row[name] or "") for row in rows]
+        rows = [row for row in rows if str(row[name] or "") == value]
+        if not rows:
+            raise TidegateError(
+                f"no row with {name} {value!r} in that slice",
+                where=f"{table.name} {key[0]} {shown}, {look.shown}",
+                expected=", ".join(clipped(each, 40) for each in values[: 2 * _FEW]),
+                got=f"{value!r}; {hint(value, values)}",
+            )
+    return rows
 
 
-def _daily(look: _Look, key: tuple[str, ...]) -> list[Row]:
-    if len(key) != 2:
-        raise _usage("daily_activity", key)
+def _parse_slice(table: Table, text: str) -> datetime | date:
+    """Return the hour or the date that a text names.
+
+    Raises:
+        TidegateError: it names none.
+    """
+    if table.types[table.slice_time] != "date":
+        return parse_hour(text)
     try:
-        day = date.fromisoformat(key[1])
+        return date.fromisoformat(text)
     except ValueError as error:
         raise TidegateError(
-            "not a date", expected="an ISO 8601 date, such as 2026-05-01", got=repr(key[1])
+            "not a date", expected="an ISO 8601 date, such as 2026-05-01", got=repr(text)
         ) from error
-    found = look.rows("SELECT * FROM daily_activity WHERE source = ? AND date = ?", key[0], day)
-    if not found:
-        raise _no_activity(look, daily_activity.TABLE, key[0], "date", key[1])
-    return list(found)
 
 
 def _no_activity(look: _Look, table: Table, source: str, column: str, asked: str) -> TidegateError:
@@ -565,12 +584,15 @@ def _check_source(look: _Look, table: str, source: str | None) -> None:
         )
 
 
+def _finder(table: Table) -> Callable[[_Look, tuple[str, ...]], list[Row]]:
+    return lambda look, key: _aggregate(look, table, key)
+
+
 _FINDERS: Mapping[str, Callable[[_Look, tuple[str, ...]], list[Row]]] = {
     "events": _event,
     "sessions": _session,
-    "hourly_activity": _hourly,
-    "daily_activity": _daily,
     "session_aliases": _alias,
+    **{table.name: _finder(table) for table in WAREHOUSE if table.aggregate is not None},
 }
 
 
@@ -599,22 +621,20 @@ def _dumps(look: _Look, table: Table, rows: Sequence[Row]) -> list[DumpHour]:
         return look.dumps(
             source, {_utc(hour): counts.get(_utc(hour), {}) for hour in row["dump_hours"]}
         )
-    if table is hourly_activity.TABLE:
-        types = [each["event_type"] for each in rows]
+    if table.aggregate is not None:
+        begin = _utc(row[table.slice_time])
+        further = _further(table)
+        narrowed = "".join(
+            f" AND list_contains(${place}::VARCHAR[], coalesce({name}, ''))"
+            for place, name in enumerate(further, start=4)
+        )
         counts = _counts(
             look,
-            "event_time >= $2 AND event_time < $3 "
-            "AND list_contains($4::VARCHAR[], coalesce(event_type, ''))",
+            f"event_time >= $2 AND event_time < $3{narrowed}",
             source,
-            row["hour"],
-            row["hour"] + HOUR,
-            [each or "" for each in types],
-        )
-        return look.dumps(source, counts)
-    if table is daily_activity.TABLE:
-        begin = datetime(row["date"].year, row["date"].month, row["date"].day, tzinfo=UTC)
-        counts = _counts(
-            look, "event_time >= $2 AND event_time < $3", source, begin, begin + 24 * HOUR
+            begin,
+            begin + table.aggregate.grain,
+            *([str(each[name] or "") for each in rows] for name in further),
         )
         return look.dumps(source, counts)
     return []

@@ -2,36 +2,10 @@
 
 from __future__ import annotations
 
-from tidegate.tables.events import USER
-from tidegate.tables.model import Column, Table
+from datetime import timedelta
 
-TABLE = Table(
-    name="daily_activity",
-    area="warehouse",
-    columns=(
-        Column("source", "string", "name of the source"),
-        Column("date", "date", "UTC date"),
-        Column("events", "bigint", "number of events that happened on it"),
-        Column("users", "bigint", "number of different users of those events, exact"),
-        Column("sessions", "bigint", "number of sessions that started on it"),
-        Column("mean_duration_s", "double", "mean length of those sessions, seconds"),
-        Column("median_duration_s", "double", "exact median length of those sessions, seconds"),
-        Column("bounce_rate", "double", "share of those sessions that are one event, 0 to 1"),
-        Column(
-            "users_sketch",
-            "binary",
-            "Apache DataSketches theta sketch of the users, mergeable over days "
-            "(4,096 entries: exact up to there, standard error 1.6 % beyond)",
-        ),
-    ),
-    key=("source", "date"),
-    slice=("source", "date"),
-    partition=("source",),
-    statistics=("date",),
-    meaning="a source's day",
-    built_from=("events", "sessions"),
-    version=2,
-)
+from tidegate.tables.events import USER
+from tidegate.tables.model import Aggregate, Column, Input, Table
 
 _DAY_US = 86_400_000_000
 
@@ -74,3 +48,45 @@ Means are quotients of integers and the sketch keeps the smallest hashes only, s
 of its input. Users are told apart first: that takes half the time of counting different ones beside a sketch of
 all their events.
 """
+
+TABLE = Table(
+    name="daily_activity",
+    area="warehouse",
+    columns=(
+        Column("source", "string", "name of the source"),
+        Column("date", "date", "UTC date"),
+        Column("events", "bigint", "number of events that happened on it"),
+        Column("users", "bigint", "number of different users of those events, exact"),
+        Column("sessions", "bigint", "number of sessions that started on it"),
+        Column("mean_duration_s", "double", "mean length of those sessions, seconds"),
+        Column("median_duration_s", "double", "exact median length of those sessions, seconds"),
+        Column("bounce_rate", "double", "share of those sessions that are one event, 0 to 1"),
+        Column(
+            "users_sketch",
+            "binary",
+            "Apache DataSketches theta sketch of the users, mergeable over days "
+            "(4,096 entries: exact up to there, standard error 1.6 % beyond)",
+        ),
+    ),
+    key=("source", "date"),
+    slice=("source", "date"),
+    partition=("source",),
+    statistics=("date",),
+    meaning="a source's day",
+    built_from=("events", "sessions"),
+    aggregate=Aggregate(
+        query=QUERY,
+        grain=timedelta(days=1),
+        inputs=(
+            Input("events", "event_time", counted_by="events", measures=("events", "users")),
+            Input(
+                "sessions",
+                "session_start",
+                counted_by="sessions",
+                measures=("sessions", "mean_duration_s", "median_duration_s", "bounce_rate"),
+            ),
+        ),
+        after=("hourly_activity",),
+    ),
+    version=2,
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 
@@ -17,12 +18,51 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Input:
+    """A published table whose rows an aggregate counts.
+
+    Attributes:
+        table: its name; also what stands for it in the aggregate's query.
+        time: its column that decides to which slice a row belongs.
+        counted_by: the column of the aggregate whose sum is the number of rows that were counted.
+        measures: the columns of the aggregate that are computed from it.
+    """
+
+    table: str
+    time: str
+    counted_by: str
+    measures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """How an aggregate is computed: whole slices at a time, from the rows that belong to them.
+
+    Attributes:
+        query: of its rows. The name of each input in braces stands for the rows of the wanted slices.
+        grain: the length of a slice; slices begin at whole multiples of it since 1970.
+        inputs: what it counts, events first.
+        after: names of aggregates that show the same events and are published before it.
+    """
+
+    query: str
+    grain: timedelta
+    inputs: tuple[Input, ...]
+    after: tuple[str, ...] = ()
+
+    def slice_of(self, time: datetime) -> datetime:
+        """Return the slice that a time lies in."""
+        epoch = datetime.fromtimestamp(0, UTC)
+        return time.astimezone(UTC) - (time - epoch) % self.grain
+
+
+@dataclass(frozen=True)
 class Table:
     """A table of the lake.
 
     Attributes:
         name: its name, also that of its folder.
-        area: `warehouse` (published, audited) or `ops` (the system's own books).
+        area: `warehouse` (published, audited) or `ops` (the system tables).
         columns: every column it is created with.
         key: columns that identify a row.
         slice: the columns that one publication replaces together: the source, then the time of the
@@ -32,6 +72,8 @@ class Table:
             minima of long strings cost a third of a write.
         meaning: one row is …
         built_from: names of the published tables that it is built from; empty where it comes from dumps.
+        aggregate: how it is computed, if it is an aggregate.
+        rebuildable: whether all of its rows follow from what it is built from as that is now.
         version: of what the code makes of the same input: raised with every change that changes rows.
     """
 
@@ -44,6 +86,8 @@ class Table:
     statistics: tuple[str, ...]
     meaning: str
     built_from: tuple[str, ...] = ()
+    aggregate: Aggregate | None = None
+    rebuildable: bool = True
     version: int = 1
 
     @property

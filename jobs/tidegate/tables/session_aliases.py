@@ -39,6 +39,7 @@ TABLE = Table(
     statistics=("start_hour", "session_start", "session_end"),
     meaning="an id of a session that is no more",
     built_from=("events", "sessions"),
+    rebuildable=False,
 )
 
 

@@ -4,7 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tidegate.tables import WAREHOUSE, Aggregate
+
+
+def _facts_of(aggregate: Aggregate) -> Mapping[str, str]:
+    """Return the facts of an aggregate: how many rows of each input it read and counted."""
+    facts = {"rows": "rows to be published"}
+    for part in aggregate.inputs:
+        facts |= {
+            f"{part.table}_read": f"{part.table} in the slices",
+            f"{part.table}_counted": f"sum of {part.counted_by} over the rows",
+        }
+    differences = ", plus ".join(
+        f"{part.table}_read - {part.table}_counted" for part in aggregate.inputs
+    )
+    return {**facts, "unaccounted": differences}
+
+
 FACTS: Mapping[str, Mapping[str, str]] = {
+    **{table.name: _facts_of(table.aggregate) for table in WAREHOUSE if table.aggregate},
     "events": {
         "lines": "lines read from the dump",
         "candidates": "lines that became events, duplicates within the dump left out",
@@ -37,20 +55,6 @@ FACTS: Mapping[str, Mapping[str, str]] = {
         "events_read": "events with a user that were read to build sessions again",
         "events_in_sessions": "events in the sessions built",
         "unaccounted": "events_read - events_in_sessions",
-    },
-    "hourly_activity": {
-        "rows": "rows to be published",
-        "events_read": "events of those hours",
-        "events_counted": "sum of events over the rows",
-        "unaccounted": "events_read - events_counted",
-    },
-    "daily_activity": {
-        "rows": "rows to be published",
-        "events_read": "events of those days",
-        "events_counted": "sum of events over the rows",
-        "sessions_read": "sessions that start on those days",
-        "sessions_counted": "sum of sessions over the rows",
-        "unaccounted": "events_read - events_counted, plus sessions_read - sessions_counted",
     },
     "session_aliases": {
         "rows": "rows to be published",

@@ -15,7 +15,7 @@ from tidegate.lake.table_refs import At, Within
 from tidegate.lake.table_refs import slices as at_slices
 from tidegate.pipeline.context.erasures import erased_from
 from tidegate.pipeline.derive.candidates import (
-    Candidate,
+    Built,
     by_slice,
     hours_staged,
     in_dumps,
@@ -74,7 +74,7 @@ def pending(work: Work, source: str) -> list[Publication]:
     ]
 
 
-def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
+def build_aliases(work: Work, source: Source, change: Publication) -> Built:
     """Stage the new content of the slices of aliases that one publication of sessions changes.
 
     What it took away and what came in its place are read at the versions around its commit, so that
@@ -159,7 +159,7 @@ def build_aliases(work: Work, source: Source, change: Publication) -> Candidate:
         of["rest"] = rest
     work.lake.build(whole, target, _ALIASES.types, **of)
     counts = {hour: each["n"] for hour, each in by_slice(work, _ALIASES, target).items()}
-    return Candidate(
+    return Built(
         _ALIASES,
         target,
         {hour: counts.get(hour, 0) for hour in sorted(slices)},

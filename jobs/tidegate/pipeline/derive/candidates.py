@@ -1,4 +1,4 @@
-"""What derived tables are built from and built as: what was taken, and what was staged of it."""
+"""What derived tables are built from, and the staged rows of them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Built:
     """The staged new content of some slices of a derived table.
 
     Attributes:
         table: the table.
         place: where it is staged.
         slices: rows by slice, those without included.
-        facts: what its suite may ask for beside its rows.
-        renames: of sessions: whether published ids are no more, or lead elsewhere.
+        facts: what its suite may use beside its rows.
+        renames: of sessions: whether published ids end, or lead to other sessions.
     """
 
     table: Table
@@ -37,15 +37,15 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Taken:
+class Pending:
     """What a derived table has not consumed of a source.
 
     Attributes:
-        source: whose, by the configuration in force, or that is to be.
+        source: whose, by the configuration to build by.
         inputs: the versions of the tables to build from, by their names.
         publications: what was published of those since.
         last: the derived table's last publication.
-        whole: whether all of the source is to be built again, not only what was taken.
+        whole: whether all of the source is to be built again, not only what is pending.
     """
 
     source: Source

@@ -14,8 +14,8 @@ from tidegate.lake.table_refs import At
 from tidegate.lake.table_refs import slices as at_slices
 from tidegate.pipeline.derive import aliases
 from tidegate.pipeline.derive.candidates import (
-    Candidate,
-    Taken,
+    Built,
+    Pending,
     by_slice,
     hours_staged,
     in_dumps,
@@ -80,23 +80,23 @@ class _Sessions(Staged):
         return not any(each["long"] for each in self.by_slice.values())
 
 
-def build_sessions(work: Work, taken: Taken) -> Candidate:
+def build_sessions(work: Work, pending: Pending) -> Built:
     """Stage the new content of the slices of sessions that what was taken changes."""
-    source, name = taken.source, taken.source.source
+    source, name = pending.source, pending.source.source
     rules = sessions.Rules(gap=source.sessions.gap, max=source.sessions.max)
     place = new_place(work, sessions.TABLE, name)
-    if taken.whole or taken.last is None:
-        published = work.at(events.TABLE, name, taken.version)
+    if pending.whole or pending.last is None:
+        published = work.at(events.TABLE, name, pending.version)
         built = _build(work, name, published, rules, place, lasting=True)
-        there = None if taken.last is None else _published(work, name, f"{place}/stale")
+        there = None if pending.last is None else _published(work, name, f"{place}/stale")
         found = Affected(published, built, built, there)
     else:
-        found = _affected(work, taken, rules, place)
+        found = _affected(work, pending, rules, place)
 
     stale_hours = hours_staged(work, "start_hour", found.stale) if found.stale else set()
     slices = sorted(stale_hours | found.fresh.by_slice.keys())
     target, counts = found.fresh.place, found.fresh.by_slice
-    if found.stale is not None and slices and not taken.whole:
+    if found.stale is not None and slices and not pending.whole:
         # A slice is replaced whole: what of it is not stale goes in again as it is.
         kept = work.lake.select(
             rest_of(sessions.TABLE, name, slices),
@@ -115,7 +115,7 @@ def build_sessions(work: Work, taken: Taken) -> Candidate:
     )
     read = needed["n"]
     in_sessions = sum(each["events"] for each in found.built.by_slice.values())
-    return Candidate(
+    return Built(
         sessions.TABLE,
         target,
         rows,
@@ -226,22 +226,22 @@ def _renames(work: Work, source: Source, found: Affected) -> bool:
     return bool(led["n"])
 
 
-def _affected(work: Work, taken: Taken, rules: sessions.Rules, place: str) -> Affected:
+def _affected(work: Work, pending: Pending, rules: sessions.Rules, place: str) -> Affected:
     """Return what a change of some dumps means for the published sessions."""
-    source = taken.source.source
+    source = pending.source.source
 
     def events_of(dumps: Sequence[datetime]) -> At:
         within = at_slices(events.TABLE, dumps)
-        return work.at(events.TABLE, source, taken.version, within)
+        return work.at(events.TABLE, source, pending.version, within)
 
     def kept(what: str, query: str, columns: Mapping[str, str], **of: At | Staged) -> Staged:
         return work.lake.select(query, work.lake.own(f"{place}/{what}"), columns, **of)
 
-    changed = sorted({s.slice for p in taken.publications for s in p.slices})
+    changed = sorted({s.slice for p in pending.publications for s in p.slices})
     gained = kept("gained", _gained(source, changed), _SPANS, events=events_of(changed))
-    hours = {hour for each in taken.publications for hour in each.event_hours}
+    hours = {hour for each in pending.publications for hour in each.event_hours}
     stretches = fold(((hour, hour + HOUR) for hour in hours), rules.gap + rules.max)
-    own_ids = taken.source.sessions.id is not None
+    own_ids = pending.source.sessions.id is not None
     step = rules.max
     while True:
         in_time = "true" if own_ids else sessions_near(stretches, rules.gap)

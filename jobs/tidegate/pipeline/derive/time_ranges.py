@@ -23,11 +23,9 @@ def fold(stretches: Iterable[Stretch], apart: timedelta = timedelta(0)) -> list[
     return folded
 
 
-def happened_in(stretches: Sequence[Stretch]) -> str:
-    """Return the predicate of events in the stretches, ends excluded."""
-    return _any(
-        f"(event_time >= {literal(lo)} and event_time < {literal(hi)})" for lo, hi in stretches
-    )
+def within(column: str, ranges: Sequence[Stretch]) -> str:
+    """Return the predicate of rows whose time lies in the ranges, ends excluded."""
+    return _any(f"({column} >= {literal(lo)} and {column} < {literal(hi)})" for lo, hi in ranges)
 
 
 def sessions_within(stretches: Sequence[Stretch], margin: timedelta) -> Within:

@@ -7,8 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tidegate.lake import Row, Slices, literal, parse_time, slices_where
-from tidegate.pipeline.derive.candidates import Candidate, Taken, by_slice, new_place
-from tidegate.pipeline.derive.derive import beaten_error, publish_candidate
+from tidegate.pipeline.context.attempts import until_first
+from tidegate.pipeline.derive.candidates import Built, Pending, by_slice, new_place
+from tidegate.pipeline.derive.update import Updated, publish_built
 from tidegate.pipeline.erase.model import Person
 from tidegate.privacy.erased import Erased
 from tidegate.tables import Table, session_aliases
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from tidegate.pipeline.context.run_context import Work
     from tidegate.pipeline.publish.audit import Audit
 
-_ATTEMPTS = 5
 _TEXTS = ((AUDITS, "audit_id", ("observed", "why")), (ALERTS, "alert_id", ("text", "error")))
 """Books whose texts may quote a person: their key, and those texts."""
 
@@ -74,7 +74,8 @@ def _rewrite(
 def clean_aliases(work: Work, source: Source, person: Person, erased: Erased) -> Audit | None:
     """Publish aliases without those of erased persons' sessions; return the audit if it holds that."""
     table, name = session_aliases.TABLE, source.source
-    for _ in range(_ATTEMPTS):
+
+    def attempt() -> Updated | None:
         work.ledger.refresh()
         theirs = f"source = {literal(name)} AND {person.is_in('user_key')}"
         hours = sorted(
@@ -83,7 +84,7 @@ def clean_aliases(work: Work, source: Source, person: Person, erased: Erased) ->
         )
         last = work.ledger.last(table, name)
         if not hours or last is None:
-            return None
+            return Updated()
         where = slices_where(table, name, hours)
         users = [row["user_key"] for row in work.lake.book(table, where, ("DISTINCT user_key",))]
         gone = ", ".join(map(literal, sorted(erased.among(users)))) or "NULL"
@@ -97,10 +98,8 @@ def clean_aliases(work: Work, source: Source, person: Person, erased: Erased) ->
         counts = by_slice(work, table, place)
         slices = {hour: counts[hour]["n"] if hour in counts else 0 for hour in hours}
         facts = {"rows": sum(slices.values()), "unaccounted": 0, "dangling": 0}
-        taken = Taken(source, last.input_versions, (), last)
-        publication, audit = publish_candidate(work, Candidate(table, place, slices, facts), taken)
-        if audit.held:
-            return audit
-        if publication is not None:
-            return None
-    raise beaten_error(table, source)
+        pending = Pending(source, last.input_versions, (), last)
+        return publish_built(work, Built(table, place, slices, facts), pending)
+
+    updated = until_first(f"{table.name} of {name}", attempt)
+    return next((audit for audit in updated.audits if audit.held), None)

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tidegate.common.errors import TidegateError, TryAgainError
+from tidegate.common.errors import TidegateError
 from tidegate.common.hints import command
 from tidegate.common.hours import hours_text
 from tidegate.lake import Row, literal
+from tidegate.pipeline.context.attempts import until_first
 from tidegate.pipeline.context.effective_config import in_force, is_outdated, outdated_text
 from tidegate.pipeline.context.erasures import erased_from
-from tidegate.pipeline.derive.derive import DERIVED, derive
+from tidegate.pipeline.derive.derive import derive
 from tidegate.pipeline.erase.clean import clean_aliases, clean_books, still_in_books
 from tidegate.pipeline.erase.find import find, mentions, strangers
 from tidegate.pipeline.erase.model import Erasure, Found, Person, person_of
@@ -27,14 +28,12 @@ from tidegate.pipeline.publish.publish import publish_events
 from tidegate.pipeline.release.release import Release, describe_rollback, release, repaired
 from tidegate.privacy.key import LEAST_BYTES, PiiKey
 from tidegate.storage.lake_files import LakeFiles, open_files
-from tidegate.tables import events
+from tidegate.tables import DERIVED, events
 from tidegate.tables.system_tables import ERASURES
 
 if TYPE_CHECKING:
     from tidegate.config.source import Source
     from tidegate.pipeline.context.run_context import Work
-
-_ATTEMPTS = 20
 
 
 def look(
@@ -217,7 +216,7 @@ def _ask(
     """Write down that a person is to be erased: from now on their lines become no events."""
     from tidegate.pipeline.context.run_context import new_id
 
-    for _ in range(_ATTEMPTS):
+    def attempt() -> Row | None:
         known = work.lake.book(ERASURES, select=("sequence",))
         sequence = max((row["sequence"] for row in known), default=0) + 1
         row: Row = {
@@ -235,14 +234,10 @@ def _ask(
             "dumps": sorted({uri for each in found for uri in each.dumps}),
         }
         work.lake.append_next(ERASURES, [row], "erase", sequence)
-        if work.lake.book(ERASURES, f"erasure_id = {literal(row['erasure_id'])}"):
-            return row
-    raise TryAgainError(
-        "others asked for erasures faster, again and again",
-        where=work.lake.path(ERASURES),
-        expected=f"to be first within {_ATTEMPTS} tries",
-        todo="run it again when fewer run at once",
-    )
+        is_first = bool(work.lake.book(ERASURES, f"erasure_id = {literal(row['erasure_id'])}"))
+        return row if is_first else None
+
+    return until_first("erasures", attempt)
 
 
 def _is_done(work: Work, row: Row) -> bool:

@@ -15,12 +15,20 @@ from typing import TYPE_CHECKING
 from tidegate.lake import Row, parse_time
 from tidegate.lake.ledger import Publication
 from tidegate.pipeline.derive import aliases
-from tidegate.pipeline.derive.derive import DERIVED
 from tidegate.pipeline.maintain.model import IN_WORK
 from tidegate.pipeline.release.release import repaired
 from tidegate.pipeline.verify import foreign_commits
 from tidegate.storage.lake_files import LakeFile, LakeFiles
-from tidegate.tables import BY_NAME, OPS, WAREHOUSE, Table, events, session_aliases, sessions
+from tidegate.tables import (
+    BY_NAME,
+    DERIVED,
+    OPS,
+    WAREHOUSE,
+    Table,
+    events,
+    session_aliases,
+    sessions,
+)
 from tidegate.tables.system_tables import MAINTENANCE, RELEASES
 
 if TYPE_CHECKING:

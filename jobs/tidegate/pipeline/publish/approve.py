@@ -13,6 +13,7 @@ from tidegate.common.suggestions import hint
 from tidegate.lake import literal, parse_time
 from tidegate.lake.ledger import Publication
 from tidegate.pipeline.context.effective_config import in_force
+from tidegate.pipeline.ingest.current import ensure_current
 from tidegate.pipeline.publish import approvals
 from tidegate.pipeline.publish.audit import Audit, audit_of, audit_plan, suite_of
 from tidegate.pipeline.publish.plan import make_plan
@@ -127,6 +128,7 @@ def approve(work: Work, source: Source, held: HeldSlice, *, by: str, reason: str
     work.ledger.refresh()
     if held.hour is None:
         return _approve_derived(work, held, by, reason)
+    ensure_current(work, source, [held.hour])
     now = in_force(work, source)
     _refuse_unreadable(work, now, held.hour)
     plan = make_plan(work, now, [held.hour])

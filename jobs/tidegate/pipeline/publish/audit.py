@@ -19,6 +19,7 @@ from tidegate.lake import Row, Rows, literal, parse_time, table_named
 from tidegate.lake.table_refs import Query
 from tidegate.pipeline.context.effective_config import in_force
 from tidegate.pipeline.publish import approvals
+from tidegate.pipeline.publish.candidate import Candidate
 from tidegate.pipeline.publish.facts import OF_MORE, facts_of
 from tidegate.pipeline.publish.history import history
 from tidegate.pipeline.publish.plan import Plan, PlannedSlice, make_plan, rows_of
@@ -230,17 +231,26 @@ def published(work: Work, source: str, versions: Mapping[str, int] | None = None
     return read
 
 
-def run_suite(
-    suite: Suite,
-    rows: gate.Rows,
-    facts: Mapping[str, Any],
-    *,
-    source: str,
-    slices: Sequence[datetime],
-    tables: gate.Tables,
+def audit_candidate(
+    work: Work, candidate: Candidate, content: str, facts: Facts, tables: gate.Tables
 ) -> Audit:
-    """Run a suite on a candidate; nothing is written down yet."""
-    return _audit(suite, source, slices, gate.audit(suite.entries_for(source), rows, facts, tables))
+    """Audit a candidate of a derived table as a whole, approvals taken into account.
+
+    Args:
+        work: where.
+        candidate: the candidate.
+        content: what `ops/audits` records its rows under.
+        facts: what its suite may use beside its rows.
+        tables: what its suite's queries of other tables read.
+    """
+    suite, rows = suite_of(work, candidate.table), candidate.rows
+    source, slices = candidate.source.source, [record.slice for record in candidate.slices]
+    with candidate_rows(work, rows.select(), rows.columns, rows.of) as staged:
+        results = gate.audit(suite.entries_for(source), staged, facts, tables)
+    audit = _audit(suite, source, slices, results)
+    work.lake.append(AUDITS, audit_rows(work, audit, suite, content, facts))
+    [audit] = approvals.apply(work, [audit], [approvals.of_publication(candidate.sequence)])
+    return audit
 
 
 def _audit(

@@ -18,7 +18,7 @@ from tidegate.lake.ledger import Publication, published_landings
 from tidegate.lake.table_refs import At, slices
 from tidegate.pipeline.context.erasures import erased_lines
 from tidegate.pipeline.derive.candidates import in_dumps
-from tidegate.tables import BY_NAME, Table, daily_activity, events, hourly_activity, sessions
+from tidegate.tables import BY_NAME, WAREHOUSE, Table, events, sessions
 from tidegate.tables.system_tables import PUBLICATIONS
 
 if TYPE_CHECKING:
@@ -32,12 +32,20 @@ _DAY = timedelta(days=1)
 _AT_ONCE = 500
 """Slices compared at a time."""
 _END = datetime.max.replace(tzinfo=UTC)
-_OF_EVENTS = ("events", "users")
-_OF_SESSIONS = ("sessions", "mean_duration_s", "median_duration_s", "bounce_rate")
-_METRICS: Mapping[str, tuple[str, ...]] = {
-    daily_activity.TABLE.name: (*_OF_EVENTS, *_OF_SESSIONS),
-    hourly_activity.TABLE.name: _OF_EVENTS,
+_MEASURES: Mapping[str, tuple[str, ...]] = {
+    table.name: tuple(name for part in table.aggregate.inputs for name in part.measures)
+    for table in WAREHOUSE
+    if table.aggregate is not None
 }
+"""The columns of each aggregate whose changes are corrections."""
+_OF_SESSIONS = frozenset(
+    name
+    for table in WAREHOUSE
+    if table.aggregate is not None
+    for part in table.aggregate.inputs
+    if part.table == sessions.TABLE.name
+    for name in part.measures
+)
 
 
 @dataclass(frozen=True)
@@ -107,7 +115,7 @@ def _between(
     work: Work, before: Mapping[str, int], after: Mapping[str, int]
 ) -> Iterator[tuple[Table, str, list[Publication]]]:
     """Yield each table with numbers and source, and what was published of it between two releases."""
-    for name in _METRICS:
+    for name in _MEASURES:
         made = work.ledger.publications(
             BY_NAME[name], after_version=before[name], upto_version=after[name]
         )
@@ -197,7 +205,7 @@ class _Number:
 def _shown(work: Work, table: Table, where: str, version: int) -> dict[_Number, float]:
     """Return the numbers that a version of a table shows; NULL shows none."""
     key = [name for name in ("date", "hour", "event_type") if name in table.column_names]
-    metrics = _METRICS[table.name]
+    metrics = _MEASURES[table.name]
     rows = work.lake.book(table, where, (*key, *metrics), version)
     return {
         _Number(

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tidegate.common.errors import TryAgainError
 from tidegate.common.hints import command
 from tidegate.lake import Row, parse_time
+from tidegate.pipeline.context.attempts import until_first
 from tidegate.pipeline.release.corrections import corrections
 from tidegate.query.releases import rolled_back_text
 from tidegate.tables import WAREHOUSE, events
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tidegate.pipeline.derive.derive import Derived
 
 
-ATTEMPTS = 5
 _COMMITS = 4
 """How many commits are looked at for the last release: others, such as a compaction, may have come after
 it. Only its row can be missing: the next release begins by writing it."""
@@ -59,9 +58,10 @@ def release(work: Work, derived: Derived, *, resume: bool = False) -> Release:
     goes to the first that asks for it. The row itself is written after it, and repaired from it.
 
     Raises:
-        TryAgainError: others made releases faster, again and again.
+        TryAgainError: other runs made releases first, again and again.
     """
-    for _ in range(ATTEMPTS):
+
+    def attempt() -> Release | None:
         last = repaired(work)
         metrics, faults = _metrics(work, last)
         if last is not None and last.get("rolled_back_to") and not resume:
@@ -73,10 +73,12 @@ def release(work: Work, derived: Derived, *, resume: bool = False) -> Release:
             return _release_of(last, faults, is_new=False)
         before = last["versions"] if last else None
         rows = corrections(work, before, made["versions"]) if before else []
-        if commit(work, made, rows):
-            work.tell(f"release {made['release_id']}" + _told(rows))
-            return _release_of(made, faults)
-    raise beaten_error(work)
+        if not commit(work, made, rows):
+            return None
+        work.tell(f"release {made['release_id']}" + _told(rows))
+        return _release_of(made, faults)
+
+    return until_first("releases", attempt)
 
 
 def commit(work: Work, made: Row, rows: Sequence[Row]) -> bool:
@@ -105,16 +107,6 @@ def describe_rollback(row: Row) -> str:
     told = rolled_back_text(row["rolled_back_to"], row["rolled_back_by"], at, row["reason"])
     resume = command("release", "--resume")
     return f"{told}; what was published since is not shown until: {resume}"
-
-
-def beaten_error(work: Work) -> TryAgainError:
-    """Return the error of one who never came first."""
-    return TryAgainError(
-        "others made releases faster, again and again",
-        where=work.lake.path(RELEASES),
-        expected=f"to be first within {ATTEMPTS} tries",
-        todo="run the step again when fewer run at once",
-    )
 
 
 def _next(work: Work, derived: Derived, last: Row | None, metrics: Mapping[str, str]) -> Row | None:

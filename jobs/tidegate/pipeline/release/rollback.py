@@ -16,9 +16,10 @@ from tidegate.common.errors import TidegateError
 from tidegate.common.hints import command
 from tidegate.common.hours import hours_text
 from tidegate.lake import Row, literal, parse_time
+from tidegate.pipeline.context.attempts import until_first
 from tidegate.pipeline.maintain.promise import kept_from
 from tidegate.pipeline.release.corrections import taken_back
-from tidegate.pipeline.release.release import ATTEMPTS, beaten_error, commit, repaired
+from tidegate.pipeline.release.release import commit, repaired
 from tidegate.query.releases import lost_tables, parse_moment
 from tidegate.tables import WAREHOUSE
 from tidegate.tables.system_tables import RELEASES
@@ -101,7 +102,7 @@ def roll_back(
 
     Raises:
         TidegateError: there is no such release, it is shown already, or its files were removed in time.
-        TryAgainError: others made releases faster, again and again.
+        TryAgainError: other runs made releases first, again and again.
     """
     if not reason.strip():
         raise TidegateError(
@@ -109,7 +110,8 @@ def roll_back(
             expected="a reason, for whoever wonders why numbers are older",
             todo="give one: --reason TEXT",
         )
-    for _ in range(ATTEMPTS):
+
+    def attempt() -> RolledBack | None:
         last = repaired(work)
         earlier = _found(work, wanted)
         assert last is not None, "where a release is found there is a last one"
@@ -117,7 +119,9 @@ def roll_back(
         work.ledger.refresh()
         rows = taken_back(work, last["versions"], earlier["versions"])
         made = _row(work, earlier, last, by, reason.strip())
-        told = RolledBack(
+        if not dry_run and not commit(work, made, rows):
+            return None
+        return RolledBack(
             None if dry_run else made["release_id"],
             earlier["release_id"],
             parse_time(earlier["released_at"]),
@@ -125,9 +129,8 @@ def roll_back(
             tuple(_hidden(work, earlier, last)),
             tuple(rows),
         )
-        if dry_run or commit(work, made, rows):
-            return told
-    raise beaten_error(work)
+
+    return until_first("releases", attempt)
 
 
 def _found(work: Work, wanted: str) -> Row:
