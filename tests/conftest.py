@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 from project import REPO, Project
 from tidegate.processes.child import Child
@@ -24,6 +25,10 @@ CopyProject = Callable[[Project], Project]
 
 _SERVER: list[Child] = []
 """The tests' Spark server, while it is to run."""
+
+# On a busy machine one example may take any time; how long a test runs is a matter of benchmarks.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
