@@ -151,8 +151,9 @@ class Lake:
             self._complete.add(table.name)
 
     def complete_published(self) -> None:
-        """Add the columns that published tables lack, since an older version created them; rows have NULL there."""
+        """Create published tables that are new, and add new columns to the others; older rows have NULL there."""
         for table in WAREHOUSE:
+            self.tables.create(table)
             self.add_columns(table, table.types)
 
     def exists(self) -> bool:

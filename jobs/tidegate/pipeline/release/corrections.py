@@ -116,6 +116,8 @@ def _between(
 ) -> Iterator[tuple[Table, str, list[Publication]]]:
     """Yield each table with numbers and source, and what was published of it between two releases."""
     for name in _MEASURES:
+        if name not in before or name not in after:
+            continue  # the table is new: no release showed it before
         made = work.ledger.publications(
             BY_NAME[name], after_version=before[name], upto_version=after[name]
         )
