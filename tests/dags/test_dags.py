@@ -256,7 +256,7 @@ def test_reconcile_compares_and_starts_the_runs_of_hours_that_differ(
 
 
 def test_the_form_of_derive_takes_tables_hours_and_a_reason(derive: DAG) -> None:
-    assert set(derive.params.dump().values()) == {""}  # which is what a run by an asset has
+    assert set(derive.params.dump().values()) == {None}  # which is what a run by an asset has
     form = derive.params
     for name, right, wrong in (
         ("table", "sessions", "session"),
@@ -266,6 +266,22 @@ def test_the_form_of_derive_takes_tables_hours_and_a_reason(derive: DAG) -> None
         assert form.get_param(name).resolve(right) == right
         with pytest.raises(ParamValidationError):
             form.get_param(name).resolve(wrong)
+
+
+def test_no_form_requires_a_field_that_may_stay_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow's form is not sent while a field whose type is not nullable is empty."""
+    monkeypatch.setenv("TIDEGATE_PROJECT", str(REPO))
+    dags = {name: dag for file in FILES for name, dag in dags_of(file).items()}
+    empty = set()
+    for name, dag in dags.items():
+        for key in dag.params:
+            param = dag.params.get_param(key)
+            types = param.schema["type"]
+            if "null" in types:  # an element of a list: no type's name has it as a part
+                assert param.resolve(None) is None
+            elif param.value in ("", None):
+                empty.add((name, key))
+    assert empty == {("approve", "slice"), ("approve", "reason")}  # which must be filled in
 
 
 @pytest.mark.parametrize(

@@ -241,7 +241,7 @@ def derive_dag(runbook: str | None) -> DAG:
     Args:
         runbook: shown in the UI.
     """
-    hour = r"^$|^\d{4}-\d{2}-\d{2}(T\d{2}(:\d{2}(:\d{2})?)?)?(Z|\+00:00)?$"
+    hour = r"^\d{4}-\d{2}-\d{2}(T\d{2}(:\d{2}(:\d{2})?)?)?(Z|\+00:00)?$"
     with DAG(
         "derive",
         description="Sessions and aggregates follow what is published; then a release",
@@ -254,35 +254,35 @@ def derive_dag(runbook: str | None) -> DAG:
         tags=["tidegate"],
         params={
             "table": Param(
-                "",
-                type="string",
-                enum=["", *(table.name for table in REBUILDABLE)],
+                None,
+                type=["null", "string"],
+                enum=[None, *(table.name for table in REBUILDABLE)],
                 title="Table to build anew",
                 description="Empty: what waits is derived, and no more.",
             ),
             "source": Param(
-                "",
-                type="string",
+                None,
+                type=["null", "string"],
                 title="Source",
                 description="Whose rows; empty: of all sources.",
             ),
             "from": Param(
-                "",
-                type="string",
+                None,
+                type=["null", "string"],
                 pattern=hour,
                 title="From",
                 description="First dump hour, such as 2026-05-01T10; empty: from the beginning.",
             ),
             "to": Param(
-                "",
-                type="string",
+                None,
+                type=["null", "string"],
                 pattern=hour,
                 title="To",
                 description="Last dump hour, inclusive; empty: to the end.",
             ),
             "reason": Param(
-                "",
-                type="string",
+                None,
+                type=["null", "string"],
                 title="Reason",
                 description="Why a table is built anew; it stands in the run's log. Needed with a table.",
             ),
