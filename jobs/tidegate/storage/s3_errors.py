@@ -28,8 +28,7 @@ _OF_THE_BUCKET = ("NoSuchBucket", *_UNKNOWN_KEY, "RequestTimeTooSkewed", "SlowDo
 
 def error_code(error: Exception) -> str:
     """Return the code of S3's response, such as `NoSuchKey`; empty where there was no response."""
-    response: dict[str, Any] = getattr(error, "response", {})
-    return str(response.get("Error", {}).get("Code", ""))
+    return str(_response(error).get("Error", {}).get("Code", ""))
 
 
 def is_about_one_object(error: Exception) -> bool:
@@ -117,6 +116,10 @@ def _refused(code: str, status: int | None, at: str, key: str, action: str) -> T
 
 
 def _status(error: Exception) -> int | None:
-    response: dict[str, Any] = getattr(error, "response", {})
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    status = _response(error).get("ResponseMetadata", {}).get("HTTPStatusCode")
     return status if isinstance(status, int) else None
+
+
+def _response(error: Exception) -> dict[str, Any]:
+    """Return S3's response; of errors of the connection, whose attribute is None, an empty one."""
+    return getattr(error, "response", None) or {}
