@@ -198,7 +198,7 @@ def wait_for_seaweed(child: Child, s3: S3Access, timeout: float = START_S) -> No
         TidegateError: it ended, or took longer than `timeout` seconds.
     """
     buckets = [Bucket(name, s3, is_probe=True) for name in (DUMPS_BUCKET, LAKE_BUCKET)]
-    last: TidegateError | None = None
+    last = ""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         if child.poll() is not None:
@@ -207,8 +207,8 @@ def wait_for_seaweed(child: Child, s3: S3Access, timeout: float = START_S) -> No
             for bucket in buckets:
                 bucket.put(_PROBE, b"probe")
                 bucket.delete(_PROBE)
-        except TidegateError as error:
-            last = error
+        except (TidegateError, FileNotFoundError) as error:
+            last = (error.got if isinstance(error, TidegateError) else None) or str(error)
             time.sleep(0.1)
         else:
             return
@@ -216,6 +216,6 @@ def wait_for_seaweed(child: Child, s3: S3Access, timeout: float = START_S) -> No
         "the S3 server takes no object",
         where=f"{s3.endpoint}, log {child.log_file}",
         expected=f"a PUT to succeed within {timeout:.0f} seconds",
-        got=last.got if last is not None else None,
+        got=last or None,
         todo="read the log named above (a full disk is the usual cause)",
     )
