@@ -413,7 +413,8 @@ def test_days_are_slices_of_a_table_that_is_sliced_by_date(tmp_path: Path) -> No
     rows = rows_of(*({"source": "web", "date": day.date()} for day in days), table=table)
     lake.replace(table, rows, Slices.of(table, "web", days))
     lake.replace(table, rows.slice(0, 0), Slices.of(table, "web", days[1:2]))
-    assert [row["date"] for row in read(tmp_path, table)] == ["2024-03-01", "2024-03-03"]
+    dates = sorted(row["date"] for row in read(tmp_path, table))
+    assert dates == ["2024-03-01", "2024-03-03"]
 
 
 def test_a_slice_begins_at_a_full_second() -> None:
