@@ -88,16 +88,18 @@ def publish_events(work: Work, source: Source, hours: Sequence[datetime]) -> Pub
                 with work.stage("audit"):
                     audits = audit_plan(work, plan)
             seen.update({audit.audit_id: audit for audit in audits})
-            stopped = _stopped(work, plan, audits, waiting)
-            if not stopped:
-                if not plan.slices:
-                    break
-                publication = publish_plan(work, plan, audits, event_hours.result())
-                if publication is None:
-                    return None
-                return Published(publication, held, tuple(seen.values()))
-            waiting = [hour for hour in waiting if hour not in stopped]
-            held.update(stopped)
+            if any(audit.held for audit in audits):
+                # Also where no hour is to blame in the end, nothing of this plan is published: it is audited again.
+                stopped = _stopped(work, plan, audits, waiting)
+                waiting = [hour for hour in waiting if hour not in stopped]
+                held.update(stopped)
+                continue
+            if not plan.slices:
+                break
+            publication = publish_plan(work, plan, audits, event_hours.result())
+            if publication is None:
+                return None
+            return Published(publication, held, tuple(seen.values()))
         return Published(None, held, tuple(seen.values()))
 
     return until_first(f"events of {source.source}", attempt)
