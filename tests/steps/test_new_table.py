@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from project import LINES, REPO, Project
 from tidegate.tables import WAREHOUSE
@@ -59,7 +59,7 @@ ROWS = "SELECT CAST(date AS VARCHAR) AS date, event_type, events FROM daily_type
 
 
 def test_a_new_table_is_derived_audited_traced_verified_and_rebuilt(
-    make_project: Callable[..., Project], tmp_path: Path
+    make_project: Callable[..., Project], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "daily_types" not in {table.name for table in WAREHOUSE}
     code = tmp_path / "jobs"
@@ -67,39 +67,28 @@ def test_a_new_table_is_derived_audited_traced_verified_and_rebuilt(
     project = make_project()
     source = {**LINES, "dumps": f"{project.dumps}/{{dump_hour:%Y-%m-%d-%H}}*.json"}
     (project.settings.sources / "web.yml").write_text(json.dumps(source), encoding="utf-8")
-    environment = {**project.environment, "PYTHONPATH": str(code)}
-
-    def tidegate(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "tidegate", *arguments],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    monkeypatch.setenv("PYTHONPATH", str(code))
 
     def rows() -> list[str]:
-        return tidegate("sql", "--format", "csv", ROWS).splitlines()[1:]
+        return project.tidegate("sql", "--format", "csv", ROWS).splitlines()[1:]
 
     project.put("2024-03-01-12.json", [_event("1", "buy", 12), _event("2", "view", 12)])
     project.put("2024-03-01-13.json", [_event("3", "view", 13)])
-    tidegate("run", "web", "--from", "2024-03-01T12", "--to", "2024-03-01T12")
+    project.tidegate("run", "web", "--from", "2024-03-01T12", "--to", "2024-03-01T12")
     (code / "tidegate" / "tables" / "daily_types.py").write_text(MODULE, encoding="utf-8")
     project.suite("daily_types", SUITE)
-    assert "daily_types" in tidegate("check")
-    tidegate("run", "web", "--from", "2024-03-01T13", "--to", "2024-03-01T13")
+    assert "daily_types" in project.tidegate("check")
+    project.tidegate("run", "web", "--from", "2024-03-01T13", "--to", "2024-03-01T13")
     assert rows() == ["2024-03-01,buy,1", "2024-03-01,view,2"]
     project.put("2024-03-01-14.json", [_event("4", "buy", 12)])  # two hours late
-    tidegate("run", "web", "--from", "2024-03-01T14", "--to", "2024-03-01T14")
+    project.tidegate("run", "web", "--from", "2024-03-01T14", "--to", "2024-03-01T14")
     assert rows() == ["2024-03-01,buy,2", "2024-03-01,view,2"]
-    traced = tidegate("trace", "daily_types", "web", "2024-03-01", "buy")
+    traced = project.tidegate("trace", "daily_types", "web", "2024-03-01", "buy")
     assert "2024-03-01-12.json" in traced
     assert "2024-03-01-14.json" in traced
     assert "2024-03-01-13.json" not in traced
-    tidegate("verify", "web")
-    tidegate("rebuild", "daily_types", "web")
+    project.tidegate("verify", "web")
+    project.tidegate("rebuild", "daily_types", "web")
     assert rows() == ["2024-03-01,buy,2", "2024-03-01,view,2"]
 
 

@@ -152,9 +152,13 @@ class Lake:
 
     def complete_published(self) -> None:
         """Create published tables that are new, and add new columns to the others; older rows have NULL there."""
-        for table in WAREHOUSE:
+
+        def complete(table: Table) -> None:
             self.tables.create(table)
             self.add_columns(table, table.types)
+
+        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+            list(pool.map(complete, WAREHOUSE))
 
     def exists(self) -> bool:
         """Return whether all tables are there."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tidegate.common.errors import TidegateError, TryAgainError
 from tidegate.common.hints import command
-from tidegate.storage.s3 import S3Access
+from tidegate.storage.s3 import S3Access, is_s3
 
 REQUEST_TIMEOUT_S = 60
 """Seconds that one request to S3 may take."""
@@ -32,7 +32,7 @@ class Storage:
     @property
     def is_s3(self) -> bool:
         """Whether the lake is on S3."""
-        return self.root.startswith(("s3a://", "s3://"))
+        return is_s3(self.root)
 
     @property
     def options(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from tidegate.common.hours import HOUR, parse_hour
+from tidegate.common.hours import HOUR, floor_hour, parse_hour
 from tidegate.query.freshness import Freshness
 
 DAYS = 7
@@ -121,7 +121,7 @@ def last_due(row: Mapping[str, Any], now: datetime) -> datetime:
     if now - last > _LIVE:
         return last
     late = now - _LATE - HOUR
-    return max(last, late.replace(minute=0, second=0, microsecond=0))
+    return max(last, floor_hour(late))
 
 
 def earlier_day(start: datetime, first: datetime) -> date | None:

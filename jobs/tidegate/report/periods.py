@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from tidegate.common.hours import HOUR, hour_text
+from tidegate.common.hours import HOUR, floor_hour, hour_text
 from tidegate.report.rows import rows, utc
 
 if TYPE_CHECKING:
@@ -210,5 +210,5 @@ def _cause(row: Any) -> str:
 
 
 def _hours(start: datetime, end: datetime) -> list[datetime]:
-    first = start.replace(minute=0, second=0, microsecond=0)
+    first = floor_hour(start)
     return [first + n * HOUR for n in range(max(1, (end - first) // HOUR))]

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from tidegate.storage.s3_errors import error_code, s3_error
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import PaginatorConfigTypeDef
 
@@ -162,16 +163,25 @@ class Bucket:
                 )
         return found
 
-    def get(self, key: str) -> IO[bytes]:
+    def get(self, key: str, *, span: str | None = None, etag: str | None = None) -> StreamingBody:
         """Return an object as a stream; reading from it belongs into `errors`.
+
+        Args:
+            key: its key.
+            span: the only bytes wanted, such as `bytes=0-99`.
+            etag: the only ETag wanted, without quotes.
 
         Raises:
             FileNotFoundError: there is no such object.
-            TidegateError: it can't be read.
+            TidegateError: it can't be read, or has another ETag.
         """
+        wanted: dict[str, Any] = {}
+        if span is not None:
+            wanted["Range"] = span
+        if etag is not None:
+            wanted["IfMatch"] = f'"{etag}"'
         with self.errors("read", key):
-            response = self.client.get_object(Bucket=self.name, Key=key)
-            return response["Body"]  # type: ignore[return-value]  # it reads like a file
+            return self.client.get_object(Bucket=self.name, Key=key, **wanted)["Body"]
 
     def put(self, key: str, body: bytes) -> None:
         """Write an object.

@@ -65,11 +65,8 @@ class S3Store:
             UnreadableError: it can't be read.
         """
         with self._errors(name):
-            part = f"bytes={start}-{start + length - 1}"
-            response = self._bucket.client.get_object(
-                Bucket=self._bucket.name, Key=self._prefix + name, Range=part
-            )
-            with closing(response["Body"]) as body:
+            span = f"bytes={start}-{start + length - 1}"
+            with closing(self._bucket.get(self._prefix + name, span=span)) as body:
                 return body.read()
 
     def stream(self, name: str) -> Generator[bytes, None, None]:
@@ -78,12 +75,8 @@ class S3Store:
         Raises:
             UnreadableError: it can't be read.
         """
-        with self._errors(name):
-            response = self._bucket.client.get_object(
-                Bucket=self._bucket.name, Key=self._prefix + name
-            )
-            with closing(response["Body"]) as body:
-                yield from body.iter_chunks(CHUNK)
+        with self._errors(name), closing(self._bucket.get(self._prefix + name)) as body:
+            yield from body.iter_chunks(CHUNK)
 
     @contextmanager
     def open(self, file: StoredFile) -> Iterator[BinaryIO]:
@@ -93,10 +86,8 @@ class S3Store:
             UnreadableError: the file is gone or can't be read, or it is not the one that was listed.
         """
         with self._errors(file.name):
-            response = self._bucket.client.get_object(
-                Bucket=self._bucket.name, Key=self._prefix + file.name, IfMatch=f'"{file.etag}"'
-            )
-        with closing(response["Body"]) as body:
+            body = self._bucket.get(self._prefix + file.name, etag=file.etag)
+        with closing(body):
             stream = _Stream(body, lambda: self._errors(file.name))
             yield stream  # type: ignore[misc] # a file in all that is read of it
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tidegate.common.hours import HOUR, hour_text
 from tidegate.common.suggestions import hint
+from tidegate.storage.s3 import is_s3
 
 DIRECTIVES: dict[str, str] = {
     "%Y": "year, four digits",
@@ -222,7 +223,7 @@ def normalize_root(uri: str, folder: Path) -> str:
 
     A local one becomes an absolute path, a relative one is counted from `folder`.
     """
-    if uri.startswith(("s3://", "s3a://")):
+    if is_s3(uri):
         return uri.rstrip("/") + "/"
     if uri.startswith("file:"):
         uri = uri.removeprefix("file://").removeprefix("file:")

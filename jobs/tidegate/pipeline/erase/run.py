@@ -22,8 +22,7 @@ from tidegate.pipeline.erase.clean import clean_aliases, clean_books, still_in_b
 from tidegate.pipeline.erase.find import find, mentions, strangers
 from tidegate.pipeline.erase.model import Erasure, Found, Person, person_of
 from tidegate.pipeline.erase.purge import Erasing, Purged, purge
-from tidegate.pipeline.ingest.land import land
-from tidegate.pipeline.ingest.land_again import land_without_dump
+from tidegate.pipeline.ingest.land_again import land_again
 from tidegate.pipeline.publish.publish import publish_events
 from tidegate.pipeline.release.release import Release, describe_rollback, release, repaired
 from tidegate.privacy.key import LEAST_BYTES, PiiKey
@@ -141,12 +140,7 @@ def _land_anew(
     if not hours:
         return []
     work.tell(f"landing {source.source} {hours_text(hours)} without the person")
-    rules = in_force(work, source)
-    landed = []
-    for each in land(work, source, hours, anew=True):
-        done = land_without_dump(work, rules, each) if each.outcome == "missing" else each
-        work.tell(done.describe())
-        landed.append(done)
+    landed = land_again(work, source, hours, anew=True)
     lost = [each for each in landed if each.outcome in ("missing", "unreadable")]
     published = publish_events(work, source, [each.hour for each in landed if each not in lost])
     if not lost and not published.held_hours:

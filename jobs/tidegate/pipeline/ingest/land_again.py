@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tidegate.common.sql_quoting import quoted
@@ -13,8 +15,9 @@ from tidegate.landing.columns import event_columns, staged_columns
 from tidegate.landing.counts import FileCount, Group, declared
 from tidegate.landing.parquet_files import StagedFile
 from tidegate.landing.staging import DumpResult
+from tidegate.pipeline.context.effective_config import in_force
 from tidegate.pipeline.context.erasures import erased_from
-from tidegate.pipeline.ingest.land import Dump, Landed, account, candidate_folder
+from tidegate.pipeline.ingest.land import Dump, Landed, account, candidate_folder, land
 from tidegate.privacy.erased import ID_COLUMNS, REASON, Erased
 from tidegate.storage.files import StoredFile
 from tidegate.tables import events
@@ -29,7 +32,28 @@ _IN_FOLDERS = ("_dump", "_outcome")
 """Columns that stand in the names of folders."""
 
 
-def land_without_dump(work: Work, source: Source, missing: Landed) -> Landed:
+def land_again(
+    work: Work, source: Source, hours: Sequence[datetime], *, anew: bool = False
+) -> list[Landed]:
+    """Land hours again; one whose dump is gone is landed from its own candidate, without the persons erased since.
+
+    Args:
+        work: where; its ledger has to be fresh.
+        source: whose, as its file says.
+        hours: the dump hours.
+        anew: as for `land`.
+    """
+    effective = in_force(work, source)
+    results = []
+    for landed in land(work, source, hours, anew=anew):
+        is_gone = landed.outcome == "missing"
+        result = _land_without_dump(work, effective, landed) if is_gone else landed
+        work.tell(result.describe())
+        results.append(result)
+    return results
+
+
+def _land_without_dump(work: Work, source: Source, missing: Landed) -> Landed:
     """Land an hour whose dump is gone from its own candidate; where there is none, it stays missing.
 
     Args:

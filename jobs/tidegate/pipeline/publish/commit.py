@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tidegate.lake.ledger import Publication
+from tidegate.common.hours import hour_text
+from tidegate.lake.ledger import Publication, SliceRecord
 from tidegate.pipeline.context.effective_config import record
 from tidegate.pipeline.publish.audit import Audit, suite_of
 from tidegate.pipeline.publish.candidate import Candidate
@@ -55,9 +56,19 @@ def commit(work: Work, candidate: Candidate, audits: Sequence[Audit]) -> Publica
         renames=candidate.renames,
     )
     rows = candidate.rows
-    work.tell(f"publishing {table.name} of {source.source}: {len(candidate.slices)} slices")
+    work.tell(f"publishing {table.name} of {source.source}: {_slices_text(candidate.slices)}")
     with work.stage(f"commit {table.name}"):
         is_first = work.ledger.publish(
             table, publication, rows.select(), rows.columns, candidate.replaced, **rows.of
         )
     return publication if is_first else None
+
+
+def _slices_text(slices: Sequence[SliceRecord]) -> str:
+    """Return how many slices there are, and from which time to which."""
+    times = sorted(record.slice for record in slices)
+    if not times:
+        return "no slice"
+    if len(times) == 1:
+        return hour_text(times[0])
+    return f"{len(times)} slices, {hour_text(times[0])} to {hour_text(times[-1])}"
