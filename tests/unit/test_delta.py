@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 
 from s3server import s3_server
 from tidegate.common.errors import TidegateError
@@ -392,6 +393,27 @@ def test_nothing_in_place_of_nothing_is_a_commit_with_its_record(tables: DeltaTa
     )
     assert newest.commit_id != older.commit_id is not None
     assert newest.timestamp.tzinfo is UTC
+
+
+def test_commits_have_their_versions_though_another_writer_commits_while_the_log_is_read(
+    tables: DeltaTables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = DeltaTables(str(tmp_path), S3Access())
+    waiting = [{"release_id": "second"}]
+    history = DeltaTable.history
+
+    def late(table: DeltaTable, limit: int | None = None) -> Any:
+        if waiting:
+            other.append_next(CORRECTIONS, [waiting.pop()], "test", 2, record={"is": "second"})
+        return history(table, limit)
+
+    tables.append_next(CORRECTIONS, [{"release_id": "first"}], "test", 1, record={"is": "first"})
+    made = tables.history(CORRECTIONS, 1)[0].version
+    monkeypatch.setattr(DeltaTable, "history", late)
+    found = {commit.user_metadata: commit.version for commit in tables.history(CORRECTIONS, None)}
+    assert not waiting
+    assert found['{"is": "first"}'] == made
+    assert found['{"is": "second"}'] == made + 1
 
 
 def test_rows_are_replaced_by_the_values_of_any_column(tables: DeltaTables, tmp_path: Path) -> None:

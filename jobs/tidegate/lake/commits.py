@@ -168,13 +168,13 @@ class CommittedTable:
     # -- the log --------------------------------------------------------------------------------
 
     def history(self, limit: int | None) -> list[Commit]:
-        """Return the last commits, newest first."""
+        """Return the last commits, newest first.
+
+        Raises:
+            TryAgainError: the log cannot be read, or other writers are always faster.
+        """
         with self._lock:
-            snapshot = self.snapshot()
-            try:
-                infos = snapshot.history(limit)
-            except (OSError, DeltaError) as error:
-                raise storage_error(error, "a table's log cannot be read", self.uri) from error
+            infos = self._commit_infos(limit)
         return [
             Commit(
                 version=info["version"],
@@ -185,6 +185,21 @@ class CommittedTable:
             )
             for info in infos
         ]
+
+    def _commit_infos(self, limit: int | None) -> list[dict[str, Any]]:
+        for attempt in range(_ATTEMPTS):
+            snapshot = self.snapshot()
+            version = snapshot.version()
+            try:
+                infos = snapshot.history(limit)
+            except (OSError, DeltaError) as error:
+                raise storage_error(error, "a table's log cannot be read", self.uri) from error
+            # delta-rs lists the log, and counts down from the version of the snapshot: a commit in between gives
+            # every commit the version of another one.
+            if self.snapshot().version() == version:
+                return infos
+            pause(attempt)
+        raise _too_slow(self.uri)
 
     def commit_id(self, version: int) -> str | None:
         """Return the own id of the commit that made a version; None where it has none.
