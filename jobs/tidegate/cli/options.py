@@ -10,30 +10,33 @@ from typing import Annotated, Any
 
 import typer
 
-from tidegate.common.hints import note
+from tidegate.common.hints import forget, note
 from tidegate.common.hours import first_hour, hour_range, last_hour, range_text
 from tidegate.config.settings import load_settings
 from tidegate.config.source_places import remember_file
 
 
-def noted_lake(lake: str | None) -> str | None:
+def noted_lake(context: typer.Context, lake: str | None) -> str | None:
     """Note the lake that the user named for the commands that messages print, and return it."""
     note(lake=lake)
+    context.call_on_close(forget)
     return lake
 
 
-def noted_dumps(dumps: str | None) -> str | None:
+def noted_dumps(context: typer.Context, dumps: str | None) -> str | None:
     """Note the dumps that the user named, and return them."""
     note(dumps=dumps)
+    context.call_on_close(forget)
     return dumps
 
 
-def noted_source(source: str | None) -> str | None:
+def noted_source(context: typer.Context, source: str | None) -> str | None:
     """Note the source file that the user named by its path, if it is one, and return it."""
     from tidegate.config.source import source_name
 
     if source is not None and (name := source_name(source)) is not None:
         note(source=(name, source))
+        context.call_on_close(forget)
         settings = load_settings()
         if Path(source).resolve().parent != settings.sources.resolve():
             remember_file(settings.home, name, Path(source))
