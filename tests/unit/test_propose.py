@@ -709,7 +709,7 @@ def test_the_command_writes_a_file_that_check_takes(
     done = runner.invoke(app, ["init", str(tmp_path / "web"), "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert "tidegate check" in done.stderr
-    assert f"tidegate run {out} --from 2026-05-01T10 --to 2026-05-01T10 --lake LAKE" in done.stderr
+    assert f"tidegate run {out} --from 2026-05-01T10 --to 2026-05-01T10\n" in done.stderr
     assert not done.stdout
     assert f"ok     {out}: source web" in runner.invoke(app, ["check"]).stdout
     again = runner.invoke(app, ["init", str(tmp_path / "web"), "--out", str(out)])

@@ -36,7 +36,7 @@ def test_a_server_that_ends_in_the_middle_of_the_work_is_told(tmp_path: Path) ->
     try:
         with (
             pytest.raises(TidegateError, match="ended in the middle of the work") as told,
-            session(settings) as (spark, _),
+            session(settings) as spark,
         ):
             assert spark.range(3).count() == 3
             child.stop(0.0)
